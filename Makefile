@@ -1,0 +1,30 @@
+# make demo   everything, end to end, on the recordings that come with the repository (SCRATCH=1: record and train anew)
+# make test   style, unit tests, a real game, the notebook, the README's commands
+# make setup  only what both need: Debian packages and .venv;  make clean  forgets data/ and runs/
+
+VENV := .venv/bin
+
+.PHONY: demo test setup packages notebook clean
+
+demo: setup
+	SCRATCH=$(SCRATCH) PATH="$(CURDIR)/$(VENV):$$PATH" bash demo.sh
+
+test: setup
+	$(VENV)/ruff check .
+	$(VENV)/python -m pytest
+
+notebook: setup
+	$(VENV)/jupyter nbconvert --to notebook --execute --inplace main.ipynb
+
+setup: packages .venv/ready
+
+packages:
+	@bash .ci/packages
+
+.venv/ready: requirements.txt
+	@test -x $(VENV)/python || $$(command -v python3.11 || echo python3) -m venv .venv
+	$(VENV)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+clean:
+	rm -rf data runs
