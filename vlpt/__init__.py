@@ -1,0 +1,1 @@
+"""VLPT: an agent that sees, acts, hears and speaks. See README.md."""
