@@ -1,0 +1,115 @@
+"""A run on disk: `runs/<name>/{options.json, log.jsonl, tensorboard/, checkpoint/{model/, trainer.pt}, done.json}`.
+
+In: options, one dict of numbers a step, a model with `save_pretrained`, and the trainer's state. Out: a folder that says how it
+was made and from which an interrupted run goes on as if nothing had happened. Everything is written beside its place and
+renamed, so that a killed program leaves the last whole checkpoint.
+"""
+
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+
+def versions() -> dict[str, str]:
+    """What made a run: commit of this repository (or "unknown"), Python, torch."""
+    here = Path(__file__).parent
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
+    return dict(commit=commit.stdout.strip() or "unknown", python=platform.python_version(), torch=torch.__version__)
+
+
+def peak_gb() -> float:
+    """Largest resident memory of this process so far, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Writes through a temporary file, so that the file is whole or absent."""
+    part = path.with_name(path.name + ".tmp")
+    part.write_text(json.dumps(content, indent=1))
+    os.replace(part, path)
+
+
+class Run:
+    """One run's folder. Raises ValueError when it exists with other options than asked for."""
+
+    def __init__(self, folder: Path | str, options) -> None:
+        self.folder = Path(folder)
+        wanted = json.loads(json.dumps(asdict(options)))
+        record = self.folder / "options.json"
+        if record.exists():
+            self._check_options(record, wanted)
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(record, {"options": wanted, **versions()})
+
+    def _check_options(self, record: Path, wanted: dict) -> None:
+        found = json.loads(record.read_text())["options"]
+        changed = [f"{k}={found.get(k)!r} then, {v!r} now" for k, v in wanted.items() if found.get(k) != v]
+        if changed:
+            raise ValueError(
+                f"{self.folder} was made with other options ({'; '.join(changed)}): give --name another name, "
+                "or delete the folder"
+            )
+
+    @property
+    def done(self) -> bool:
+        """True once the run has reached its last step."""
+        return (self.folder / "done.json").exists()
+
+    def log(self, row: dict) -> None:
+        """Appends one JSON line to log.jsonl."""
+        with open(self.folder / "log.jsonl", "a") as f:
+            f.write(json.dumps(row) + "\n")
+
+    def save(self, save_model: Callable[[Path], None], state: dict) -> None:
+        """Writes model and trainer state together: `model/` and `trainer.pt` of one step, or the last ones."""
+        part, whole, old = (self.folder / name for name in ("checkpoint.tmp", "checkpoint", "checkpoint.old"))
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        save_model(part / "model")
+        torch.save(state, part / "trainer.pt")
+        shutil.rmtree(old, ignore_errors=True)
+        if whole.exists():
+            whole.rename(old)
+        part.rename(whole)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def load(self) -> tuple[Path, dict] | None:
+        """(model folder, trainer state) of the last whole checkpoint, or None; later lines of the log are taken back."""
+        place = next((p for p in (self.folder / "checkpoint", self.folder / "checkpoint.old") if p.exists()), None)
+        if place is None:
+            (self.folder / "log.jsonl").unlink(missing_ok=True)
+            return None
+        state = torch.load(place / "trainer.pt", weights_only=True)
+        self._rewind_log(state["step"])
+        return place / "model", state
+
+    def _rewind_log(self, step: int) -> None:
+        log = self.folder / "log.jsonl"
+        lines = log.read_text().splitlines() if log.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        log.write_text("".join(line + "\n" for line in kept))
+
+    def finish(self, summary: dict) -> None:
+        """Marks the run as done; `summary` holds its last validation numbers."""
+        write_json(self.folder / "done.json", {**summary, "peak_gb": round(peak_gb(), 2)})
+
+
+def model_folder(path: Path | str) -> Path:
+    """Where a model lies: `path` itself (committed weights) or the last checkpoint of the run `path`.
+
+    Raises ValueError when neither holds a config.json.
+    """
+    path = Path(path)
+    for place in (path, path / "checkpoint" / "model", path / "checkpoint.old" / "model"):
+        if (place / "config.json").exists():
+            return place
+    raise ValueError(f"no model in {path}: neither config.json nor checkpoint/model/config.json; train it first")

@@ -1,0 +1,43 @@
+"""Statistics over episodes: paired differences with bootstrap confidence intervals.
+
+In: one number an episode under two conditions, in the same order. Out: mean difference and its 95 % interval.
+Episodes are the unit that is resampled, because frames of one episode are not independent.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of (other - true) over episodes, in the unit of its inputs; positive = the true signal helps."""
+
+    delta: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain numbers, for JSON."""
+        return asdict(self)
+
+
+def paired_difference(
+    true: np.ndarray, other: np.ndarray, resamples: int = 10_000, confidence: float = 0.95, seed: int = 0
+) -> Difference:
+    """Paired percentile bootstrap (Efron & Tibshirani 1993, ch. 13) of mean(other - true).
+
+    true, other: (episodes,) float, the same episodes in the same order; pairs with a NaN (an episode without any spoken
+    token, say) are left out. Raises ValueError when fewer than two pairs remain.
+    """
+    true, other = np.asarray(true, float), np.asarray(other, float)
+    if true.shape != other.shape:
+        raise ValueError(f"paired values need one shape, got {true.shape} and {other.shape}")
+    differences = (other - true)[np.isfinite(true) & np.isfinite(other)]
+    if len(differences) < 2:
+        raise ValueError(f"a confidence interval needs at least 2 episodes, got {len(differences)}")
+    rows = np.random.default_rng(seed).integers(0, len(differences), (resamples, len(differences)))
+    means = differences[rows].mean(1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Difference(float(differences.mean()), float(low), float(high))
