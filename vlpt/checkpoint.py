@@ -1,8 +1,8 @@
 """A run on disk: `runs/<name>/{options.json, log.jsonl, tensorboard/, checkpoint/{model/, trainer.pt}, done.json}`.
 
-In: options, one dict of numbers a step, a model with `save_pretrained`, and the trainer's state. Out: a folder that says how it
-was made and from which an interrupted run goes on as if nothing had happened. Everything is written beside its place and
-renamed, so that a killed program leaves the last whole checkpoint.
+In: options, one dict of numbers a step, a model with `save_pretrained`, and the trainer's state. Out: a folder that
+says how it was made and from which an interrupted run goes on as if nothing had happened. Everything is written beside
+its place and renamed, so that a killed program leaves the last whole checkpoint.
 """
 
 import json
@@ -12,10 +12,11 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
+
+from vlpt import options as opt
 
 
 def versions() -> dict[str, str]:
@@ -38,17 +39,17 @@ def write_json(path: Path, content: dict) -> None:
 
 
 class Run:
-    """One run's folder. Raises ValueError when it exists with other options than asked for."""
+    """One run's folder. Raises ValueError when it exists with other options than asked for, those in `free` apart."""
 
-    def __init__(self, folder: Path | str, options) -> None:
+    def __init__(self, folder: Path | str, options, free: tuple[str, ...] = ()) -> None:
         self.folder = Path(folder)
-        wanted = json.loads(json.dumps(asdict(options)))
+        wanted = {key: value for key, value in opt.to_dict(options).items() if key not in free}
         record = self.folder / "options.json"
         if record.exists():
             self._check_options(record, wanted)
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(record, {"options": wanted, **versions()})
+            write_json(record, {"options": opt.to_dict(options), **versions()})
 
     def _check_options(self, record: Path, wanted: dict) -> None:
         found = json.loads(record.read_text())["options"]
@@ -83,7 +84,7 @@ class Run:
         shutil.rmtree(old, ignore_errors=True)
 
     def load(self) -> tuple[Path, dict] | None:
-        """(model folder, trainer state) of the last whole checkpoint, or None; later lines of the log are taken back."""
+        """(model folder, trainer state) of the last whole checkpoint, or None; the log is rewound to it."""
         place = next((p for p in (self.folder / "checkpoint", self.folder / "checkpoint.old") if p.exists()), None)
         if place is None:
             (self.folder / "log.jsonl").unlink(missing_ok=True)
@@ -98,9 +99,14 @@ class Run:
         kept = [line for line in lines if json.loads(line)["step"] <= step]
         log.write_text("".join(line + "\n" for line in kept))
 
-    def finish(self, summary: dict) -> None:
+    def finish(self, summary: dict) -> dict:
         """Marks the run as done; `summary` holds its last validation numbers."""
         write_json(self.folder / "done.json", {**summary, "peak_gb": round(peak_gb(), 2)})
+        return self.summary()
+
+    def summary(self) -> dict:
+        """What `finish` wrote."""
+        return json.loads((self.folder / "done.json").read_text())
 
 
 def model_folder(path: Path | str) -> Path:

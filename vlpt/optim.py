@@ -1,8 +1,8 @@
-"""The optimiser: AdamW with a rate per kind of weight, decay on matrices only, warm-up then cosine, and clipping that clips.
+"""The optimiser: AdamW, a rate per kind of weight, decay on matrices only, warm-up then cosine, clipping that clips.
 
 In: named groups of parameters (as `VLPT.groups()` gives them) and a base rate for each name. Out: a torch optimiser.
-Rates follow what fine-tunes VPT well (STEVE-1, MineStudio): 4e-5 for pre-trained weights, 1e-4 for new modules, and far more
-for the gates, which are single numbers that start at 0 and must be able to open in the steps there are.
+Rates follow what fine-tunes VPT well (STEVE-1, MineStudio): 4e-5 for pre-trained weights, 1e-4 for new modules, and far
+more for the gates, which are single numbers that start at 0 and must be able to open in the steps there are.
 """
 
 import math
