@@ -1,0 +1,177 @@
+"""Words and time: from spoken words with onsets to one token, or silence, a language tick.
+
+In: words of a video ({"word", "start_ms", "end_ms"}), a `tokenizers.Tokenizer`. Out: `Placement`, a token id a tick.
+The one home of the word clock (20 frames a second; frame t covers [50t, 50t + 50) ms; tick k is frame
+k * frames_per_tick):
+
+    speech = tokenise(read_words("ch0-03.words.jsonl"), tokenizer)
+    placed = place(speech.tokens, speech.onsets_ms, ticks, frames_per_tick=4, max_lateness_ms=1000, silence=V)
+
+A word's tokens go to the first ticks at or after its onset, one a tick, in order; a busy tick pushes them later, never
+earlier. Silence is V, the first id that the tokenizer cannot make. Nothing is dropped silently: what does not fit
+before the end of the video and what is later than `max_lateness_ms` is counted.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+FRAMES_PER_SECOND = 20
+FRAME_MS = 1000 // FRAMES_PER_SECOND
+
+
+@dataclass(frozen=True)
+class Speech:
+    """The tokens of a video in the order they are spoken."""
+
+    tokens: np.ndarray  # (n,) int64
+    onsets_ms: np.ndarray  # (n,) float64: onset of the word that the token belongs to
+    word: np.ndarray  # (n,) int64: which word that is
+    tokenless_words: int  # words that the tokenizer turned into nothing
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One token or silence for each of N ticks, and how late the clock had to be."""
+
+    tokens: np.ndarray  # (N,) int64, `silence` where nobody speaks
+    late: np.ndarray  # (N,) bool: the tick's token is later than allowed; to be masked from the language loss
+    tick: np.ndarray  # (n,) int64: the tick of each token that fitted
+    lateness_ms: np.ndarray  # (n,) float64: from the word's onset to the token's tick
+    late_stretches: int  # runs of consecutive late ticks
+    overflow: int  # tokens that would have come after the last tick
+
+
+def count_ticks(frames: int, frames_per_tick: int) -> int:
+    """Language ticks of a video of so many frames: those at frames 0, D, 2D ... that exist."""
+    return -(-frames // frames_per_tick)
+
+
+def place(tokens: Sequence[int], onsets_ms: Sequence[float], ticks: int, frames_per_tick: int,
+          max_lateness_ms: float, silence: int) -> Placement:
+    """Put n tokens, each with the onset of its word, on the ticks of a video.
+
+    tokens: (n,) ids in 0..silence-1, in spoken order; onsets_ms: (n,) milliseconds from the start of the video.
+    Raises ValueError for ids outside that range and onsets that are negative or not a number.
+    """
+    tokens, onsets = np.asarray(tokens, dtype=np.int64), np.asarray(onsets_ms, dtype=np.float64)
+    _check(tokens, onsets, silence)
+    tick_ms = FRAME_MS * frames_per_tick
+    order = np.arange(len(tokens))
+    # tick[i] = max(first tick of i's word, tick[i-1] + 1), solved for all i at once
+    tick = order + np.maximum.accumulate(np.ceil(onsets / tick_ms).astype(np.int64) - order) if len(order) else order
+    fits = tick < ticks
+    tick, lateness_ms = tick[fits], tick[fits] * tick_ms - onsets[fits]
+    stream, late = np.full(ticks, silence, dtype=np.int64), np.zeros(ticks, dtype=bool)
+    stream[tick] = tokens[fits]
+    late[tick] = lateness_ms > max_lateness_ms
+    stretches = int(late[:1].sum() + (late[1:] & ~late[:-1]).sum())
+    return Placement(stream, late, tick, lateness_ms, stretches, int((~fits).sum()))
+
+
+def _check(tokens: np.ndarray, onsets_ms: np.ndarray, silence: int) -> None:
+    if tokens.shape != onsets_ms.shape or tokens.ndim != 1:
+        raise ValueError(f"one onset a token, got {tokens.shape} tokens and {onsets_ms.shape} onsets")
+    if tokens.size and not (0 <= tokens.min() and tokens.max() < silence):
+        raise ValueError(f"token ids must lie below silence = {silence}, got {tokens.min()}..{tokens.max()}: "
+                         "take the vocabulary of the tokenizer that made them")
+    if not (np.isfinite(onsets_ms) & (onsets_ms >= 0)).all():
+        raise ValueError("onsets are milliseconds from the start of the video: none negative, none missing")
+
+
+def tokenise(words: Sequence[dict], tokenizer: Tokenizer) -> Speech:
+    """words: {"word", "start_ms", ...} in spoken order -> tokens, each tied to its word by character offsets.
+
+    The words are encoded as one text, so that a word's tokens do not depend on where a video was cut. A token that
+    reaches over several words belongs to the last of them: it must not be heard before that one is spoken.
+    """
+    # The leading blank gives the first word the same tokens as any other in byte-level vocabularies.
+    text, starts = "", []
+    for word in words:
+        starts.append(len(text) + 1)
+        text += " " + " ".join(str(word["word"]).split())
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+    last_character = np.array([_last_visible(text, start, end) for start, end in offsets], dtype=np.int64)
+    owner = np.searchsorted(starts, last_character, side="right") - 1
+    # normalisers may reorder a character's pieces; time only runs forwards
+    owner = np.maximum.accumulate(np.maximum(owner, 0)) if len(owner) else owner
+    onsets = np.array([word["start_ms"] for word in words], dtype=np.float64)
+    tokenless = len(words) - len(np.unique(owner))
+    return Speech(np.array(encoding.ids, dtype=np.int64), onsets[owner] if len(owner) else onsets[:0], owner, tokenless)
+
+
+def _last_visible(text: str, start: int, end: int) -> int:
+    """The position of the token's last character that is not a blank; a blank alone belongs to what follows it."""
+    end = max(end, start + 1)
+    while end > start + 1 and text[end - 1: end].isspace():
+        end -= 1
+    position = end - 1
+    while position < len(text) - 1 and text[position].isspace():
+        position += 1
+    return position
+
+
+def vocabulary(tokenizer: Tokenizer) -> int:
+    """V: one more than the largest id the tokenizer can make; silence gets exactly this id."""
+    return max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int, whole_words: Sequence[str] = ()) -> Tokenizer:
+    """Byte-level BPE over texts whose words are separated by blanks; any text can be encoded and decoded again.
+
+    A blank belongs to the word after it and merges may take in punctuation, so that a frequent word is one token, one
+    tick. `whole_words` become single tokens whatever their frequency (ids after those learnt).
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(r"\s*\S+"), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=vocab_size, show_progress=False,
+                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.train_from_iterator((" " + " ".join(text.split()) for text in texts), trainer)
+    tokenizer.add_tokens([AddedToken(word, single_word=True, lstrip=True, normalized=False) for word in whole_words])
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, path: Path | str) -> None:
+    """Write `tokenizer.json`, whole or not at all."""
+    path = Path(path)
+    unfinished = path.with_name(path.name + ".tmp")
+    tokenizer.save(str(unfinished))
+    unfinished.rename(path)
+
+
+def load_tokenizer(path: Path | str) -> Tokenizer:
+    """Read any `tokenizer.json`. Raises ValueError naming the file when it is missing or broken."""
+    try:
+        return Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises bare Exceptions
+        raise ValueError(f"{path} is not a tokenizer.json ({error}); train one or copy it again") from error
+
+
+def read_words(path: Path | str) -> list[dict]:
+    """Read `<id>.words.jsonl`: one {"word", "start_ms", "end_ms"} a line, in spoken order; an empty file is silence.
+
+    Raises ValueError naming the file, and the line that is no such object.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"{path} is missing: transcribe the recording, or write an empty file if nobody speaks in it")
+    words = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            word = json.loads(line)
+            words.append({"word": str(word["word"]), "start_ms": float(word["start_ms"]),
+                          "end_ms": float(word["end_ms"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}, line {number}: not a word with start_ms and end_ms ({error!r})") from error
+        if not 0 <= words[-1]["start_ms"] <= words[-1]["end_ms"]:
+            raise ValueError(f"{path}, line {number}: a word needs 0 <= start_ms <= end_ms, got {line}")
+    return words
