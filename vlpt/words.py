@@ -61,9 +61,10 @@ def place(tokens: Sequence[int], onsets_ms: Sequence[float], ticks: int, frames_
     tokens, onsets = np.asarray(tokens, dtype=np.int64), np.asarray(onsets_ms, dtype=np.float64)
     _check(tokens, onsets, silence)
     tick_ms = FRAME_MS * frames_per_tick
+    first = np.ceil(onsets / tick_ms).astype(np.int64)
+    first += first * tick_ms < onsets  # the division may have rounded down
     order = np.arange(len(tokens))
-    # tick[i] = max(first tick of i's word, tick[i-1] + 1), solved for all i at once
-    tick = order + np.maximum.accumulate(np.ceil(onsets / tick_ms).astype(np.int64) - order) if len(order) else order
+    tick = order + np.maximum.accumulate(first - order)  # = max(first of this word, tick before + 1), for all at once
     fits = tick < ticks
     tick, lateness_ms = tick[fits], tick[fits] * tick_ms - onsets[fits]
     stream, late = np.full(ticks, silence, dtype=np.int64), np.zeros(ticks, dtype=bool)
@@ -90,19 +91,16 @@ def tokenise(words: Sequence[dict], tokenizer: Tokenizer) -> Speech:
     reaches over several words belongs to the last of them: it must not be heard before that one is spoken.
     """
     # The leading blank gives the first word the same tokens as any other in byte-level vocabularies.
-    text, starts = "", []
-    for word in words:
-        starts.append(len(text) + 1)
-        text += " " + " ".join(str(word["word"]).split())
+    spelled = [" " + " ".join(str(word["word"]).split()) for word in words]
+    written = np.array([i for i, text in enumerate(spelled) if len(text) > 1], dtype=np.int64)
+    ends = np.cumsum([len(spelled[i]) for i in written])
+    text = "".join(spelled[i] for i in written)
     encoding = tokenizer.encode(text, add_special_tokens=False)
-    offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-    last_character = np.array([_last_visible(text, start, end) for start, end in offsets], dtype=np.int64)
-    owner = np.searchsorted(starts, last_character, side="right") - 1
-    # normalisers may reorder a character's pieces; time only runs forwards
-    owner = np.maximum.accumulate(np.maximum(owner, 0)) if len(owner) else owner
+    last = [_last_visible(text, start, end) for start, end in encoding.offsets]
+    owner = written[np.searchsorted(ends, last, side="right")] if last else written[:0]
+    owner = np.maximum.accumulate(owner)  # normalisers may swap a character's pieces; time only runs forwards
     onsets = np.array([word["start_ms"] for word in words], dtype=np.float64)
-    tokenless = len(words) - len(np.unique(owner))
-    return Speech(np.array(encoding.ids, dtype=np.int64), onsets[owner] if len(owner) else onsets[:0], owner, tokenless)
+    return Speech(np.array(encoding.ids, dtype=np.int64), onsets[owner], owner, len(words) - len(np.unique(owner)))
 
 
 def _last_visible(text: str, start: int, end: int) -> int:
