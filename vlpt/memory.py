@@ -1,0 +1,151 @@
+"""Memory: everything the agent remembers, as one value of fixed size, passed in and returned.
+
+In and out: nested frozen dataclasses of tensors, batch first. Nothing is remembered anywhere else, so lanes can be
+reset, picked, moved and saved without the model knowing. Size and cost do not grow however long the agent plays.
+
+Legend: B lanes, M slots, D agent width, E language width.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+
+import torch
+from torch import Tensor
+
+from vlpt.ticks import Clock, Stamps, newest
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], value):
+    """`value` (a tensor, or any nest of dataclasses and tuples of tensors) with every tensor put through `function`."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, tuple):
+        return tuple(map_tensors(function, part) for part in value)
+    if is_dataclass(value):
+        return replace(value, **{f.name: map_tensors(function, getattr(value, f.name)) for f in fields(value)})
+    return value
+
+
+def tensors(value) -> list[Tensor]:
+    """Every tensor of a nest, in a fixed order: what a checkpoint stores."""
+    found: list[Tensor] = []
+    map_tensors(lambda tensor: found.append(tensor) or tensor, value)
+    return found
+
+
+def with_tensors(template, values: list[Tensor]):
+    """Inverse of `tensors`: a nest shaped like `template` that holds `values`.
+
+    Raises ValueError when their number or shapes differ.
+    """
+    wanted = [tuple(tensor.shape) for tensor in tensors(template)]
+    found = [tuple(value.shape) for value in values]
+    if wanted != found:
+        raise ValueError(f"a stored memory of shapes {found} does not fit this model's {wanted}: it was made with "
+                         "another model or another number of lanes; start from a fresh memory")
+    rest = iter(values)
+    return map_tensors(lambda tensor: next(rest).to(tensor), template)
+
+
+class Remembered:
+    """What every part of the memory can do; parts are frozen dataclasses of tensors, and all-zero is fresh."""
+
+    def reset(self, lanes: Tensor):
+        """lanes (B,) bool: those lanes as in a fresh memory, bit for bit."""
+        return map_tensors(lambda x: x.masked_fill(lanes.view(-1, *[1] * (x.ndim - 1)), 0), self)
+
+    def detach(self):
+        """Cut from the graph: gradients do not flow into the chunk before."""
+        return map_tensors(Tensor.detach, self)
+
+    def index(self, lanes: Tensor | slice):
+        """The chosen lanes, in that order; `lanes` is anything that indexes a tensor's first axis."""
+        return map_tensors(lambda x: x[lanes], self)
+
+    def to(self, device):
+        """On another device."""
+        return map_tensors(lambda x: x.to(device), self)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all tensors together."""
+        return sum(x.numel() * x.element_size() for x in tensors(self))
+
+
+@dataclass(frozen=True)
+class Recall(Remembered):
+    """Rows that a cross attention may look back on, oldest first.
+
+    content (B, M, C); age_frames (B, M) int64: how long before the next chunk's frame 0, at least 1 where mask is true;
+    mask (B, M) bool, False where nothing is remembered yet.
+    """
+
+    content: Tensor
+    age_frames: Tensor
+    mask: Tensor
+
+    @classmethod
+    def fresh(cls, lanes: int, slots: int, width: int, device=None) -> "Recall":
+        """Nothing remembered."""
+        age = torch.zeros(lanes, slots, dtype=torch.long, device=device)
+        return cls(torch.zeros(lanes, slots, width, device=device), age, age.bool())
+
+    def followed_by(self, content: Tensor, stamps: Stamps) -> "Rows":
+        """Everything there is to look at in a chunk: what is remembered, then the chunk's own rows (B, N, C)."""
+        before = Stamps(-self.age_frames, torch.zeros_like(self.age_frames), self.mask)
+        return Rows(torch.cat([self.content, content], 1), before.then(stamps))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of content (B, N, C) and when they happened."""
+
+    content: Tensor
+    stamps: Stamps
+
+    def remember(self, slots: int, clock: Clock) -> Recall:
+        """The newest `slots` rows of the life each lane ends the chunk in."""
+        index, mask = newest(self.stamps.real & (self.stamps.life == clock.last_life[:, None]), slots)
+        age = (clock.length - self.stamps.time.gather(1, index)).masked_fill(~mask, 0)
+        return Recall(pick(self.content, index), age, mask)
+
+
+def pick(content: Tensor, index: Tensor) -> Tensor:
+    """content (B, N, C), index (B, M) int64 -> (B, M, C): each lane's chosen rows."""
+    return content.gather(1, index[:, :, None].expand(-1, -1, content.shape[2]))
+
+
+@dataclass(frozen=True)
+class LanguageMemory(Remembered):
+    """What a language model remembers.
+
+    layers: one (B, M, C) each, what that layer keeps of a word (Transformer-XL: its input; a decoder with rotary
+    positions: keys and values); age (B, M) int64: positions before the next word's; mask (B, M) bool.
+    """
+
+    layers: tuple[Tensor, ...]
+    age: Tensor
+    mask: Tensor
+
+    @classmethod
+    def fresh(cls, lanes: int, slots: int, layers: int, width: int, device=None) -> "LanguageMemory":
+        """Nothing remembered: empty, not zeros that are attended to."""
+        age = torch.zeros(lanes, slots, dtype=torch.long, device=device)
+        return cls(tuple(torch.zeros(lanes, slots, width, device=device) for _ in range(layers)), age, age.bool())
+
+
+@dataclass(frozen=True)
+class Memory(Remembered):
+    """All that the fused agent remembers.
+
+    blocks: the policy's own memory, one `BlockMemory` a block (the first belongs to the trunk); sight: trunk features,
+    for the words that ask frames; language: what the language model keeps; words: its outputs, for the frames that ask
+    words; frame, tick (B,) int64: clocks of the next frame and the next tick.
+    """
+
+    blocks: tuple
+    sight: Recall
+    language: LanguageMemory
+    words: Recall
+    frame: Tensor
+    tick: Tensor
