@@ -1,0 +1,99 @@
+"""Gated temporal cross attention: how words ask frames, and frames ask words.
+
+In: rows that ask, rows that are asked, and a `View` of who sees whom and when each happened. Out: the asking rows,
+changed as far as the gates are open. Gates start at 0, so that at birth the block is not there, bit for bit.
+
+    x <- x + tanh(attention_gate) * attention(LN(x), LN(source), time)
+    x <- x + tanh(feedforward_gate) * feedforward(LN(x))
+
+The block is Flamingo's (Alayrac et al. 2022, 2204.14198) but for three things: what is asked is normalised as well;
+time is in the scores; and a row that can see nothing gets exactly 0 from attention, never a mean over what it may not
+see. With `source_norm` an identity and all times equal it is Flamingo's again, and the tests hold it to its numbers.
+
+Legend: B lanes, Q rows that ask, K rows asked, E asking width, C asked width, H heads, e head width.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from vlpt.ticks import View
+
+NOTHING = -1e9  # finite, so that nothing becomes NaN; its weight beside any visible row is exactly 0
+SHORTEST_FRAMES = 4  # the shortest wave of the rotation: a fifth of a second
+
+
+class GatedCrossAttention(nn.Module):
+    """One block. Fresh weights keep the size of what they read, so that the gates feel a signal from the first step."""
+
+    def __init__(
+        self, width: int, source_width: int, window: int, heads: int = 4, head_width: int = 32, inner: int | None = None
+    ) -> None:
+        """width E; source_width C; window in frames (sets the scale of time, who is seen is the View's matter); inner:
+        width of the feed-forward layer, 4 E by default.
+        """
+        super().__init__()
+        self.heads, self.head_width = heads, head_width
+        together, inner = heads * head_width, inner or 4 * width
+        self.query_norm, self.source_norm = nn.LayerNorm(width), nn.LayerNorm(source_width)
+        self.query = _dense(width, together)
+        self.key, self.value = _dense(source_width, together), _dense(source_width, together)
+        self.out = _dense(together, width)
+        self.feedforward = nn.Sequential(nn.LayerNorm(width), _dense(width, inner), nn.GELU(), _dense(inner, width))
+        self.attention_gate = nn.Parameter(torch.zeros(1))
+        self.feedforward_gate = nn.Parameter(torch.zeros(1))
+        # Heads forget at different rates: the first looks at now, the last at the whole window; all are learned.
+        self.log_decay = nn.Parameter(torch.linspace(math.log(0.5), math.log(0.5 / window), heads))
+        self.register_buffer("frequency", wave_frequencies(head_width // 2, window), persistent=False)
+
+    def forward(self, x: Tensor, source: Tensor, view: View) -> Tensor:
+        """x (B, Q, E), source (B, K, C), view of Q on K -> (B, Q, E)."""
+        x = x + self.attention_gate.tanh() * self.attend(x, source, view)
+        return x + self.feedforward_gate.tanh() * self.feedforward(x)
+
+    def attend(self, x: Tensor, source: Tensor, view: View) -> Tensor:
+        """The attention branch before its gate: (B, Q, E), exactly 0 in rows that see nothing."""
+        x, source = self.query_norm(x), self.source_norm(source)
+        q = rotate(self._split(self.query(x)), view.asked_at, self.frequency)
+        k = rotate(self._split(self.key(source)), view.happened_at, self.frequency)
+        bias = self._forgetting(view).to(q.dtype)
+        mixed = scaled_dot_product_attention(q, k, self._split(self.value(source)), attn_mask=bias)  # (B, H, Q, e)
+        sees = view.visible.any(2)[:, None, :, None]
+        return self.out(mixed.masked_fill(~sees, 0).transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, N, H e) -> (B, H, N, e)."""
+        return x.unflatten(2, (self.heads, self.head_width)).transpose(1, 2)
+
+    def _forgetting(self, view: View) -> Tensor:
+        """(B, H, Q, K) fp32, added to the scores: -decay_h * frames since, and NOTHING where not visible."""
+        since = (view.asked_at[:, :, None] - view.happened_at[:, None, :])[:, None]
+        decay = self.log_decay.exp()[:, None, None]
+        return (-decay * since).masked_fill(~view.visible[:, None], NOTHING)
+
+
+def _dense(inputs: int, outputs: int) -> nn.Linear:
+    """No bias; unit-size inputs give unit-size outputs."""
+    layer = nn.Linear(inputs, outputs, bias=False)
+    nn.init.normal_(layer.weight, std=inputs**-0.5)
+    return layer
+
+
+def wave_frequencies(count: int, window: int) -> Tensor:
+    """(count,) fp32 radians a frame: waves from SHORTEST_FRAMES to four windows long, geometrically spaced."""
+    longest = max(4 * window, 2 * SHORTEST_FRAMES)
+    waves = torch.logspace(math.log10(SHORTEST_FRAMES), math.log10(longest), count, dtype=torch.float64)
+    return (2 * math.pi / waves).float()
+
+
+def rotate(x: Tensor, time: Tensor, frequency: Tensor) -> Tensor:
+    """Rotary position (Su et al. 2021, 2104.09864) on frame times: products of rotated rows depend on differences only.
+
+    x (B, H, N, e), time (B, N) fp32 frames, frequency (e / 2,) radians a frame -> (B, H, N, e).
+    """
+    angle = (time[:, :, None] * frequency)[:, None]  # (B, 1, N, e / 2)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)

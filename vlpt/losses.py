@@ -1,0 +1,194 @@
+"""Losses in fp32: actions, words, silence, distance to a reference agent, and the unigram baselines beside them.
+
+In: log-probabilities and labels. Out: a dict of parts, each a `Part` (total, count) of tensors, so that means compose
+over chunks and lanes; or the unreduced nats of every frame or tick. A frame's action costs buttons + camera, where the
+camera counts only if the label's camera meta-button is on: with it off the camera head is never asked (VPT appendix
+E.3), its label is meaningless, and training on it teaches the head to do nothing.
+
+Legend: B lanes, T frames in a chunk, L ticks in a chunk, V vocabulary; V as a target is silence.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+
+class Part(NamedTuple):
+    """A sum and how many it sums: both fp32, ()."""
+
+    total: Tensor
+    count: Tensor
+
+    @classmethod
+    def of(cls, nats: Tensor, mask: Tensor) -> "Part":
+        """nats and mask of one shape; where the mask is False nothing counts, whatever nats hold there."""
+        return cls(nats.float().masked_fill(~mask, 0).sum(), mask.sum().float())
+
+    @property
+    def mean(self) -> Tensor:
+        """Nats apiece; 0 when there is none."""
+        return self.total / self.count.clamp(min=1)
+
+
+class Parts:
+    """Adds the parts of many chunks up, as plain numbers."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, tuple[float, float]] = {}
+
+    def add(self, losses: dict[str, Part]) -> None:
+        """One chunk's parts."""
+        for name, (total, count) in losses.items():
+            before = self.sums.get(name, (0.0, 0.0))
+            self.sums[name] = (before[0] + float(total), before[1] + float(count))
+
+    def means(self) -> dict[str, float]:
+        """Nats apiece of every part that counted anything."""
+        return {name: total / count for name, (total, count) in self.sums.items() if count}
+
+
+# ---- actions
+
+
+def camera_counts(buttons_index: Tensor) -> Tensor:
+    """True where the label's camera meta-button is on: the index's last digit. Inventory (8640, even) has it off."""
+    return buttons_index % 2 == 1
+
+
+def action_nats(action, buttons_index: Tensor, camera_index: Tensor) -> tuple[Tensor, Tensor]:
+    """Nats of every frame.
+
+    action: `.buttons` (B, T, 8641), `.camera` (B, T, 121) log-probabilities; buttons_index, camera_index (B, T) int64.
+    Returns buttons (B, T) and camera (B, T) fp32, camera exactly 0 where the meta-button is off.
+    """
+    buttons = _nats(action.buttons, buttons_index)
+    camera = _nats(action.camera, camera_index)
+    return buttons, camera.masked_fill(~camera_counts(buttons_index), 0)
+
+
+def action_loss(action, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> dict[str, Part]:
+    """Nats a frame over the frames of mask (B, T): buttons, camera, and their sum, action."""
+    buttons, camera = action_nats(action, buttons_index, camera_index)
+    parts = dict(buttons=Part.of(buttons, mask), camera=Part.of(camera, mask))
+    return dict(action=Part(parts["buttons"].total + parts["camera"].total, parts["buttons"].count), **parts)
+
+
+def kl_to_reference(action, reference, mask: Tensor) -> dict[str, Part]:
+    """KL(reference || action), nats a frame over mask (B, T); both hold log-probabilities as in `action_nats`.
+
+    Of the joint action: what the camera head says matters as often as the reference has the camera meta-button on.
+    """
+    buttons, camera = (_kl(ours.float(), theirs.float()) for ours, theirs in
+                       ((action.buttons, reference.buttons), (action.camera, reference.camera)))
+    camera_on = reference.buttons[..., 1::2].float().exp().sum(-1)
+    return dict(kl=Part.of(buttons + camera_on * camera, mask))
+
+
+# ---- words
+
+
+def language_nats(output, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Nats of every tick.
+
+    output: `.silence_logit` (B, L), `.token_log_probs` (B, L, V), `.tick_index`, `.tick_valid` (B, L); target (B, T)
+    int64, read at tick frames. Returns silence (B, L): of whether anything is said; token (B, L): of which token, 0
+    where the target is silence; and spoken (B, L) bool: the target is a token. Padded ticks give numbers without
+    meaning: mask with tick_valid.
+    """
+    silence = output.token_log_probs.shape[-1]
+    target = target.gather(1, output.tick_index)
+    spoken = target != silence
+    token = _nats(output.token_log_probs, target.clamp(max=silence - 1)).masked_fill(~spoken, 0)
+    logit = output.silence_logit.float()
+    return -logsigmoid(torch.where(spoken, -logit, logit)), token, spoken
+
+
+def language_loss(output, target: Tensor, mask: Tensor) -> dict[str, Part]:
+    """Over the ticks whose frame is in mask (B, T): silence, nats a tick; token, nats a spoken token."""
+    silence, token, spoken = language_nats(output, target)
+    counted = output.tick_valid & mask.gather(1, output.tick_index)
+    return dict(silence=Part.of(silence, counted), token=Part.of(token, counted & spoken))
+
+
+# ---- baselines: the training data's frequencies, whatever is seen
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each kind was a counted label: buttons (8641,), camera (121,), token (V,), silence (2,): no, yes."""
+
+    buttons: Tensor
+    camera: Tensor
+    token: Tensor
+    silence: Tensor
+
+    @classmethod
+    def zero(cls, vocabulary: int, buttons: int = 8641, camera: int = 121) -> "Counts":
+        """Nothing counted yet."""
+        return cls(*(torch.zeros(size, dtype=torch.long) for size in (buttons, camera, vocabulary, 2)))
+
+    def plus_actions(self, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> "Counts":
+        """Labels (any shape) under a mask; the camera is counted where it counts in the loss."""
+        buttons, camera = buttons_index[mask], camera_index[mask & camera_counts(buttons_index)]
+        return Counts(_plus(self.buttons, buttons), _plus(self.camera, camera), self.token, self.silence)
+
+    def plus_words(self, target: Tensor, mask: Tensor) -> "Counts":
+        """Targets of ticks (any shape; V = silence) under a mask."""
+        target = target[mask]
+        silent = target == len(self.token)
+        return Counts(self.buttons, self.camera, _plus(self.token, target[~silent]), _plus(self.silence, silent.long()))
+
+
+@dataclass(frozen=True)
+class Unigram:
+    """Constant predictions: log-probabilities fp32 of everything in `Counts`.
+
+    Its losses are taken by the same functions, and so under the same masks, as the model's.
+    """
+
+    buttons: Tensor
+    camera: Tensor
+    token: Tensor
+    silence: Tensor
+
+    @classmethod
+    def of(cls, counts: Counts) -> "Unigram":
+        """From the training data."""
+        return cls(*(unigram_log_probs(c) for c in (counts.buttons, counts.camera, counts.token, counts.silence)))
+
+    def action_loss(self, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> dict[str, Part]:
+        """As the function of that name."""
+        return action_loss(self, buttons_index, camera_index, mask)
+
+    def language_loss(self, target: Tensor, mask: Tensor) -> dict[str, Part]:
+        """target (...), mask (...) of ticks: silence, nats a tick; token, nats a spoken token."""
+        spoken = target < len(self.token)
+        token = -self.token[target.clamp(max=len(self.token) - 1)]
+        return dict(silence=Part.of(-self.silence[(~spoken).long()], mask), token=Part.of(token, mask & spoken))
+
+
+def unigram_log_probs(counts: Tensor) -> Tensor:
+    """counts (N,) -> log-probabilities (N,) fp32: one is added to each seen kind, and one shared by all unseen ones."""
+    seen = counts > 0
+    unseen = int((~seen).sum())
+    weight = torch.where(seen, counts.double() + 1, 1 / max(1, unseen))
+    return (weight / weight.sum()).log().float()
+
+
+def _nats(log_probs: Tensor, index: Tensor) -> Tensor:
+    """log_probs (..., N) or, as a constant prediction, (N,); index (...) int64 -> (...) fp32."""
+    if log_probs.ndim == 1:
+        return -log_probs.float()[index]
+    return -log_probs.gather(-1, index[..., None])[..., 0].float()
+
+
+def _kl(ours: Tensor, theirs: Tensor) -> Tensor:
+    """KL(theirs || ours) over the last axis."""
+    return (theirs.exp() * (theirs - ours)).sum(-1)
+
+
+def _plus(counts: Tensor, index: Tensor) -> Tensor:
+    return counts + torch.bincount(index.flatten().cpu(), minlength=len(counts))
