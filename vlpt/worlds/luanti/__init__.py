@@ -1,0 +1,1 @@
+"""Luanti (Debian's `minetest`) as a gymnasium world in lockstep; see `world.py`."""
