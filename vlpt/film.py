@@ -1,0 +1,175 @@
+"""Film: any frames of a long H.264 file at the price of decoding them once, and files joined without re-encoding.
+
+In: mp4 files of yuv420p pictures at a constant rate. Out: RGB frames (n, height, width, 3) uint8 by number, or one
+joined mp4. A film decodes whole groups of pictures (from one key frame to the next) and keeps the latest ones in a
+`Reel`, so playing forwards decodes every frame once and a random clip costs at most two groups more.
+
+    film = Film("file-000.mp4", Reel(500)); film.frames(1000, 1128)
+    join(["a.mp4", "b.mp4"], "ab.mp4")
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+
+class Reel:
+    """The decoded groups used last, up to `budget_mb`; kept as I420 planes, half the size of RGB."""
+
+    def __init__(self, budget_mb: float):
+        self.budget_bytes, self.bytes = budget_mb * 2**20, 0
+        self.groups: OrderedDict[tuple, np.ndarray] = OrderedDict()
+
+    def get(self, key: tuple) -> np.ndarray | None:
+        """A group used just now, or None."""
+        if key in self.groups:
+            self.groups.move_to_end(key)
+        return self.groups.get(key)
+
+    def put(self, key: tuple, group: np.ndarray) -> None:
+        """Keep a group and forget the oldest beyond the budget."""
+        self.groups[key] = group
+        self.bytes += group.nbytes
+        while self.bytes > self.budget_bytes and len(self.groups) > 1:
+            self.bytes -= self.groups.popitem(last=False)[1].nbytes
+
+
+class Film:
+    """Frames of one mp4 by number, 0 first.
+
+    Raises ValueError naming the file where it is missing, cut short, broken or of another pixel format.
+    """
+
+    def __init__(self, path: Path | str, reel: Reel | None = None):
+        self.path, self.reel = Path(path), reel or Reel(100)
+        try:
+            self.container = av.open(str(path))
+            self.stream = self.container.streams.video[0]
+            packets = [packet for packet in self.container.demux(self.stream) if packet.pts is not None]
+        except (av.error.FFmpegError, IndexError) as error:
+            raise ValueError(_broken(path, error)) from error
+        if self.stream.codec_context.pix_fmt != "yuv420p" or not packets or not packets[0].is_keyframe:
+            raise ValueError(_broken(path, f"pixel format {self.stream.codec_context.pix_fmt}, {len(packets)} frames"))
+        self.stream.codec_context.thread_count = 1  # frame threads would decode past the group's end for nothing
+        self.stream.codec_context.options = {"err_detect": "explode"}
+        self.pts = sorted(packet.pts for packet in packets)
+        number = {pts: i for i, pts in enumerate(self.pts)}
+        keys = sorted((number[packet.pts], packet.dts) for packet in packets if packet.is_keyframe)
+        self.group_start = np.array([start for start, _ in keys] + [len(self.pts)])
+        self.group_dts = [dts for _, dts in keys]
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def frames(self, start: int, stop: int) -> np.ndarray:
+        """Frames start..stop-1 as (stop - start, H, W, 3) uint8 RGB."""
+        planes = [self._slice(group, start, stop) for group in self._groups(start, stop)]
+        height, width = self.stream.height, self.stream.width
+        out = np.empty((stop - start, height, width, 3), dtype=np.uint8)
+        for i, plane in enumerate(plane for group in planes for plane in group):
+            cv2.cvtColor(plane, cv2.COLOR_YUV2RGB_I420, dst=out[i])
+        return out
+
+    def _groups(self, start: int, stop: int) -> range:
+        if not 0 <= start <= stop <= len(self):
+            raise ValueError(f"{self.path} holds frames 0..{len(self) - 1}, asked for {start}..{stop - 1}")
+        first, last = np.searchsorted(self.group_start, [start, stop - 1], side="right") - 1
+        return range(first, last + 1) if stop > start else range(0)
+
+    def _slice(self, group: int, start: int, stop: int) -> np.ndarray:
+        planes = self.reel.get((self.path, group))
+        if planes is None:
+            planes = self._decode(group)
+            self.reel.put((self.path, group), planes)
+        offset = self.group_start[group]
+        return planes[max(start - offset, 0): stop - offset]
+
+    def _decode(self, group: int) -> np.ndarray:
+        """One group of pictures -> (n, 3H/2, W) uint8 planes."""
+        start, stop = self.group_start[group: group + 2]
+        decoder, shown = self.stream.codec_context, []
+        try:
+            for packet in self._group_packets(group):
+                shown += decoder.decode(packet)
+            shown += decoder.decode(None)
+            decoder.flush_buffers()
+        except av.error.FFmpegError as error:
+            raise ValueError(_broken(self.path, error)) from error
+        if [frame.pts for frame in shown] != self.pts[start:stop]:
+            raise ValueError(_broken(self.path, f"frames {start}..{stop - 1} do not decode in order"))
+        return np.stack([frame.to_ndarray() for frame in shown])
+
+    def _group_packets(self, group: int):
+        """The group's packets only: the decoder must not be fed the next group's, whose frames would come out first."""
+        wanted = set(self.pts[slice(*self.group_start[group: group + 2])])
+        self.container.seek(self.group_dts[group], stream=self.stream)
+        for packet in self.container.demux(self.stream):
+            if packet.pts in wanted:
+                wanted.remove(packet.pts)
+                yield packet
+            if not wanted:
+                return
+
+
+def signature(path: Path | str) -> tuple:
+    """What two files must share to be joined: size, pixel format, codec and its parameter sets, colours, clock."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            return (context.width, context.height, context.pix_fmt, context.name, bytes(context.extradata or b""),
+                    context.colorspace, context.color_range, stream.average_rate, stream.time_base)
+    except (av.error.FFmpegError, IndexError) as error:
+        raise ValueError(_broken(path, error)) from error
+
+
+def join(paths: Sequence[Path | str], out: Path | str) -> list[int]:
+    """Copy the pictures of several files, in order, into one mp4; returns the number of frames of each.
+
+    No picture is decoded. Raises ValueError when the files differ in `signature` or one cannot be read.
+    """
+    signatures = {signature(path) for path in paths}
+    if len(signatures) > 1:
+        raise ValueError(f"{paths[0]} and {len(paths) - 1} more cannot be joined: they were encoded differently")
+    shown = [_display_order(path) for path in paths]
+    # A picture is decoded before it is shown; one delay for all keeps decoding times rising from file to file.
+    delay = max(int((np.arange(len(order)) - order).max()) for order in shown)
+    with av.open(str(paths[0])) as first, av.open(str(out), "w", format="mp4") as joined:
+        template = first.streams.video[0]
+        stream = joined.add_stream_from_template(template)
+        stream.time_base = template.time_base
+        frame_pts = int(1 / (template.average_rate * template.time_base))
+        start = 0
+        for path, order in zip(paths, shown, strict=True):
+            for i, packet in enumerate(_packets(path)):
+                packet.stream = stream
+                packet.pts, packet.dts = (start + int(order[i])) * frame_pts, (start + i - delay) * frame_pts
+                joined.mux(packet)
+            start += len(order)
+    return [len(order) for order in shown]
+
+
+def _display_order(path) -> np.ndarray:
+    """For each picture in decoding order, its number when shown (H.264 decodes some pictures ahead of time)."""
+    pts = [packet.pts for packet in _packets(path)]
+    if not pts:
+        raise ValueError(_broken(path, "no picture"))
+    return np.argsort(np.argsort(pts))
+
+
+def _packets(path):
+    try:
+        with av.open(str(path)) as container:
+            for packet in container.demux(container.streams.video[0]):
+                if packet.pts is not None:  # an empty packet ends a stream
+                    yield packet
+    except av.error.FFmpegError as error:
+        raise ValueError(_broken(path, error)) from error
+
+
+def _broken(path, error) -> str:
+    return f"{path} cannot be read as H.264 video ({error}): copy or record it again"
