@@ -6,7 +6,7 @@
 
 def __getattr__(name: str):
     if name in ("load_policy", "load_idm"):
-        from vpt import checkpoint
+        from vpt import released
 
-        return getattr(checkpoint, name)
+        return getattr(released, name)
     raise AttributeError(f"module 'vpt' has no attribute {name!r}")

@@ -1,0 +1,169 @@
+"""VPT's attention block with its memory, as a value passed in and returned.
+
+In: x (B, T, D) and `first` (B, T), true where a new episode begins, anywhere in the chunk. Out: (B, T, D) and the
+memory after the chunk. A query sees itself and up to M - 1 earlier frames of its own episode, however the stream is
+cut into chunks.
+
+Legend: B lanes, T frames in a chunk, M remembered frames, D agent width, H heads.
+Source: openai/Video-Pre-Training; the relative bias is a sum of ten learned curves over the age of a frame.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vpt.cnn import Dense, rescale_rows
+
+CURVES = 10  # basis curves of the relative bias
+
+
+@dataclass(frozen=True)
+class BlockMemory:
+    """What one block remembers of the last M frames, oldest first; all zero is a fresh memory."""
+
+    keys: Tensor  # (B, M, D), before the split into heads
+    values: Tensor  # (B, M, D)
+    mask: Tensor  # (B, M) bool, true where the slot holds a frame of the lane's present episode
+
+    @classmethod
+    def fresh(cls, lanes: int, frames: int, width: int, device=None, dtype=None) -> "BlockMemory":
+        keys = torch.zeros(lanes, frames, width, device=device, dtype=dtype)
+        return cls(keys, keys.clone(), torch.zeros(lanes, frames, dtype=torch.bool, device=device))
+
+    def detach(self) -> "BlockMemory":
+        """The same memory cut from the graph."""
+        return self._each(Tensor.detach)
+
+    def index(self, lanes) -> "BlockMemory":
+        """The memory of those lanes (an index or mask over B)."""
+        return self._each(lambda x: x[lanes])
+
+    def to(self, *args) -> "BlockMemory":
+        """Moved to a device; a dtype concerns keys and values only."""
+        moved = self._each(lambda x: x.to(*args))
+        return replace(moved, mask=moved.mask.bool())
+
+    def _each(self, function) -> "BlockMemory":
+        return replace(self, **{f.name: function(getattr(self, f.name)) for f in fields(self)})
+
+
+def episode_count(first: Tensor) -> Tensor:
+    """first (B, T) bool -> (B, T) int64: how many episodes have begun in this chunk up to each frame."""
+    return first.long().cumsum(1)
+
+
+def window_mask(first: Tensor, memory_mask: Tensor, window: int) -> Tensor:
+    """Who sees whom: first (B, T), memory_mask (B, M) -> visible (B, T, M + T) bool.
+
+    Frame r sees column c iff its age M + r - c lies in [0, window) and both belong to the same episode.
+    """
+    frames, slots = first.shape[1], memory_mask.shape[1]
+    age = torch.arange(frames, device=first.device)[:, None] + slots
+    age = age - torch.arange(slots + frames, device=first.device)
+    episode = episode_count(first)
+    of_memory = memory_mask[:, None, :] & (episode == 0)[:, :, None]
+    of_chunk = episode[:, :, None] == episode[:, None, :]
+    return torch.cat([of_memory, of_chunk], dim=2) & (age >= 0) & (age < window)
+
+
+def next_mask(first: Tensor, memory_mask: Tensor) -> Tensor:
+    """(B, T), (B, M) -> (B, M): which of the newest M frames belong to the episode that the chunk ends in."""
+    episode = episode_count(first)
+    last = episode[:, -1:]
+    return torch.cat([memory_mask & (last == 0), episode == last], dim=1)[:, -memory_mask.shape[1] :]
+
+
+def ages_to_columns(by_age: Tensor, frames: int) -> Tensor:
+    """(..., T, M) indexed by query and age 0..M-1 -> (..., T, M + T) indexed by query and column, 0 elsewhere.
+
+    Column c of row r has age M + r - c: the rows, turned round, are shifted one step each by reading them with a
+    stride that is one shorter than they are.
+    """
+    slots = by_age.shape[-1]
+    rows = F.pad(by_age.flip(-1), (1, frames)).flatten(-2)
+    return rows[..., : frames * (slots + frames)].unflatten(-1, (frames, slots + frames))
+
+
+class Attention(nn.Module):
+    """Multi-head attention scaled by 1/e (e = D / H, not its root) with a learned bias on age.
+
+    `slots` = M remembered frames, also the window; 0: every frame attends to every frame of the clip, both ways, and
+    the bias has no ages to act on (its parameters exist in the released IDM).
+    """
+
+    def __init__(self, width: int, heads: int, slots: int, value_norm: float = 1.0) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} must be divisible by the number of heads {heads}")
+        self.heads, self.slots = heads, slots
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
+        self.out = nn.Linear(width, width)
+        self.relative = nn.Linear(width, CURVES * heads)
+        self.curves = nn.Parameter(0.2 * torch.randn(CURVES, slots))
+        norms = {self.query: 0.1, self.key: 0.2, self.value: value_norm, self.out: value_norm, self.relative: 0.1}
+        for layer, norm in norms.items():
+            rescale_rows(layer.weight, norm)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+    def bias(self, x: Tensor) -> Tensor:
+        """x (B, T, D) -> (B, H, T, M + T): what the age of each column adds to its score."""
+        weights = self.relative(x).unflatten(-1, (self.heads, CURVES)).transpose(1, 2)
+        return ages_to_columns(weights @ self.curves, x.shape[1])
+
+    def forward(self, x: Tensor, memory: BlockMemory, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x (B, T, D), visible (B, T, M + T) -> attended (B, T, D), keys and values (B, M + T, D)."""
+        keys = torch.cat([memory.keys.to(x.dtype), self.key(x)], dim=1)
+        values = torch.cat([memory.values.to(x.dtype), self.value(x)], dim=1)
+        bias = self.bias(x).masked_fill(~visible[:, None], float("-inf"))
+        return self._attend(x, keys, values, bias), keys, values
+
+    def all_to_all(self, x: Tensor) -> Tensor:
+        """x (B, T, D): every frame sees every frame."""
+        return self._attend(x, self.key(x), self.value(x), None)
+
+    def _attend(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query(x), keys, values))
+        bias = bias if bias is None else bias.to(q.dtype)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1 / q.shape[-1])
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """u = LN(x); y = u + attention(u); y + mlp(y). The residual stream carries u, not x."""
+
+    def __init__(self, width: int, heads: int, slots: int, layers: int, mlp_ratio: int = 4) -> None:
+        super().__init__()
+        depth_norm = (2 * layers) ** -0.5
+        self.norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads, slots, value_norm=depth_norm**0.5)
+        self.widen = Dense(width, mlp_ratio * width)
+        self.narrow = nn.Linear(mlp_ratio * width, width)
+        rescale_rows(self.narrow.weight, depth_norm)
+        nn.init.zeros_(self.narrow.bias)
+
+    def forward(
+        self, x: Tensor, first: Tensor, memory: BlockMemory, visible: Tensor | None = None
+    ) -> tuple[Tensor, BlockMemory]:
+        """x (B, T, D), first (B, T) bool -> y (B, T, D) and the memory after the chunk.
+
+        `visible` is `window_mask(first, memory.mask, M)` when the caller has it already: it is the same in every block.
+        """
+        if visible is None:
+            visible = window_mask(first, memory.mask, self.attention.slots)
+        u = self.norm(x)
+        attended, keys, values = self.attention(u, memory, visible)
+        y = u + attended
+        slots = self.attention.slots
+        memory = BlockMemory(keys[:, -slots:], values[:, -slots:], next_mask(first, memory.mask))
+        return y + self.narrow(self.widen(y)), memory
+
+    def all_to_all(self, x: Tensor) -> Tensor:
+        """x (B, T, D): the IDM's way, without memory, every frame of the clip seeing every other."""
+        u = self.norm(x)
+        y = u + self.attention.all_to_all(u)
+        return y + self.narrow(self.widen(y))

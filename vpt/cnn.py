@@ -1,0 +1,189 @@
+"""VPT's picture encoder: three IMPALA stacks and two dense layers, from 128x128 RGB to one vector a frame.
+
+In: frames (N, height, width, channels), uint8 RGB for the agent, floats for the IDM (its 3-D convolution's output).
+Out: (N, width of the agent). Pictures stay in memory as N, H, W, C throughout ("channels last").
+
+A "normed layer" is norm -> linear or convolution -> ReLU, the norm acting on the layer's input, and only a layer
+without norm has a bias. The convolutions' norm is a GroupNorm of one group: one mean and variance a picture.
+Source: openai/Video-Pre-Training; IMPALA (arXiv 1802.01561).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+DENSE_WIDTH = 256  # between the last stack and the agent's width, in all released models
+CALL_BYTES = 32 << 20  # largest activation of one call on a processor: beyond it every buffer is a fresh, slow mapping
+
+
+def rescale_rows(weight: Tensor, norm: float) -> None:
+    """Scale each output row (first axis) of weight to that L2 norm, in place."""
+    with torch.no_grad():
+        weight.mul_(norm / weight.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, *[1] * (weight.ndim - 1)))
+
+
+class PoolReLU(Function):
+    """relu(max pool 3x3, stride 2, padding 1) on (N, H, W, C) with even H and W.
+
+    ReLU after pooling equals pooling after ReLU at a quarter of the work, and a separable maximum of shifted slices
+    runs several times faster on a processor than the library's pooling. Of equal maxima one gets the gradient.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        rows = _halve(x, 1)
+        y = _halve(rows, 2).relu_()
+        ctx.save_for_backward(x, rows, y)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tensor:
+        x, rows, y = ctx.saved_tensors
+        grad = torch.where(y > 0, grad, 0)
+        return _unhalve(_unhalve(grad, y, rows, 2), rows, x, 1)
+
+
+def _halve(x: Tensor, axis: int) -> Tensor:
+    """Maximum over entries 2i-1, 2i, 2i+1 of that axis (1 or 2), for each i."""
+    even, odd = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
+    y = torch.maximum(even, odd)
+    later = y.narrow(axis, 1, y.shape[axis] - 1)
+    torch.maximum(later, odd.narrow(axis, 0, y.shape[axis] - 1), out=later)
+    return y
+
+
+def _unhalve(grad: Tensor, y: Tensor, x: Tensor, axis: int) -> Tensor:
+    """Gradient of `_halve`: each entry of grad goes to the entry of x that made y."""
+    even, odd = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
+    out = torch.empty_like(x)
+    out_even, out_odd = out.unflatten(axis, (-1, 2)).unbind(axis + 1)
+    to_even = torch.where(even == y, grad, 0)
+    rest = grad - to_even
+    to_odd = torch.where(odd == y, rest, 0)
+    rest -= to_odd  # what is left came from the odd entry before
+    out_even.copy_(to_even)
+    out_odd.copy_(to_odd)
+    n = y.shape[axis] - 1
+    out_odd.narrow(axis, 0, n).add_(rest.narrow(axis, 1, n))
+    return out
+
+
+def pool_relu(x: Tensor) -> Tensor:
+    """(N, H, W, C) -> (N, H/2, W/2, C)."""
+    if x.is_cuda:
+        return F.relu(F.max_pool2d(x.permute(0, 3, 1, 2), 3, 2, 1)).permute(0, 2, 3, 1)
+    return PoolReLU.apply(x)
+
+
+class PictureNorm(nn.Module):
+    """Mean 0 and variance 1 over a whole picture, then a scale and shift per channel (GroupNorm of one group)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda:
+            return F.group_norm(x.permute(0, 3, 1, 2), 1, self.weight, self.bias).permute(0, 2, 3, 1)
+        # The same thing said as a layer norm over the flat picture: faster on a processor for few channels, and its
+        # two-pass variance is more accurate than the channels-last group norm's.
+        shape = x.shape[1:]
+        return F.layer_norm(x, shape, self.weight.expand(shape), self.bias.expand(shape))
+
+
+class Convolution(nn.Module):
+    """[norm ->] 3x3 convolution [-> ReLU] on (N, H, W, C); `scale` multiplies the input (1/255 for raw pixels)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, norm: bool = True, relu: bool = True, row_norm: float = 1.0, scale: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.relu = relu
+        self.norm = PictureNorm(inputs) if norm else None
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=not norm)
+        self.scale = scale
+        rescale_rows(self.conv.weight, row_norm)
+        if self.conv.bias is not None:
+            nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.norm is not None:
+            x = self.norm(x)
+        weight = self.conv.weight if self.scale == 1 else self.conv.weight * self.scale
+        x = x.to(weight.dtype) if not x.is_floating_point() else x
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        y = F.conv2d(x.permute(0, 3, 1, 2), weight, self.conv.bias, padding=1)
+        return (F.relu_(y) if self.relu else y).permute(0, 2, 3, 1)
+
+
+class Residual(nn.Module):
+    """x + second(first(x)), each norm -> convolution -> ReLU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        norm = (3 / 2) ** 0.25
+        self.first = Convolution(channels, channels, row_norm=norm)
+        self.second = Convolution(channels, channels, row_norm=norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(self.first(x))
+
+
+class Stack(nn.Module):
+    """Convolution, ReLU, pooling to half the size, norm, two residual blocks."""
+
+    def __init__(self, inputs: int, outputs: int, norm: bool, scale: float) -> None:
+        super().__init__()
+        self.convolution = Convolution(inputs, outputs, norm=norm, relu=False, scale=scale)
+        self.norm = PictureNorm(outputs)
+        self.residuals = nn.ModuleList([Residual(outputs) for _ in range(2)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(pool_relu(self.convolution(x)))
+        for residual in self.residuals:
+            x = residual(x)
+        return x
+
+
+class Dense(nn.Module):
+    """LayerNorm -> linear without bias -> ReLU, on the last axis."""
+
+    def __init__(self, inputs: int, outputs: int, row_norm: float = 1.0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(inputs)
+        self.linear = nn.Linear(inputs, outputs, bias=False)
+        rescale_rows(self.linear.weight, row_norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.linear(self.norm(x)))
+
+
+class PictureEncoder(nn.Module):
+    """(N, px, px, inputs) -> (N, width); `raw` pictures are uint8 and meet the first convolution without a norm."""
+
+    def __init__(self, inputs: int, channels: tuple[int, ...], width: int, px: int = 128, raw: bool = True) -> None:
+        super().__init__()
+        if px % 2 ** len(channels):
+            raise ValueError(f"pictures are halved {len(channels)} times: {px} px is not divisible by that")
+        widths = (inputs, *channels)
+        self.stacks = nn.ModuleList(
+            Stack(widths[i], widths[i + 1], norm=i > 0 or not raw, scale=1 / 255 if raw and i == 0 else 1.0)
+            for i in range(len(channels))
+        )
+        self.dense = Dense(channels[-1] * (px // 2 ** len(channels)) ** 2, DENSE_WIDTH, row_norm=1.4)
+        self.project = Dense(DENSE_WIDTH, width)
+        self.frames_per_call = max(1, CALL_BYTES // (4 * px * px * max(inputs, channels[0])))
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.split(self.frames_per_call) if x.device.type == "cpu" else (x,)
+        return self.project(torch.cat([self.encode(part) for part in parts]))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(n, px, px, inputs) -> (n, 256): the stacks and the first dense layer, in one call."""
+        for stack in self.stacks:
+            x = stack(x)
+        return self.dense(x.permute(0, 3, 1, 2).flatten(1))  # channel-major, as the weights expect

@@ -1,0 +1,146 @@
+"""VPT's inverse dynamics model: which keys and mouse motion turn each frame of a clip into the next.
+
+In: frames (B, T, 128, 128, 3) uint8 of any length T. Out: log-probabilities of each button (pressed or not) and of
+the two camera bins, for each frame. It sees the past and the future: a 3-D convolution over five frames, then
+attention from every frame of the clip to every other, without memory.
+
+    idm = IDM(IDM_SIZES["tiny"])
+    output = idm(frames)
+    buttons, camera_bins = output.greedy()
+
+`lastlayer`: the released code computes its last dense layer and then discards the result ("discarded", the default,
+needed for the same numbers); "used" passes through it as the agent does, for models trained here or to be compared.
+
+Legend: B clips, T frames, C channels of the 3-D convolution, D width.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vpt.attention import Block
+from vpt.checkpoint import Pretrained
+from vpt.cnn import Dense, PictureEncoder, rescale_rows
+from vpt.heads import CategoricalHead, log_prob
+from vpt.policy import check_frames
+
+REACH = 2  # frames that the 3-D convolution sees to either side
+
+
+@dataclass(frozen=True)
+class IDMConfig:
+    """Sizes of an inverse dynamics model; the defaults are the released 4x."""
+
+    width: int = 4096  # D
+    heads: int = 32
+    blocks: int = 2
+    timesteps: int = 128  # frames of a training clip; others may have any length
+    conv_channels: int = 128  # C
+    impala_width: float = 16.0
+    impala_channels: tuple[int, ...] = (16, 32, 32)
+    mlp_ratio: int = 4
+    px: int = 128
+    temperature: float = 4.0
+    n_buttons: int = 20
+    n_bins: int = 11
+    lastlayer: str = "discarded"
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        return tuple(int(self.impala_width * c) for c in self.impala_channels)
+
+    def __post_init__(self) -> None:
+        if self.lastlayer not in ("discarded", "used"):
+            raise ValueError(f"lastlayer is 'discarded' or 'used', not {self.lastlayer!r}")
+
+
+IDM_SIZES = {
+    "tiny": IDMConfig(width=128, heads=4, conv_channels=8, impala_width=0.5),
+    "4x": IDMConfig(),
+}
+
+
+@dataclass(frozen=True)
+class IDMOutput:
+    """Log-probabilities for each frame."""
+
+    buttons: Tensor  # (B, T, 20, 2): not pressed, pressed
+    camera: Tensor  # (B, T, 2, 11): pitch and yaw bins
+    latent: Tensor  # (B, T, D)
+
+    def greedy(self) -> tuple[Tensor, Tensor]:
+        """The most likely buttons (B, T, 20) and camera bins (B, T, 2), int64."""
+        return self.buttons.argmax(-1), self.camera.argmax(-1)
+
+    def log_prob(self, buttons: Tensor, camera_bins: Tensor) -> Tensor:
+        """(B, T) nats of buttons (B, T, 20) and camera_bins (B, T, 2), all heads added."""
+        return log_prob(self.buttons, buttons.long()).sum(-1) + log_prob(self.camera, camera_bins.long()).sum(-1)
+
+    def confidence(self) -> Tensor:
+        """(B, T) in 0..1: the probability of the greedy action, all heads together."""
+        return self.log_prob(*self.greedy()).exp()
+
+
+class TemporalConvolution(nn.Module):
+    """3-D convolution 5x1x1 with zero frames at both ends, then ReLU: (B, T, H, W, 3) uint8 -> (B, T, H, W, C)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(3, channels, (2 * REACH + 1, 1, 1), padding=(REACH, 0, 0))
+        rescale_rows(self.conv.weight, 1.0)
+        nn.init.zeros_(self.conv.bias)
+
+    @staticmethod
+    def windows(frames: Tensor, step: int) -> Iterator[Tensor]:
+        """(B, T, H, W, 3) uint8 -> pieces (n <= step, 5, H, W, 3): each frame with its neighbours, B * T in all."""
+        lanes, length = frames.shape[:2]
+        padded = F.pad(frames, (0, 0, 0, 0, 0, 0, REACH, REACH)).flatten(0, 1)
+        start = torch.arange(lanes)[:, None] * (length + 2 * REACH) + torch.arange(length)
+        for piece in (start.flatten()[:, None] + torch.arange(2 * REACH + 1)).to(frames.device).split(step):
+            yield padded[piece]
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """windows (N, 5, H, W, 3) uint8 -> (N, H, W, C): the convolution as one matrix product over 15 values."""
+        weight = self.conv.weight.flatten(3).squeeze(-1)  # (C, 3, 5)
+        x = windows.permute(0, 2, 3, 1, 4).flatten(3).to(weight.dtype)  # (N, H, W, 15)
+        return F.relu_(F.linear(x, weight.transpose(1, 2).flatten(1) / 255, self.conv.bias))
+
+
+class IDM(nn.Module, Pretrained):
+    """VPT's inverse dynamics model; see the top of the file."""
+
+    config_class = IDMConfig
+
+    def __init__(self, config: IDMConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        self.temporal = TemporalConvolution(c.conv_channels)
+        self.picture = PictureEncoder(c.conv_channels, c.channels, c.width, c.px, raw=False)
+        self.blocks = nn.ModuleList(Block(c.width, c.heads, 0, c.blocks, c.mlp_ratio) for _ in range(c.blocks))
+        self.last = Dense(c.width, c.width)
+        self.final_norm = nn.LayerNorm(c.width)
+        self.buttons = CategoricalHead(c.width, 2, (c.n_buttons,), c.temperature)
+        self.camera = CategoricalHead(c.width, c.n_bins, (2,), c.temperature)
+
+    def embed(self, frames: Tensor) -> Tensor:
+        """frames (B, T, 128, 128, 3) uint8 -> (B, T, D), a bounded number of frames at a time."""
+        check_frames(frames, self.config.px)
+        pieces = self.temporal.windows(frames, self.picture.frames_per_call)
+        codes = [self.picture.encode(self.temporal(piece)) for piece in pieces]
+        return self.picture.project(torch.cat(codes)).unflatten(0, frames.shape[:2])
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Output of the last block (B, T, D) -> latent (B, T, D), through the last layer or not: see `lastlayer`."""
+        x = F.relu(x)
+        return self.final_norm(self.last(x) if self.config.lastlayer == "used" else x)
+
+    def forward(self, frames: Tensor) -> IDMOutput:
+        """frames (B, T, 128, 128, 3) uint8 -> IDMOutput."""
+        x = self.embed(frames)
+        for block in self.blocks:
+            x = block.all_to_all(x)
+        latent = self.finish(x)
+        return IDMOutput(self.buttons(latent), self.camera(latent), latent)

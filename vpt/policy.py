@@ -1,0 +1,143 @@
+"""The VPT agent: picture encoder, attention blocks with memory, action and value heads, in the released architecture.
+
+In: frames (B, T, 128, 128, 3) uint8 RGB, `first` (B, T) bool, memory. Out: log-probabilities of the two joint action
+classes, value, latent, and the new memory. The memory is a value: chunks of any size, or one frame at a time, give
+the same as the whole video, and `first` may be true anywhere in a chunk.
+
+    policy = Policy(SIZES["tiny"])
+    memory = policy.start(lanes=2)
+    output, memory = policy(frames, first, memory)
+
+Legend: B lanes, T frames in a chunk, M remembered frames, D agent width.
+Source: VPT (arXiv 2206.11795), openai/Video-Pre-Training.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vpt.attention import Block, BlockMemory, window_mask
+from vpt.checkpoint import Pretrained
+from vpt.cnn import Dense, PictureEncoder
+from vpt.heads import ActionHeads, ActionLogits, ValueHead
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """Sizes of an agent; the defaults are the released 1x."""
+
+    width: int = 1024  # D
+    heads: int = 8
+    blocks: int = 4
+    attention_memory_size: int = 256
+    timesteps: int = 128  # frames of a training chunk; other chunks may have any length
+    impala_width: float = 4.0
+    impala_channels: tuple[int, ...] = (16, 32, 32)
+    mlp_ratio: int = 4
+    px: int = 128  # height and width of a frame
+    temperature: float = 2.0
+    n_buttons: int = 8641
+    n_camera: int = 121
+
+    @property
+    def memory_frames(self) -> int:
+        """M: frames kept, and frames that a query may see including itself."""
+        return self.attention_memory_size - self.timesteps
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        return tuple(int(self.impala_width * c) for c in self.impala_channels)
+
+    def __post_init__(self) -> None:
+        if self.memory_frames < 1:
+            raise ValueError("attention_memory_size must exceed timesteps: their difference is the memory in frames, "
+                             f"here {self.memory_frames}")  # fmt: skip
+
+
+SIZES = {
+    "tiny": PolicyConfig(width=128, heads=4, impala_width=0.5),
+    "1x": PolicyConfig(width=1024, heads=8, impala_width=4.0),
+    "2x": PolicyConfig(width=2048, heads=16, impala_width=8.0),
+    "3x": PolicyConfig(width=3072, heads=24, impala_width=12.0),
+}
+
+
+@dataclass(frozen=True)
+class PolicyOutput:
+    """What the agent makes of each frame."""
+
+    action: ActionLogits
+    value: Tensor  # (B, T, 1), normalised space
+    latent: Tensor  # (B, T, D)
+
+
+def check_frames(frames: Tensor, px: int) -> None:
+    """Raises ValueError unless frames are (B, T, px, px, 3) uint8."""
+    if frames.ndim != 5 or frames.shape[2:] != (px, px, 3) or frames.dtype != torch.uint8:
+        raise ValueError(f"frames are uint8 (lanes, frames, {px}, {px}, 3), got {frames.dtype} {tuple(frames.shape)}; "
+                         "vpt.frames.resize_to_agent makes them")  # fmt: skip
+
+
+class Policy(nn.Module, Pretrained):
+    """VPT's agent; see the top of the file."""
+
+    config_class = PolicyConfig
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        self.picture = PictureEncoder(3, c.channels, c.width, c.px)
+        self.blocks = nn.ModuleList(
+            Block(c.width, c.heads, c.memory_frames, c.blocks, c.mlp_ratio) for _ in range(c.blocks)
+        )
+        self.last = Dense(c.width, c.width)
+        self.final_norm = nn.LayerNorm(c.width)
+        self.heads = ActionHeads(c.width, c.n_buttons, c.n_camera, c.temperature)
+        self.value = ValueHead(c.width)
+
+    def start(self, lanes: int) -> tuple[BlockMemory, ...]:
+        """A fresh memory for each block."""
+        like = self.final_norm.weight
+        shape = (lanes, self.config.memory_frames, self.config.width)
+        return tuple(BlockMemory.fresh(*shape, device=like.device, dtype=like.dtype) for _ in self.blocks)
+
+    def embed(self, frames: Tensor) -> Tensor:
+        """frames (B, T, 128, 128, 3) uint8 -> (B, T, D)."""
+        check_frames(frames, self.config.px)
+        return self.picture(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Output of the last block (B, T, D) -> latent (B, T, D). The ReLU comes before the last layer's own norm."""
+        return self.final_norm(self.last(F.relu(x)))
+
+    def forward(
+        self, frames: Tensor, first: Tensor, memory: tuple[BlockMemory, ...]
+    ) -> tuple[PolicyOutput, tuple[BlockMemory, ...]]:
+        """frames (B, T, 128, 128, 3) uint8, first (B, T) bool -> PolicyOutput and the memory after the chunk."""
+        x = self.embed(frames)
+        visible = window_mask(first, memory[0].mask, self.config.memory_frames)
+        after = []
+        for block, past in zip(self.blocks, memory, strict=True):
+            x, present = block(x, first, past, visible)
+            after.append(present)
+        latent = self.finish(x)
+        return PolicyOutput(self.heads(latent), self.value(latent), latent), tuple(after)
+
+    @torch.no_grad()
+    def act(
+        self,
+        frame: Tensor,
+        first: Tensor,
+        memory: tuple[BlockMemory, ...],
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> tuple[tuple[Tensor, Tensor], tuple[BlockMemory, ...]]:
+        """One step: frame (B, 128, 128, 3), first (B,) -> (buttons_index, camera_index) (B,) and memory.
+
+        temperature 0 takes the most likely action.
+        """
+        output, memory = self(frame[:, None], first[:, None], memory)
+        buttons, camera = output.action.sample(generator, temperature)
+        return (buttons[:, 0], camera[:, 0]), memory

@@ -1,0 +1,211 @@
+"""OpenAI's released files, both ways: `.model` (a pickle of constructor arguments) and `.weights` (a state dict).
+
+    policy = load_policy("foundation-model-1x.model", "foundation-model-1x.weights")
+    idm = load_idm("4x_idm.model", "4x_idm.weights")
+    torch.save(to_released(policy), "ours.weights")
+
+Names inside are ours, files are theirs: `key_table` maps one to the other, as a bijection. A pickle can run any
+program when it is opened, so `.model` is read by an unpickler that knows plain containers, strings and numbers and
+refuses everything else by name; weights are read with torch's own `weights_only`.
+"""
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vpt.checkpoint import load_strictly
+from vpt.idm import IDM, IDMConfig
+from vpt.policy import Policy, PolicyConfig
+
+# Settings of the released constructors that our code implements in one way only.
+FIXED = {
+    "attention_mask_style": None,  # checked apart: it tells an agent from an IDM
+    "diff_mlp_embedding": False,
+    "impala_kwargs": {"post_pool_groups": 1},
+    "init_norm_kwargs": {"batch_norm": False, "group_norm_groups": 1},
+    "only_img_input": True,
+    "pointwise_use_activation": False,
+    "recurrence_is_residual": True,
+    "recurrence_type": "transformer",
+    "single_output": None,  # either way: the heads read one latent
+    "use_pointwise_layer": True,
+    "use_pre_lstm_ln": False,
+}
+# The value normaliser's statistics are called differently in different releases of the code; ours first.
+NORMALISER_NAMES = {
+    "mean": ("running_mean", "mean", "running_mean_"),
+    "mean_square": ("running_mean_sq", "mean_sq", "running_mean_square"),
+    "weight": ("debiasing_term", "debias", "debiasing"),
+}
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Admits lists, dictionaries, tuples, strings and numbers: they need no name to be looked up."""
+
+    def find_class(self, module: str, name: str):
+        if (module, name) == ("collections", "OrderedDict"):
+            return dict
+        raise ValueError(f"refused: the pickle asks for {module}.{name}; only plain containers, strings and numbers "
+                         "are read")  # fmt: skip
+
+    def persistent_load(self, pid):
+        raise ValueError(f"refused: the pickle asks for an object stored elsewhere ({pid!r})")
+
+
+def read_model_file(path: str | Path) -> dict:
+    """A `.model` file as a dictionary. ValueError names the file and, for a hostile pickle, what it asked for."""
+    try:
+        with open(path, "rb") as file:
+            content = _PlainUnpickler(file).load()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    except Exception as error:  # a broken pickle raises whatever its opcodes stumble over
+        raise ValueError(f"{path} is not a pickle of plain settings ({type(error).__name__}: {error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not the settings of a model")
+    return content
+
+
+def _settings(content: dict, path) -> tuple[dict, float]:
+    """Constructor arguments and temperature from a `.model`, wherever the release put them."""
+    try:
+        args = content["model"]["args"] if "model" in content else content
+        net = args["net"]["args"] if "net" in args else args.get("policy_kwargs") or args["idm_net_kwargs"]
+        head = args.get("pi_head_opts") or args.get("pi_head_kwargs") or {}
+        temperature = float(head["temperature"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} lacks the settings of a VPT model: {error!r}") from error
+    odd = {k: net[k] for k, v in FIXED.items() if k in net and v is not None and net[k] != v}
+    if odd:
+        raise ValueError(f"{path} asks for an architecture that no released VPT model has: {odd}")
+    return net, temperature
+
+
+def _common(net: dict, temperature: float) -> dict:
+    return {
+        "width": net["hidsize"], "heads": net["attention_heads"], "blocks": net["n_recurrence_layers"],
+        "timesteps": net["timesteps"], "impala_width": float(net["impala_width"]),
+        "impala_channels": tuple(net.get("impala_chans", (16, 32, 32))), "mlp_ratio": net["pointwise_ratio"],
+        "px": net["img_shape"][0], "temperature": temperature,
+    }  # fmt: skip
+
+
+def policy_config(content: dict, path="settings") -> PolicyConfig:
+    """The content of an agent's `.model` -> PolicyConfig. Raises ValueError on what our code does not implement."""
+    net, temperature = _settings(content, path)
+    if net.get("attention_mask_style") != "clipped_causal":
+        raise ValueError(f"{path} is not an agent: its attention is {net.get('attention_mask_style')!r}")
+    return PolicyConfig(**_common(net, temperature), attention_memory_size=net["attention_memory_size"])
+
+
+def idm_config(content: dict, path="settings") -> IDMConfig:
+    """The content of the IDM's `.model` -> IDMConfig. Raises ValueError on what our code does not implement."""
+    net, temperature = _settings(content, path)
+    conv = net.get("conv3d_params") or {}
+    if net.get("attention_mask_style") != "none" or list(conv.get("kernel_size", ())) != [5, 1, 1]:
+        raise ValueError(f"{path} is not an inverse dynamics model with a 5x1x1 convolution and unmasked attention")
+    return IDMConfig(**_common(net, temperature), conv_channels=conv["outchan"])
+
+
+def key_table(model: Policy | IDM) -> dict[str, str]:
+    """Our name -> OpenAI's name, for every tensor of the model's state dict, in our order."""
+    rules = _picture_keys(len(model.picture.stacks)) | _block_keys(len(model.blocks))
+    rules |= {"last.norm": "net.lastlayer.norm", "last.linear": "net.lastlayer.layer", "final_norm": "net.final_ln"}
+    if isinstance(model, IDM):
+        rules |= {"temporal.conv": "net.conv3d_layer.layer"}
+        rules |= {f"{head}.linear": f"pi_head.{head}.linear_layer" for head in ("buttons", "camera")}
+    else:
+        rules |= {f"heads.{head}.linear": f"pi_head.{head}.linear_layer" for head in ("buttons", "camera")}
+        rules |= {"value.linear": "value_head.linear"}
+    table = {}
+    for key in model.state_dict():
+        stem, leaf = key.rsplit(".", 1)
+        if stem == "value.normaliser":
+            table[key] = f"value_head.normalizer.{NORMALISER_NAMES[leaf][0]}"
+        else:
+            table[key] = f"{rules[stem]}.b_nd" if leaf == "curves" else f"{rules[stem]}.{leaf}"
+    return table
+
+
+def _picture_keys(stacks: int) -> dict[str, str]:
+    theirs = "net.img_process.cnn"
+    rules = {"picture.dense.norm": f"{theirs}.dense.norm", "picture.dense.linear": f"{theirs}.dense.layer",
+             "picture.project.norm": "net.img_process.linear.norm",
+             "picture.project.linear": "net.img_process.linear.layer"}  # fmt: skip
+    for i in range(stacks):
+        rules[f"picture.stacks.{i}.norm"] = f"{theirs}.stacks.{i}.n"
+        convolutions = {"convolution": "firstconv"}
+        for j in range(2):
+            convolutions |= {f"residuals.{j}.first": f"blocks.{j}.conv0", f"residuals.{j}.second": f"blocks.{j}.conv1"}
+        for ours, their in convolutions.items():
+            rules[f"picture.stacks.{i}.{ours}.norm"] = f"{theirs}.stacks.{i}.{their}.norm"
+            rules[f"picture.stacks.{i}.{ours}.conv"] = f"{theirs}.stacks.{i}.{their}.layer"
+    return rules
+
+
+def _block_keys(blocks: int) -> dict[str, str]:
+    parts = {
+        "norm": "pre_r_ln", "attention": "r.orc_block", "widen.norm": "mlp0.norm", "widen.linear": "mlp0.layer",
+        "narrow": "mlp1.layer",
+    } | {
+        f"attention.{ours}": f"r.orc_block.{theirs}_layer"
+        for ours, theirs in {"query": "q", "key": "k", "value": "v", "out": "proj", "relative": "r"}.items()
+    }  # fmt: skip
+    return {
+        f"blocks.{i}.{ours}": f"net.recurrent_layer.blocks.{i}.{theirs}"
+        for i in range(blocks)
+        for ours, theirs in parts.items()
+    }
+
+
+def to_released(model: Policy | IDM) -> dict[str, Tensor]:
+    """The model's weights under OpenAI's names."""
+    own = model.state_dict()
+    return {theirs: own[ours] for ours, theirs in key_table(model).items()}
+
+
+def from_released(model: nn.Module, weights: dict[str, Tensor], source="weights") -> dict[str, str]:
+    """Load weights under OpenAI's names into the model, strictly.
+
+    Returns which names the value normaliser's statistics had in the file (they are not the same in every release).
+    Raises ValueError listing all keys that are missing, extra or of another shape, under OpenAI's names.
+    """
+    table = key_table(model)
+    weights, found = dict(weights), {}
+    for ours, theirs in table.items():
+        if ours.startswith("value.normaliser."):
+            stem, leaf = "value_head.normalizer.", ours.rsplit(".", 1)[1]
+            name = next((n for n in NORMALISER_NAMES[leaf] if stem + n in weights), None)
+            if name:
+                found[ours] = stem + name
+                weights[theirs] = weights.pop(stem + name).reshape(model.state_dict()[ours].shape)
+    renamed = {theirs: ours for ours, theirs in table.items()}
+    load_strictly(model, {renamed.get(key, key): tensor for key, tensor in weights.items()}, source)
+    return found
+
+
+def read_weights_file(path: str | Path) -> dict[str, Tensor]:
+    """A `.weights` file (torch, `weights_only`). Raises ValueError naming the file when it is anything else."""
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds; none of them may run what is in the file
+        raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}: {error})") from error
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError(f"{path} holds something else than named tensors")
+    return weights
+
+
+def load_policy(model_file: str | Path, weights_file: str | Path) -> Policy:
+    """An agent from OpenAI's two files, in eval mode. Raises ValueError naming the file that is wrong, and how."""
+    policy = Policy(policy_config(read_model_file(model_file), model_file))
+    from_released(policy, read_weights_file(weights_file), weights_file)
+    return policy.eval()
+
+
+def load_idm(model_file: str | Path, weights_file: str | Path) -> IDM:
+    """The inverse dynamics model from OpenAI's two files, in eval mode. Raises ValueError as `load_policy`."""
+    idm = IDM(idm_config(read_model_file(model_file), model_file))
+    from_released(idm, read_weights_file(weights_file), weights_file)
+    return idm.eval()
