@@ -9,6 +9,7 @@ In: latent (B, T, D). Out: normalised log-probabilities in fp32 (or the latent's
 Source: openai/Video-Pre-Training. There the camera head comes first; here names, not positions, tell them apart.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -85,7 +86,7 @@ class CategoricalHead(nn.Module):
     def __init__(self, width: int, n: int, shape: tuple[int, ...] = (), temperature: float = 1.0) -> None:
         super().__init__()
         self.shape, self.temperature = (*shape, n), temperature
-        self.linear = nn.Linear(width, int(torch.tensor(self.shape).prod()))
+        self.linear = nn.Linear(width, math.prod(self.shape))
 
     def forward(self, latent: Tensor, allowed: Tensor | None = None) -> Tensor:
         logits = self.linear(latent)
