@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["COLOURS", "ERRANDS", "Errand"]
+__all__ = ["COLOURS", "ERRANDS", "Errand", "check_options"]
 
 COLOURS = ("red", "blue", "yellow", "green", "white")
 DUG = {  # errand: how a dug node's name is recognised, how many are wanted
@@ -72,3 +72,14 @@ class Errand:
             return position[1] >= top[1] + 0.4 and np.hypot(*(position - top)[[0, 2]]) < 1.5
         pillar = np.asarray(self._arena["pillars"][self.name.split(":")[1]], float)
         return bool(np.hypot(*(position - pillar)[[0, 2]]) < REACHED_M)
+
+
+def check_options(options: dict[str, Any] | None) -> str | None:
+    """The errand that a reset's `options` ask for. Raises ValueError for an unknown errand or option."""
+    unknown = set(options or {}) - {"errand"}
+    if unknown:
+        raise ValueError(f"reset knows no option {', '.join(sorted(unknown))}; it knows errand")
+    errand = (options or {}).get("errand")
+    if errand is not None and errand not in ERRANDS:
+        raise ValueError(f"there is no errand {errand!r}; choose one of {', '.join(ERRANDS)}")
+    return errand

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +66,8 @@ def settings(width: int, height: int, degrees_per_count: float, port: int, viewi
     }  # fmt: skip
     world = {
         "mg_name": "singlenode", "fixed_map_seed": 7, "time_speed": 0, "enable_damage": "false", "abm_interval": 1_000_000,
-        "mapgen_limit": 160, "max_block_send_distance": 4, "max_block_generate_distance": 4, "disable_anticheat": "true",
+        "mapgen_limit": 160, "max_block_send_distance": 4, "max_block_generate_distance": 4, "disable_anticheat": "true", "server_side_occlusion_culling": "false",
+        "client_unload_unused_data_timeout": 1_000_000,
         "movement_speed_fast": 5.6, "fast_move": "true", "default_privs": "interact, shout, fast", "csm_restriction_flags": 0,
         "csm_restriction_noderange": 0, "enable_client_modding": "true", "server_announce": "false", "max_users": 1,
         "bind_address": "127.0.0.1", "debug_log_level": "", "port": port, "remote_port": port, "server_map_save_interval": 100_000,
@@ -121,7 +121,7 @@ class Game:
         (self.home / "clock.tmp").write_text(text + "\n")
         os.replace(self.home / "clock.tmp", self.home / "clock")
 
-    def lines(self, timeout_s: float) -> Iterator[str]:
+    def lines(self, timeout_s: float) -> list[str]:
         """The mods' lines (logged as "@...") that are there or come within `timeout_s`; other lines go to the log's tail.
 
         Raises GameError when the game has ended.
@@ -131,13 +131,12 @@ class Game:
         if ready and not piece:
             raise GameError(self.describe(f"the game ended with code {self.process.wait(10)}"))
         *whole, self._partial = (self._partial + piece).split(b"\n")
+        messages = []
         for line in whole:
             text = line.decode(errors="replace")
             _, mark, message = text.partition("]: @")
-            if mark:
-                yield message
-            else:
-                self._tail.append(text)
+            (messages if mark else self._tail).append(message if mark else text)
+        return messages
 
     def command(self, text: str) -> None:
         """Hands the server mod a command; it takes the file away when it obeys."""

@@ -24,7 +24,7 @@ import gymnasium
 import numpy as np
 
 from vlpt.worlds.contract import BUTTONS, STEP_S, action_space, observation_space
-from vlpt.worlds.errands import ERRANDS, Errand
+from vlpt.worlds.errands import Errand, check_options
 from vlpt.worlds.luanti.game import Game, GameError, check_installed, pick_port, settings
 from vlpt.worlds.luanti.home import Home
 from vlpt.worlds.luanti.screen import Screen
@@ -86,10 +86,10 @@ class Luanti(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Builds the arena of `seed` (a random one for None) and puts the player into it.
 
-        options["errand"]: one of ERRANDS, or absent. Raises ValueError for another, RuntimeError when the game fails.
+        options["errand"]: one of errands.ERRANDS, or absent. Raises ValueError for another, RuntimeError when the game fails.
         """
         super().reset(seed=seed)
-        errand = self._check_options(options or {})
+        errand = check_options(options)
         seed = int(self.np_random.integers(2**31)) if seed is None else int(seed)
         if not self._running:
             self._start()
@@ -184,13 +184,11 @@ class Luanti(gymnasium.Env):
         """
         self._screen.send(held, int(counts[1]), int(counts[0]))
         self._game.advance(STEP_S)
-        deadline_s, moved = time.monotonic() + ANSWER_S, False
-        while True:
+        deadline_s, loops = time.monotonic() + ANSWER_S, 0
+        while loops < 2:
             for line in self._game.lines(0.2):
                 tick = self._take(line)
-                if tick and moved:
-                    return
-                moved = moved or bool(tick and tick.dtime_s > 0)
+                loops += bool(tick and (loops or tick.dtime_s > 0))
             if time.monotonic() > deadline_s:
                 raise GameError(self._game.describe(f"the game did not answer within {ANSWER_S:g} s"))
 
@@ -233,15 +231,6 @@ class Luanti(gymnasium.Env):
         return {"errand": self._errand.report()} if self._errand else {}
 
     # ── reset ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _check_options(self, options: dict[str, Any]) -> str | None:
-        unknown = set(options) - {"errand"}
-        if unknown:
-            raise ValueError(f"reset knows no option {', '.join(sorted(unknown))}; it knows errand")
-        errand = options.get("errand")
-        if errand is not None and errand not in ERRANDS:
-            raise ValueError(f"there is no errand {errand!r}; choose one of {', '.join(ERRANDS)}")
-        return errand
 
     def _build(self, seed: int, errand: str | None) -> dict[str, Any]:
         """Has the server make the arena and waits for signs that the client has it all."""

@@ -57,23 +57,24 @@ local function clear_objects()
   end
 end
 
-local function send_player(player, weight)
+local function send_player(player, place, weight)
   player:set_physics_override({gravity = weight, speed = weight, jump = weight})
   player:add_velocity(-player:get_velocity())
-  player:set_pos({x = entrance.at[1], y = entrance.at[2], z = entrance.at[3]})
-  player:set_look_horizontal(-math.rad(entrance.yaw_deg) % (2 * math.pi))
-  player:set_look_vertical(math.rad(5))
+  player:set_pos({x = place.at[1], y = place.at[2], z = place.at[3]})
+  player:set_look_horizontal(-math.rad(place.yaw_deg) % (2 * math.pi))
+  player:set_look_vertical(math.rad(place.pitch_deg))
 end
 
--- The player hangs in the air, weightless, until the client has the ground to stand on.
+-- The player hangs outside, weightless, with the whole arena in sight (the server sends no other map blocks), until the
+-- client has all of it.
 local function build(player, order)
   minetest.close_formspec(player:get_player_name(), "")
   clear_objects()
   local made = arena.build(order.number, order.seed)
   local at, yaw_deg, target = arena.spawn(made, order.errand, order.seed)
-  entrance = {at = at, yaw_deg = yaw_deg}
+  entrance = {at = at, yaw_deg = yaw_deg, pitch_deg = 5}
   minetest.set_timeofday(0.4 + (order.seed % 21) / 100)
-  send_player(player, 0)
+  send_player(player, {at = {-28, 22, -28}, yaw_deg = 45, pitch_deg = 18}, 0)
   made.number, made.target, made.spawn, made.spawn_yaw_deg = order.number, target, at, yaw_deg
   minetest.log("action", "@R " .. minetest.write_json({arena = made, inventory = carried}))
 end
@@ -81,7 +82,7 @@ end
 local function enter(player)
   clear_objects()
   equip(player)
-  send_player(player, 1)
+  send_player(player, entrance, 1)
   events = {}
   minetest.log("action", "@S " .. minetest.write_json({inventory = carried}))
 end
