@@ -87,14 +87,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
 
 
-def load_strictly(model: nn.Module, weights: dict[str, Tensor], source) -> None:
-    """Copy weights into the model, its precision kept. ValueError lists keys missing, extra or mis-shaped."""
-    own = model.state_dict()
-    problems = [f"missing {key}" for key in sorted(set(own) - set(weights))]
+def load_strictly(model: nn.Module, weights: dict[str, Tensor], source, names: dict[str, str] | None = None) -> None:
+    """Copy weights into the model, its precision kept.
+
+    Raises ValueError that lists every key missing, extra or mis-shaped; `names` (ours -> the file's) words the list.
+    """
+    own, told = model.state_dict(), names or {}
+    problems = [f"missing {told.get(key, key)}" for key in sorted(set(own) - set(weights))]
     problems += [f"extra {key}" for key in sorted(set(weights) - set(own))]
     for key in sorted(set(own) & set(weights)):
         if own[key].shape != weights[key].shape:
-            problems.append(f"{key} is {tuple(weights[key].shape)} instead of {tuple(own[key].shape)}")
+            found, wanted = tuple(weights[key].shape), tuple(own[key].shape)
+            problems.append(f"{told.get(key, key)} is {found} instead of {wanted}")
     if problems:
         raise ValueError(f"{source} does not fit {type(model).__name__}: " + "; ".join(problems))
     with torch.no_grad():

@@ -41,12 +41,16 @@ NORMALISER_NAMES = {
 }
 
 
+PLAIN = {"collections.OrderedDict": dict, "builtins.set": set, "builtins.frozenset": frozenset}
+
+
 class _PlainUnpickler(pickle.Unpickler):
-    """Admits lists, dictionaries, tuples, strings and numbers: they need no name to be looked up."""
+    """Admits lists, dictionaries, tuples, sets, strings and numbers; few of them are looked up by name."""
 
     def find_class(self, module: str, name: str):
-        if (module, name) == ("collections", "OrderedDict"):
-            return dict
+        module = "builtins" if module == "__builtin__" else module  # as Python 2 called it
+        if f"{module}.{name}" in PLAIN:
+            return PLAIN[f"{module}.{name}"]
         raise ValueError(f"refused: the pickle asks for {module}.{name}; only plain containers, strings and numbers "
                          "are read")  # fmt: skip
 
@@ -182,7 +186,7 @@ def from_released(model: nn.Module, weights: dict[str, Tensor], source="weights"
                 found[ours] = stem + name
                 weights[theirs] = weights.pop(stem + name).reshape(model.state_dict()[ours].shape)
     renamed = {theirs: ours for ours, theirs in table.items()}
-    load_strictly(model, {renamed.get(key, key): tensor for key, tensor in weights.items()}, source)
+    load_strictly(model, {renamed.get(key, key): tensor for key, tensor in weights.items()}, source, names=table)
     return found
 
 

@@ -32,8 +32,10 @@ class Scores:
         said_deg, true_deg = (np.asarray(x, dtype=np.float64) for x in (camera_deg, true_camera_deg))
         n = len(true)
         if not said.shape == true.shape == (n, len(BUTTONS)) or not said_deg.shape == true_deg.shape == (n, 2):
-            raise ValueError(f"scores compare (N, {len(BUTTONS)}) buttons and (N, 2) degrees; got {said.shape}, "
-                             f"{said_deg.shape} and, as truth, {true.shape}, {true_deg.shape}")
+            raise ValueError(
+                f"scores compare (N, {len(BUTTONS)}) buttons and (N, 2) degrees; got {said.shape}, "
+                f"{said_deg.shape} and, as truth, {true.shape}, {true_deg.shape}"
+            )
         for truth in (0, 1):
             for prediction in (0, 1):
                 self.pressed[:, truth, prediction] += ((true == truth) & (said == prediction)).sum(0)
@@ -73,15 +75,28 @@ class Scores:
         rows = []
         for name, balanced in self.balanced_accuracy().items():
             (right_no, wrong_yes), (missed, right_yes) = self.pressed[BUTTONS.index(name)].tolist()
-            rows.append({"button": name, "pressed": missed + right_yes, "found": right_yes, "in_vain": wrong_yes,
-                         "balanced_accuracy": balanced})
+            rows.append(
+                {
+                    "button": name,
+                    "pressed": missed + right_yes,
+                    "found": right_yes,
+                    "in_vain": wrong_yes,
+                    "balanced_accuracy": balanced,
+                }
+            )
         return rows
 
     def __str__(self) -> str:
         numbers = self.numbers()
-        lines = [f"{row['button']:>10} {row['balanced_accuracy']:.3f}  pressed {row['pressed']:6d}  found "
-                 f"{row['found']:6d}  in vain {row['in_vain']:6d}" for row in self.table()]
-        return "\n".join([
-            f"{self.frames} frames: balanced accuracy {numbers['balanced_accuracy']:.3f}, mouse R2 "
-            f"{numbers['mouse_r2']:.3f}, all buttons right on {numbers['keypress_accuracy']:.3f}", *lines,
-        ])
+        lines = [
+            f"{row['button']:>10} {row['balanced_accuracy']:.3f}  pressed {row['pressed']:6d}  found "
+            f"{row['found']:6d}  in vain {row['in_vain']:6d}"
+            for row in self.table()
+        ]
+        return "\n".join(
+            [
+                f"{self.frames} frames: balanced accuracy {numbers['balanced_accuracy']:.3f}, mouse R2 "
+                f"{numbers['mouse_r2']:.3f}, all buttons right on {numbers['keypress_accuracy']:.3f}",
+                *lines,
+            ]
+        )

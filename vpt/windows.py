@@ -43,8 +43,10 @@ def windows(frames: int, length: int = LENGTH) -> list[Window]:
     """
     starts = [*range(0, frames - length, length // 2), max(frames - length, 0)]
     meet = [0, *((before + length + after) // 2 for before, after in zip(starts, starts[1:], strict=False)), frames]
-    return [Window(start, min(start + length, frames), *keep)
-            for start, keep in zip(starts, zip(meet, meet[1:], strict=False), strict=True)]
+    return [
+        Window(start, min(start + length, frames), *keep)
+        for start, keep in zip(starts, zip(meet, meet[1:], strict=False), strict=True)
+    ]
 
 
 @torch.inference_mode()
@@ -62,24 +64,27 @@ def infer(idm: IDM, frames: Iterable[np.ndarray], count: int, batch: int = 4, le
         said, pointed = (x.cpu().numpy() for x in output.greedy())
         sure = output.confidence().float().cpu().numpy()
         for i, window in enumerate(group):
-            kept, inside = slice(window.keep_from, window.keep_to), slice(window.keep_from - window.start,
-                                                                          window.keep_to - window.start)
+            kept, inside = (
+                slice(window.keep_from, window.keep_to),
+                slice(window.keep_from - window.start, window.keep_to - window.start),
+            )
             buttons[kept], bins[kept], confidence[kept] = said[i, inside], pointed[i, inside], sure[i, inside]
     idm.train(was_training)
     return Inferred(buttons, MINECRAFT.camera_deg_of_bins(bins), confidence)
 
 
-def _batches(frames: Iterator[np.ndarray], plan: list[Window], count: int,
-             batch: int) -> Iterator[tuple[list[Window], np.ndarray]]:
+def _batches(
+    frames: Iterator[np.ndarray], plan: list[Window], count: int, batch: int
+) -> Iterator[tuple[list[Window], np.ndarray]]:
     """Groups of windows with their frames (windows, length, 128, 128, 3); only the frames still needed are held."""
     held: list[np.ndarray] = []
     first = 0  # number of the frame held[0]
     for i in range(0, len(plan), batch):
-        group = plan[i: i + batch]
-        held, first = held[group[0].start - first:], group[0].start
+        group = plan[i : i + batch]
+        held, first = held[group[0].start - first :], group[0].start
         for _ in range(group[-1].stop - first - len(held)):
             held.append(_next(frames, first + len(held), count))
-        yield group, np.stack([np.stack(held[window.start - first: window.stop - first]) for window in group])
+        yield group, np.stack([np.stack(held[window.start - first : window.stop - first]) for window in group])
     if next(frames, None) is not None:
         raise ValueError(f"the video has more than the {count} frames that its header promises")
 
