@@ -53,8 +53,9 @@ def split(episodes: Sequence[Episode], held_out: Sequence[str]) -> tuple[list[Ep
     kept = [episode for episode in episodes if episode.channel in held_out]
     if not train:
         raise ValueError(f"every channel is held out ({', '.join(sorted(channels))}): nothing is left to train on")
+    if both := sorted({episode.id for episode in train} & {episode.id for episode in kept}):
+        raise ValueError(f"{', '.join(both)} is in a held-out channel and in another one: a video has one channel")
     assert not {episode.channel for episode in train} & {episode.channel for episode in kept}
-    assert not {episode.id for episode in train} & {episode.id for episode in kept}
     return train, kept
 
 
