@@ -1,0 +1,162 @@
+"""The agent as one plays it: frames in, actions and words out, and ears. The one way in which everything plays.
+
+In: uint8 RGB frames of any size, one a lane. Out: one world action and one piece of speech a lane, and the memory for
+the next frame. Nothing is remembered in the agent: acting twice from one memory gives the same twice.
+
+    agent = Agent.from_pretrained("runs/demo/joint")
+    memory = agent.hear("let's chop a tree", agent.start(lanes=1, seed=3))
+    actions, words, memory = agent.act(frames, memory)
+
+Legend: B lanes, V vocabulary (as a token: silence).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from vlpt.checkpoint import model_folder
+from vlpt.memory import Memory
+from vlpt.model import VLPT, Output
+from vlpt.words import load_tokenizer, vocabulary
+from vpt.actions import MINECRAFT, to_world
+from vpt.frames import resize_to_agent
+from vpt.heads import sample
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How choices are drawn. Temperature 0 takes the most likely; whether to speak is always drawn from its chance."""
+
+    action_temperature: float = 1.0
+    word_temperature: float = 1.0  # of which token, once something is said
+    top_p: float = 1.0  # only the likeliest tokens that together have this much probability
+
+    def __post_init__(self) -> None:
+        if min(self.action_temperature, self.word_temperature) < 0 or not 0 < self.top_p <= 1:
+            raise ValueError(f"temperatures are at least 0 and top_p lies in (0, 1], got {self}")
+
+
+@dataclass(frozen=True)
+class AgentMemory:
+    """All that lies between two frames. B lanes."""
+
+    model: Memory
+    first: Tensor  # (B,) bool: the next frame begins a life
+    token: Tensor  # (B,) int64: what the word stream held at the last tick, V at the beginning
+    queue: tuple[tuple[int, ...], ...]  # each lane's tokens that are still to be heard
+    told: tuple[str, ...]  # the piece each lane heard at the last frame; "" if none
+    p_silence: Tensor  # (B,) float32: of the last tick, nan before the first
+    random: Tensor  # state of the torch.Generator
+
+
+class Agent:
+    """A fused model with its tokenizer and its manner of drawing."""
+
+    def __init__(self, model: VLPT, tokenizer: Tokenizer, sampling: Sampling | None = None) -> None:
+        """Raises ValueError when model and tokenizer do not belong together."""
+        self.model, self.tokenizer, self.sampling = model.eval(), tokenizer, sampling or Sampling()
+        self.silence = model.language.vocabulary
+        self.device = model.silence.vector.device
+        if vocabulary(tokenizer) > self.silence:
+            raise ValueError(f"the tokenizer makes {vocabulary(tokenizer)} tokens, the model knows {self.silence}: "
+                             "take the tokenizer.json of the model's own folder")
+
+    @classmethod
+    def from_pretrained(cls, folder, sampling: Sampling | None = None, device: str | torch.device = "cpu") -> "Agent":
+        """From a model folder (config.json, model.safetensors, tokenizer.json) or a run of train.py.
+
+        Raises ValueError naming what is missing or does not fit.
+        """
+        folder = model_folder(folder)
+        tokenizer = load_tokenizer(folder / "tokenizer.json")
+        return cls(VLPT.from_pretrained(folder).to(device), tokenizer, sampling)
+
+    def start(self, lanes: int = 1, seed: int = 0) -> AgentMemory:
+        """A fresh memory; everything the agent will draw follows from the seed."""
+        silent = torch.full((lanes,), self.silence, device=self.device)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        return AgentMemory(self.model.start(lanes), torch.ones_like(silent, dtype=torch.bool), silent, ((),) * lanes,
+                           ("",) * lanes, torch.full((lanes,), float("nan")), generator.get_state())
+
+    def reset(self, memory: AgentMemory, lanes: Sequence[bool]) -> AgentMemory:
+        """Those lanes (B,) begin a new life at the next frame: nothing remembered, nothing left to be heard."""
+        chosen = torch.as_tensor(lanes, device=self.device)
+        queue = tuple(() if gone else rest for gone, rest in zip(lanes, memory.queue, strict=True))
+        return replace(memory, first=memory.first | chosen, token=memory.token.masked_fill(chosen, self.silence),
+                       queue=queue, p_silence=memory.p_silence.masked_fill(chosen.cpu(), float("nan")))
+
+    def hear(self, text: str, memory: AgentMemory, lane: int = 0) -> AgentMemory:
+        """Say something to a lane: from the next tick on its tokens take the place of the lane's own, one a tick."""
+        ids = self.tokenizer.encode(" " + " ".join(text.split()), add_special_tokens=False).ids
+        queue = [tuple(rest) for rest in memory.queue]
+        queue[lane] += tuple(ids)
+        return replace(memory, queue=tuple(queue))
+
+    @torch.no_grad()
+    def act(self, frames: Sequence[np.ndarray], memory: AgentMemory) -> tuple[list[dict], list[str], AgentMemory]:
+        """One frame a lane, each (H, W, 3) uint8 RGB.
+
+        Returns MineRL's action dictionary of each lane; the piece of speech that each lane itself says ("" on most
+        frames; a piece that begins a word begins with a blank, so that joining them gives the text); the next memory.
+        Raises ValueError when there is not one frame a lane.
+        """
+        if len(frames) != len(memory.queue):
+            raise ValueError(f"one frame a lane: got {len(frames)} frames, and a memory of {len(memory.queue)} lanes")
+        generator = torch.Generator(self.device)
+        generator.set_state(memory.random)
+        sight = torch.from_numpy(np.stack([resize_to_agent(frame) for frame in frames])).to(self.device)
+        output, after = self.model(sight[:, None], memory.first[:, None], memory.token[:, None], memory.model)
+        actions = self._press(output, generator)
+        words, memory = self._speak(output, memory, generator)
+        return actions, words, replace(memory, model=after, first=torch.zeros_like(memory.first),
+                                       random=generator.get_state())
+
+    def piece(self, token: int) -> str:
+        """How a token reads in a text: with the blank before it, if it begins a word; "" for silence."""
+        if token == self.silence:
+            return ""
+        added = self.tokenizer.get_added_tokens_decoder()  # whole words whose blank the tokenizer has swallowed
+        return " " * (token in added) + self.tokenizer.decode([token], skip_special_tokens=False)
+
+    def _press(self, output: Output, generator: torch.Generator) -> list[dict]:
+        drawn = output.action.sample(generator, self.sampling.action_temperature)
+        pressed = MINECRAFT.decode(*(index[:, 0].cpu().numpy() for index in drawn))
+        return [to_world(buttons, camera_deg) for buttons, camera_deg in zip(*pressed, strict=True)]
+
+    def _speak(self, output: Output, memory: AgentMemory, generator: torch.Generator) -> tuple[list[str], AgentMemory]:
+        """Draws each lane's token where it ticks, unless the lane is spoken to."""
+        lanes = len(memory.queue)
+        if not output.tick_valid.any():
+            return [""] * lanes, replace(memory, told=("",) * lanes)
+        ticks = output.tick_valid[:, 0]
+        p_silence = output.silence_logit[:, 0].sigmoid()
+        silent = torch.rand(lanes, generator=generator, device=self.device) < p_silence
+        token = sample(likely(output.token_log_probs[:, 0], self.sampling), generator).masked_fill(silent, self.silence)
+        token = torch.where(ticks, token, memory.token)
+        said = token.tolist()
+        hears = [bool(tick and rest) for tick, rest in zip(ticks.tolist(), memory.queue, strict=True)]
+        stream = [rest[0] if hear else own for hear, rest, own in zip(hears, memory.queue, said, strict=True)]
+        pieces = [self.piece(one) if tick else "" for tick, one in zip(ticks.tolist(), stream, strict=True)]
+        return ["" if hear else piece for hear, piece in zip(hears, pieces, strict=True)], replace(
+            memory, token=torch.tensor(stream, device=self.device),
+            queue=tuple(rest[1:] if hear else rest for hear, rest in zip(hears, memory.queue, strict=True)),
+            told=tuple(piece if hear else "" for hear, piece in zip(hears, pieces, strict=True)),
+            p_silence=torch.where(ticks, p_silence, memory.p_silence.to(p_silence)).cpu(),
+        )
+
+
+def likely(log_probs: Tensor, sampling: Sampling) -> Tensor:
+    """log_probs (B, V) -> (B, V) to sample from, by temperature and top-p; the most likely token always stays."""
+    if sampling.word_temperature == 0:
+        best = log_probs == log_probs.max(-1, keepdim=True).values
+        return log_probs.masked_fill(~best, float("-inf"))
+    log_probs = (log_probs / sampling.word_temperature).log_softmax(-1)
+    if sampling.top_p == 1:
+        return log_probs
+    ordered, index = log_probs.sort(-1, descending=True)
+    before = ordered.exp().cumsum(-1) - ordered.exp()  # probability of all that is likelier
+    return log_probs.masked_fill((before >= sampling.top_p).gather(-1, index.argsort(-1)), float("-inf"))
