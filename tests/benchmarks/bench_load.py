@@ -1,0 +1,90 @@
+"""How fast frames come from disk: decoding, lanes from pixels (first time and from memory), lanes from features.
+
+    python tests/benchmarks/bench_load.py [--shards data/6_shards] [--seconds 5]
+
+Without a dataset a made-up one of 20 minutes is used, harder to decode than play.
+"""
+
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+
+from synthetic import record  # noqa: E402
+
+from data_gathering import shard  # noqa: E402
+from vlpt.clips import Clips  # noqa: E402
+from vlpt.load import Lanes  # noqa: E402
+from vlpt.options import option, run  # noqa: E402
+from vlpt.shards import Shards  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measures the loader."""
+
+    shards: str | None = option(None, "dataset folder; 'none': a made-up one")
+    seconds: float = option(5.0, "length of each measurement in seconds")
+
+
+def rate(batches, frames_of, seconds: float) -> float:
+    """Frames a second of an iterator."""
+    frames, start = 0, time.perf_counter()
+    for batch in batches:
+        frames += frames_of(batch)
+        if time.perf_counter() - start > seconds:
+            break
+    return frames / (time.perf_counter() - start)
+
+
+def clip_frames(clip) -> int:
+    return clip.frames.shape[:2].numel()
+
+
+def measure(folder: Path, seconds: float) -> None:
+    """Print one line a case."""
+    shards = Shards(folder, cache_mb=8)
+    episodes = shards.episodes
+    one_by_one = (shards.frames(e, t, min(t + 128, e.frames)) for e in episodes for t in range(0, e.frames, 128))
+    print(f"decoding forwards, no cache      {rate(one_by_one, len, seconds):10.0f} frames/s")
+
+    def lanes(cache_mb, sight=None):
+        return Lanes(Shards(folder, cache_mb), episodes, lanes=8, frames_per_chunk=128, sight=sight)
+
+    def frames_of(chunk):
+        return int(chunk.real.sum())
+
+    print(f"8 lanes, 300 MB of cache         {rate(lanes(300), frames_of, seconds):10.0f} frames/s")
+    warm = lanes(4000)
+    rate(warm, frames_of, seconds)
+    print(f"8 lanes, pictures in memory      {rate(warm, frames_of, seconds):10.0f} frames/s")
+    features = {episode.id: np.zeros((episode.frames, 128), np.float32) for episode in episodes}
+    print("8 lanes of features              "
+          f"{rate(lanes(8, lambda e, a, b: features[e.id][a:b]), frames_of, seconds):10.0f} frames/s")
+    clips = Clips(Shards(folder, 100), episodes, clips=8)
+    print(f"random clips, 100 MB of cache    {rate(clips, clip_frames, seconds):10.0f} frames/s")
+    clips = Clips(Shards(folder, 4000), episodes, clips=8)
+    rate(clips, clip_frames, 2 * seconds)
+    print(f"random clips, pictures in memory {rate(clips, clip_frames, seconds):10.0f} frames/s")
+
+
+def main(options: Options) -> None:
+    if options.shards:
+        return measure(Path(options.shards), options.seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        play = Path(folder) / "3_video"
+        for i in range(24):
+            record(play, f"ch{i // 4}-{i:02d}", i, 1000, range(0, 1000, 6))
+        start = time.perf_counter()
+        shard.main(shard.Options(recordings=str(play), labels="truth", out=f"{folder}/shards"))
+        print(f"making shards                    {24000 / (time.perf_counter() - start):10.0f} frames/s")
+        measure(Path(folder) / "shards", options.seconds)
+
+
+if __name__ == "__main__":
+    run(main, Options)
