@@ -22,6 +22,7 @@ from vlpt.adaptive import TokenTable
 from vlpt.memory import LanguageMemory
 from vlpt.remember import Plan, plan, slots
 from vlpt.ticks import Stamps
+from vpt.checkpoint import Pretrained
 
 # Finite, so that no row of weights can become NaN; exp(NOTHING - anything) is exactly 0 in every precision.
 NOTHING = -1e9
@@ -48,8 +49,10 @@ class LanguageConfig:
     dropout: float = 0.0
 
 
-class TransformerXL(nn.Module):
+class TransformerXL(nn.Module, Pretrained):
     """Embeds tokens, runs on them with memory, and gives log-probabilities of the next."""
+
+    config_class = LanguageConfig
 
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
@@ -114,6 +117,9 @@ class TransformerXL(nn.Module):
         chunk = self.plan(ticks, life[:, -1], ticks.real, memory)
         hidden, memory = self.run(self.embed(ids), chunk, memory)
         return self.log_probs(hidden), memory
+
+
+LanguageModel = TransformerXL  # the family in use, by the name that its users know
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,216 @@
+"""VLPT: VPT and a language model that learn to condition on each other. It sees, acts, hears and speaks in one forward.
+
+In: frames (or the frozen trunk's cached outputs), `first`, the words heard, memory. Out: actions a frame, words a tick,
+memory. Chunks of any size, or one frame at a time, give the same as the whole stream, and `first` may be true anywhere.
+
+    frames -> trunk (CNN + block 1) -+------------------------> (+) -> VPT blocks 2..n -> keys and mouse
+                                     v words ask frames          ^ frames ask words
+    words  -> embeddings ---------> (+) -> language model -------+---> next word, or silence
+
+    model = VLPT.from_parts(Policy.from_pretrained(a), LanguageModel.from_pretrained(b), frames_per_tick=4)
+    output, memory = model(frames, first, heard, model.start(lanes))
+
+Legend: B lanes, T frames in a chunk, L language ticks in a chunk, D agent width, E language width, V vocabulary.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vlpt.fusion import GatedCrossAttention
+from vlpt.language import LanguageConfig, LanguageModel
+from vlpt.memory import LanguageMemory, Memory, Recall, Rows
+from vlpt.parts import freeze, gates, groups
+from vlpt.silence import Silence
+from vlpt.ticks import Clock, View
+from vpt.attention import BlockMemory, window_mask
+from vpt.checkpoint import Pretrained
+from vpt.heads import ActionLogits
+from vpt.policy import Policy, PolicyConfig
+
+
+@dataclass(frozen=True)
+class VLPTConfig:
+    """How the two models are joined. Windows are in frames: how far back words may look, and frames may listen."""
+
+    policy: PolicyConfig
+    language: LanguageConfig
+    frames_per_tick: int = 4
+    sight_window: int = 128
+    words_window: int = 256
+    remember_silence: str = "last"  # none | last | all, see vlpt/remember.py
+    silence: str = "factored"  # or softmax, see vlpt/silence.py
+    flamingo_every: int = 0  # 0: words ask frames once, at the input (PaLI); n: before every n-th layer (Flamingo)
+    listen_every_block: bool = False  # frames ask words before each of blocks 2..n, not only before block 2
+    cross_heads: int = 4
+    cross_head_width: int = 32
+
+    def __post_init__(self) -> None:
+        for name, kind in (("policy", PolicyConfig), ("language", LanguageConfig)):
+            value = getattr(self, name)
+            if isinstance(value, dict):  # as config.json holds them
+                value = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+                object.__setattr__(self, name, value)
+        if self.policy.blocks < 2:
+            raise ValueError(f"frames ask words before VPT's block 2, but this agent has {self.policy.blocks} block")
+        for name in ("frames_per_tick", "sight_window", "words_window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is a number of frames, at least 1; got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the agent makes of a chunk. Ticks that a lane does not have are padding: `tick_valid` is False there."""
+
+    action: ActionLogits | None  # log-probabilities of a frame's action, (B, T, ...) fp32
+    silence_logit: Tensor  # (B, L) fp32, of nothing being said at this tick
+    token_log_probs: Tensor  # (B, L, V) fp32, given that something is said
+    tick_index: Tensor  # (B, L) int64, the tick's frame in the chunk
+    tick_valid: Tensor  # (B, L) bool
+
+
+class VLPT(nn.Module, Pretrained):
+    """The fused agent; see the top of the file."""
+
+    config_class = VLPTConfig
+
+    def __init__(self, config: VLPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.policy = Policy(config.policy)
+        self.language = LanguageModel(config.language)
+        self.silence = Silence(self.language.width, config.silence)
+        self.silence.fit(self.language)
+        agent, talker = config.policy.width, self.language.width
+        layers = range(0, config.language.layers, config.flamingo_every or config.language.layers)
+        blocks = range(1, config.policy.blocks if config.listen_every_block else 2)
+        self.words_ask_frames = nn.ModuleDict(
+            {str(i): self._cross(talker, agent, config.sight_window) for i in layers}
+        )
+        self.frames_ask_words = nn.ModuleDict(
+            {str(i): self._cross(agent, talker, config.words_window) for i in blocks}
+        )
+        self.trained: tuple[nn.Module, ...] | None = None  # set by `freeze`; None: all
+
+    def _cross(self, width: int, source_width: int, window: int) -> GatedCrossAttention:
+        return GatedCrossAttention(width, source_width, window, self.config.cross_heads, self.config.cross_head_width)
+
+    @classmethod
+    def from_parts(cls, policy: Policy, language: LanguageModel, **options) -> "VLPT":
+        """The fused agent at birth: both models as they are, gates closed. `options` are fields of VLPTConfig."""
+        model = cls(VLPTConfig(policy.config, language.config, **options))
+        model.policy, model.language = policy, language
+        model.silence.fit(language)
+        return model
+
+    def start(self, lanes: int) -> Memory:
+        """A fresh memory for so many lanes."""
+        c, device = self.config, self.silence.vector.device
+        clock = torch.zeros(lanes, dtype=torch.long, device=device)
+        return Memory(
+            blocks=self.policy.start(lanes),
+            sight=Recall.fresh(lanes, self._sight_slots, c.policy.width, device),
+            language=self.language.start(lanes, c.remember_silence),
+            words=Recall.fresh(lanes, self._word_slots, self.language.width, device),
+            frame=clock, tick=clock.clone(),
+        )  # fmt: skip
+
+    @property
+    def _sight_slots(self) -> int:
+        return max(1, self.config.sight_window - 1)
+
+    @property
+    def _word_slots(self) -> int:
+        return max(1, math.ceil((self.config.words_window - 1) / self.config.frames_per_tick))
+
+    def forward(
+        self, sight: Tensor, first: Tensor, heard: Tensor, memory: Memory, act: bool = True
+    ) -> tuple[Output, Memory]:
+        """One chunk.
+
+        sight: frames (B, T, 128, 128, 3) uint8, or the trunk's outputs (B, T, D) float; first (B, T) bool: the lane
+        begins anew; heard (B, T) int64: at tick frames the token of the tick before (V: silence), elsewhere not read.
+        act=False leaves out what only actions need; the memory of blocks 2..n then stays as it was.
+        """
+        clock = Clock.of(first, memory.frame, self.config.frames_per_tick)
+        x, trunk = self.look(sight, first, memory.blocks[0])  # (B, T, D)
+        pictures = memory.sight.followed_by(x, clock.frames)
+        hidden, language = self.think(heard, pictures, clock, memory.language)  # (B, L, E), words ask frames
+        words = memory.words.followed_by(hidden, clock.ticks)
+        action, blocks = self.respond(x, first, words, clock, memory.blocks[1:]) if act else (None, memory.blocks[1:])
+        silence_logit, token_log_probs = self.silence.heads(hidden, self.language)
+        output = Output(action, silence_logit, token_log_probs, clock.ticks.time, clock.ticks.real)
+        return output, Memory(
+            (trunk, *blocks), pictures.remember(self._sight_slots, clock), language,
+            words.remember(self._word_slots, clock), clock.next_frame, clock.next_tick,
+        )  # fmt: skip
+
+    def look(self, sight: Tensor, first: Tensor, memory: BlockMemory) -> tuple[Tensor, BlockMemory]:
+        """The trunk, CNN and block 1: frames (B, T, 128, 128, 3) uint8 -> (B, T, D). Its own outputs pass through.
+
+        Raises ValueError for anything else.
+        """
+        if sight.is_floating_point():
+            width = self.config.policy.width
+            if sight.ndim != 3 or sight.shape[2] != width:
+                raise ValueError(f"cached sight is (lanes, frames, {width}), this model's trunk's outputs; "
+                                 f"got {tuple(sight.shape)}")  # fmt: skip
+            return sight, memory
+        return self.policy.blocks[0](self.policy.embed(sight), first, memory)
+
+    def think(
+        self, heard: Tensor, pictures: Rows, clock: Clock, memory: LanguageMemory
+    ) -> tuple[Tensor, LanguageMemory]:
+        """What the language model makes of the words heard and the frames seen: hidden states (B, L, E), memory."""
+        if not clock.tick_count:  # most frames of a stream
+            return pictures.content.new_zeros(len(heard), 0, self.language.width), memory
+        ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
+        spoken = ids != self.language.vocabulary
+        plan = self.language.plan(clock.ticks, clock.last_life, spoken, memory, self.config.remember_silence)
+        view = View.of(clock.ticks, pictures.stamps, self.config.sight_window)
+
+        def ask_frames(layer: int, x: Tensor) -> Tensor:
+            asks = str(layer) in self.words_ask_frames
+            return self.words_ask_frames[str(layer)](x, pictures.content, view) if asks else x
+
+        return self.language.run(self.silence.embed(ids, self.language), plan, memory, ask_frames)
+
+    def respond(
+        self, x: Tensor, first: Tensor, words: Rows, clock: Clock, memory: tuple[BlockMemory, ...]
+    ) -> tuple[ActionLogits, tuple[BlockMemory, ...]]:
+        """What the frames (B, T, D) lead to, given the words: log-probabilities of actions, memory of blocks 2..n."""
+        view = View.of(clock.frames, words.stamps, self.config.words_window)
+        visible = window_mask(first, memory[0].mask, self.config.policy.memory_frames)
+        after = []
+        for i, past in enumerate(memory, start=1):
+            if str(i) in self.frames_ask_words:
+                x = self.frames_ask_words[str(i)](x, words.content, view)
+            x, present = self.policy.blocks[i](x, first, past, visible)
+            after.append(present)
+        return self.policy.heads(self.policy.finish(x)), tuple(after)
+
+    # ---- training
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Every parameter once, by kind: see vlpt/parts.py."""
+        return groups(self)
+
+    def gates(self) -> dict[str, float]:
+        """How open the cross attentions are, after tanh: see vlpt/parts.py."""
+        return gates(self)
+
+    def freeze(self, stage: str, trunk: str = "frozen") -> None:
+        """Leaves to train what `stage` (language, action or joint) trains: see vlpt/parts.py."""
+        freeze(self, stage, trunk)
+
+    def train(self, mode: bool = True) -> "VLPT":
+        """Training mode for what is trained; what is frozen stays in eval mode."""
+        super().train(mode)
+        if mode and self.trained is not None:
+            for part in self.children():
+                part.eval()
+            for part in self.trained:
+                part.train()
+        return self

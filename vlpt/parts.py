@@ -1,0 +1,68 @@
+"""The parts of the fused agent as training sees them: groups with a rate each, what a stage trains, how open gates are.
+
+In: a `VLPT`. Out: parameters by kind; the model with all but a stage's parts frozen; gates as numbers.
+
+    language  the language model, silence, words ask frames
+    action    frames ask words, VPT's blocks 2..n, last layer and action heads
+    joint     both
+    trunk     CNN and block 1: frozen in every stage unless it is asked for
+"""
+
+from torch import nn
+
+STAGES = ("language", "action", "joint")
+GATES = ("attention_gate", "feedforward_gate")
+CROSS = ("words_ask_frames", "frames_ask_words")
+
+
+def groups(model) -> dict[str, list[nn.Parameter]]:
+    """Every parameter in exactly one of trunk, blocks, heads, language (pre-trained), silence, cross_words,
+    cross_frames (new) and gates.
+    """
+    policy = model.policy
+    cross = {name: list(getattr(model, name).named_parameters()) for name in CROSS}
+    words, frames = ([p for name, p in cross[direction] if not name.endswith(GATES)] for direction in CROSS)
+    return dict(
+        trunk=_parameters(policy.picture, policy.blocks[0]),
+        blocks=_parameters(*policy.blocks[1:], policy.last, policy.final_norm),
+        heads=_parameters(policy.heads, policy.value),
+        language=_parameters(model.language),
+        silence=_parameters(model.silence),
+        cross_words=words,
+        cross_frames=frames,
+        gates=[p for direction in CROSS for name, p in cross[direction] if name.endswith(GATES)],
+    )
+
+
+def _parameters(*modules: nn.Module) -> list[nn.Parameter]:
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
+def freeze(model, stage: str, trunk: str = "frozen") -> None:
+    """Only the stage's parts keep their gradients and go to training mode. Raises ValueError for an unknown stage."""
+    if stage not in STAGES or trunk not in ("frozen", "trained"):
+        raise ValueError(f"a stage is one of {', '.join(STAGES)}, trunk frozen or trained; got {stage!r}, {trunk!r}")
+    policy, trained = model.policy, []
+    if stage in ("language", "joint"):
+        trained += [model.language, model.silence, model.words_ask_frames]
+    if stage in ("action", "joint"):
+        trained += [model.frames_ask_words, *policy.blocks[1:], policy.last, policy.final_norm, policy.heads]
+    if trunk == "trained":
+        trained += [policy.picture, policy.blocks[0]]
+    model.requires_grad_(False)
+    for part in trained:
+        part.requires_grad_(True)
+    model.trained = tuple(trained)
+    model.train()
+
+
+def gates(model) -> dict[str, float]:
+    """{direction: mean |tanh| of its attention gates}, then each gate by name, after tanh with its sign."""
+    found = {}
+    for direction in CROSS:
+        blocks = getattr(model, direction)
+        raw = {f"{direction}.{i}.{name}": getattr(blocks[i], name) for i in blocks for name in GATES}
+        each = {name: float(gate.detach().tanh()) for name, gate in raw.items()}
+        opened = [abs(value) for name, value in each.items() if name.endswith(GATES[0])]
+        found |= {direction: sum(opened) / len(opened)} | each
+    return found
