@@ -19,6 +19,7 @@ from tqdm import tqdm
 from data_gathering.label_file import Labels, labelled_by, read_labels, write_labels
 from data_gathering.shard import find_recordings
 from vlpt.options import option, run
+from vlpt.shards import check_rate
 from vpt.actions import read_contractor
 from vpt.frames import count_frames, read_video, resize_to_agent
 from vpt.idm import IDM
@@ -73,6 +74,7 @@ def main(options: Options) -> dict[str, int]:
 
 def label_video(idm: IDM, path: Path, batch: int) -> Labels:
     """One video's labels, as many as it has frames. Raises ValueError naming a video that cannot be read."""
+    check_rate(path)
     try:
         count = count_frames(path) or sum(1 for _ in read_video(path))  # not every header says
         said = infer(idm, (resize_to_agent(rgb) for rgb in read_video(path)), count, batch)

@@ -17,9 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from data_gathering.label_file import Labels, read_labels
-from vlpt.film import signature
 from vlpt.options import option, run
-from vlpt.shards import Episode, read_source, write_shards
+from vlpt.shards import Episode, check_rate, fits, read_source, write_shards
 from vlpt.words import FRAMES_PER_SECOND, read_words
 from vpt.actions import MINECRAFT, read_contractor
 from vpt.frames import AGENT_SIZE, read_video, resize_to_agent, write_video
@@ -94,11 +93,8 @@ def read_recording(id_: str, options: Options, small: Path) -> Episode:
 
 def _agent_video(path: Path, small: Path, crf: int) -> tuple[Path, int]:
     """A 128x128 H.264 file of the same frames, and how many; all are decoded, so that no broken one passes."""
-    width, height, pixels, codec, _, colours, studio, rate, _ = signature(path)
-    if rate != FRAMES_PER_SECOND:
-        raise ValueError(f"{path} has {rate} frames a second: convert it to {FRAMES_PER_SECOND}")
-    plain = pixels == "yuv420p" and codec == "h264" and colours in (2, 5, 6) and studio in (0, 1)
-    if (width, height) == (AGENT_SIZE, AGENT_SIZE) and plain:
+    check_rate(path)
+    if fits(path):
         return path, sum(1 for _ in read_video(path))
     with write_video(small / path.name, (AGENT_SIZE, AGENT_SIZE), FRAMES_PER_SECOND, crf) as video:
         for rgb in read_video(path):

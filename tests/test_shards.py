@@ -5,14 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
-from synthetic import STRIDE, action, indices, numbers, record
+from synthetic import STRIDE, action, indices, numbers, picture, record
 
 from data_gathering.shard import Options, main
 from vlpt.film import Film, Reel, join
 from vlpt.options import run
 from vlpt.shards import Shards
 from vpt.actions import MINECRAFT
-from vpt.frames import read_video
+from vpt.frames import read_video, write_video
 
 LENGTHS = {"ch0-00": 300, "ch0-01": 1, "ch1-00": 17, "ch1-01": 261, "ch2-00": 2}
 
@@ -81,6 +81,13 @@ def test_other_sizes_become_128_and_go_to_a_file_of_their_own(recordings, copy, 
     assert numbers(shards.frames(large)).tolist() == list(range(9 * STRIDE, 9 * STRIDE + 40))
     for i, episode in enumerate(episode for episode in shards.episodes if episode.id in LENGTHS):
         assert numbers(shards.frames(episode, 0, 1))[0] == i * STRIDE
+
+
+def test_another_frame_rate_is_refused(copy, tmp_path):
+    with write_video(copy / "ch0-01.mp4", (128, 128), fps=30) as video:
+        video.write(picture(0))
+    with pytest.raises(ValueError, match="ch0-01.mp4 has 30 frames a second: convert it to 20"):
+        make(copy, tmp_path / "shards")
 
 
 def test_rerunning_a_finished_stage_does_no_work(copy, tmp_path, capsys):

@@ -16,6 +16,8 @@ import av
 import cv2
 import numpy as np
 
+cv2.setNumThreads(1)  # handing a 128x128 picture to other threads costs more than converting it
+
 
 class Reel:
     """The decoded groups used last, up to `budget_mb`; kept as I420 planes, half the size of RGB."""

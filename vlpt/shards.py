@@ -70,6 +70,20 @@ class Episode:
         return len(self.buttons_index)
 
 
+def check_rate(video: Path) -> None:
+    """Raises ValueError naming a video that does not have 20 frames a second: a frame is the unit of time everywhere."""
+    rate = signature(video)[7]
+    if rate != FRAMES_PER_SECOND:
+        raise ValueError(f"{video} has {rate} frames a second: convert it to {FRAMES_PER_SECOND}")
+
+
+def fits(video: Path) -> bool:
+    """Whether `write_shards` takes a file's pictures as they are: 128x128, H.264, yuv420p in BT.601's studio range."""
+    width, height, pixels, codec, _, colours, studio, _, _ = signature(video)
+    plain = pixels == "yuv420p" and codec == "h264" and colours in (2, 5, 6) and studio in (0, 1)
+    return (width, height) == (AGENT_SIZE, AGENT_SIZE) and plain
+
+
 def write_shards(folder: Path | str, episodes: Sequence[Episode], source: dict) -> None:
     """Write episodes as one dataset; it appears whole or not at all. `source`: what it was made from, kept as JSON.
 
@@ -110,8 +124,8 @@ def _write_videos(folder: Path, episodes: list[Episode]) -> list[dict]:
     last, size = None, 0
     for i, episode in enumerate(episodes):
         kind, size = signature(episode.video), size + episode.video.stat().st_size
-        if kind[:2] != (AGENT_SIZE, AGENT_SIZE):
-            raise ValueError(f"{episode.video} is {kind[0]}x{kind[1]}: shards hold {AGENT_SIZE}x{AGENT_SIZE} pictures")
+        if not fits(episode.video):
+            raise ValueError(f"{episode.video} is not 128x128 H.264 as vpt.frames.write_video makes it, but {kind[:4]}")
         if kind != last or size > lerobot.VIDEO_FILE_MB * 2**20:
             batches.append([])
             last, size = kind, 0
