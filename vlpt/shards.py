@@ -71,7 +71,7 @@ class Episode:
 
 
 def check_rate(video: Path) -> None:
-    """Raises ValueError naming a video that does not have 20 frames a second: a frame is the unit of time everywhere."""
+    """Raises ValueError naming a video that does not have 20 frames a second: frames are our unit of time."""
     rate = signature(video)[7]
     if rate != FRAMES_PER_SECOND:
         raise ValueError(f"{video} has {rate} frames a second: convert it to {FRAMES_PER_SECOND}")
