@@ -96,6 +96,10 @@ class Agent:
         queue[lane] += tuple(ids)
         return replace(memory, queue=tuple(queue))
 
+    def correct(self, tokens: Sequence[int], memory: AgentMemory) -> AgentMemory:
+        """At the last tick the word stream held these tokens (B,) instead: how one follows a recording."""
+        return replace(memory, token=torch.as_tensor(tokens, device=self.device))
+
     @torch.no_grad()
     def act(self, frames: Sequence[np.ndarray], memory: AgentMemory) -> tuple[list[dict], list[str], AgentMemory]:
         """One frame a lane, each (H, W, 3) uint8 RGB.

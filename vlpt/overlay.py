@@ -84,7 +84,7 @@ class Overlay:
 
     size = (PICTURE[0], PICTURE[1] + PANEL_HEIGHT)
 
-    def __init__(self, title: str, gates: dict[str, float] | None = None, other: str = "", watching: bool = False) -> None:
+    def __init__(self, title: str, gates: dict[str, float] | None = None, other: str = "", watching: bool = False):
         """title: shown above; gates: mean |tanh| by name; other: whom amber stands for; watching: that is a person who
         plays and talks while the agent only predicts both.
         """

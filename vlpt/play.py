@@ -1,0 +1,171 @@
+"""Play: the agent in a world, or watching a recording, one frame at a time, as a video with its keys and words.
+
+In: a model folder, and a world or a recording. Out: an mp4 (vlpt/overlay.py draws it) and beside it a .jsonl with one
+line a frame: {"frame", "ms", "buttons", "camera_deg", "word", "heard", "p_silence"} and, on a recording, "true".
+
+    python -m vlpt.play --model runs/demo/joint --world luanti --seed 3 --seconds 60 --hear "let's chop a tree"
+    python -m vlpt.play --model runs/demo/joint --recording data_gathering/samples/ch4-00.mp4 --out watched.mp4
+
+In a world the agent's actions are carried out, and what is said to it (--hear) takes the place of its own words. On a
+recording it hears the words and sees the frames of the person who plays (as in training) and only predicts: its keys
+and words stand beside the true ones. A recording without <id>.words.jsonl is heard as the agent's own talk.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from vlpt.agent import Agent, Sampling
+from vlpt.options import option, run
+from vlpt.overlay import Moment, Overlay
+from vlpt.words import FRAME_MS, FRAMES_PER_SECOND, count_ticks, place, read_words, tokenise
+from vlpt.worlds import WORLDS, make, noop
+from vpt.actions import BUTTONS, from_world, read_contractor
+from vpt.frames import count_frames, read_video, write_video
+
+
+@dataclass(frozen=True)
+class Options:
+    """Let the agent play in a world, or watch a recording, and film it."""
+
+    model: str = option(help="model folder (config.json, model.safetensors, tokenizer.json) or a run of train.py")
+    out: str = option("play.mp4", "video to write; its words and keys go beside it as .jsonl")
+    world: str = option("luanti", "where it plays", choices=tuple(sorted(WORLDS)))
+    size: tuple[int, int] = option((320, 180), "width and height of the world's picture, pixels")
+    errand: str = option("", "what the world's reset asks for, as chop or go_pillar:red; the world then ends when done")
+    recording: str = option("", "an mp4 to watch instead of playing")
+    seconds: float = option(60.0, "length of play; a recording may end earlier")
+    hear: str = option("", "words that are said to the agent")
+    hear_at: float = option(5.0, "when, in seconds from the start")
+    seed: int = option(0, "of the world and of all that the agent draws")
+    action_temperature: float = option(1.0, "how freely keys are drawn; 0: always the likeliest")
+    word_temperature: float = option(1.0, "how freely words are drawn; 0: always the likeliest")
+    top_p: float = option(1.0, "draw only from the likeliest words that together have this probability")
+    threads: int = option(0, "CPU threads (0: torch's choice)")
+    device: str = option("cpu", "torch device")
+    progress: bool = option(True, "show a progress bar")
+
+    def __post_init__(self) -> None:
+        if self.recording and (self.hear or self.errand):
+            raise ValueError("--hear and --errand need a world: on a recording the agent hears what is said in it")
+        if self.seconds <= 0 or not self.out.endswith(".mp4"):
+            raise ValueError(f"--seconds is above 0 and --out ends in .mp4, got {self.seconds} and {self.out!r}")
+
+    @property
+    def frames(self) -> int:
+        return round(self.seconds * FRAMES_PER_SECOND)
+
+
+def play(options: Options) -> list[dict]:
+    """Writes the video and the lines beside it; returns the lines."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    sampling = Sampling(options.action_temperature, options.word_temperature, options.top_p)
+    agent = Agent.from_pretrained(options.model, sampling, options.device)
+    gates = {name: value for name, value in agent.model.gates().items() if "." not in name}
+    if options.recording:
+        moments, other = watch(agent, options), "person"
+        overlay = Overlay(Path(options.recording).stem, gates, other, watching=True)
+    else:
+        moments, other = live(agent, options), "heard" if options.hear else ""
+        overlay = Overlay(f"{options.world}, seed {options.seed}{', ' + options.errand if options.errand else ''}",
+                          gates, other)
+    rows, begin = [], time.time()
+    out = Path(options.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with closing(moments), write_video(out, overlay.size, fps=FRAMES_PER_SECOND, crf=26) as video:
+        for moment in tqdm(moments, "play", options.frames, unit="frame", disable=not options.progress):
+            video.write(overlay.draw(moment))
+            rows.append(line(len(rows), moment, options.recording != ""))
+    write_lines(out.with_suffix(".jsonl"), rows)
+    print(f"{out}: {len(rows)} frames at {len(rows) / (time.time() - begin):.1f} a second; said: {spoken(rows) or '-'}")
+    return rows
+
+
+def live(agent: Agent, options: Options) -> Iterator[Moment]:
+    """The agent in a world, until the time is up or the errand is done."""
+    with closing(make(options.world, size=options.size)) as world:
+        observation, _ = world.reset(seed=options.seed, options={"errand": options.errand} if options.errand else None)
+        memory = agent.start(seed=options.seed)
+        for t in range(options.frames):
+            if options.hear and t == round(options.hear_at * FRAMES_PER_SECOND):
+                memory = agent.hear(options.hear, memory)
+            (action,), (word,), memory = agent.act([observation["pov"]], memory)
+            yield Moment(observation["pov"], *from_world(action), word, memory.told[0], chance(memory))
+            observation, _, terminated, truncated, _ = world.step({**noop(), **action})
+            if terminated or truncated:
+                return
+
+
+def watch(agent: Agent, options: Options) -> Iterator[Moment]:
+    """The agent looking over a person's shoulder: at each frame what it would do and say, and what the person did."""
+    path, frames_per_tick = Path(options.recording), agent.model.config.frames_per_tick
+    keys = read_contractor(path.with_suffix(".jsonl")) if path.with_suffix(".jsonl").exists() else None
+    tokens = true_tokens(agent, path)
+    memory = agent.start(seed=options.seed)
+    for t, picture in zip(range(options.frames), read_video(path), strict=False):
+        (action,), (word,), memory = agent.act([picture], memory)
+        heard = ""
+        if tokens is not None and t % frames_per_tick == 0:
+            memory = agent.correct([tokens[t // frames_per_tick]], memory)
+            heard = agent.piece(int(tokens[t // frames_per_tick]))
+        true = (None, None) if keys is None else (keys.buttons[t], keys.camera_deg[t])
+        yield Moment(picture, *from_world(action), word, heard, chance(memory), *true)
+
+
+def true_tokens(agent: Agent, video: Path) -> np.ndarray | None:
+    """The token of each tick of a recording, or None where nobody wrote down what is said in it."""
+    words = video.with_suffix(".words.jsonl")
+    if not words.exists():
+        return None
+    frames_per_tick = agent.model.config.frames_per_tick
+    speech = tokenise(read_words(words), agent.tokenizer)
+    frames = count_frames(video) or sum(1 for _ in read_video(video))
+    return place(speech.tokens, speech.onsets_ms, count_ticks(frames, frames_per_tick), frames_per_tick, float("inf"),
+                 agent.silence).tokens
+
+
+def chance(memory) -> float | None:
+    """P(silence) of the one lane's last tick; None before the first."""
+    p = float(memory.p_silence[0])
+    return None if np.isnan(p) else p
+
+
+def line(t: int, moment: Moment, watching: bool) -> dict:
+    """One frame as JSON; what was heard or, watching, truly pressed and said stands beside what the agent chose."""
+    row = {"frame": t, "ms": t * FRAME_MS, **action_of(moment.buttons, moment.camera_deg), "word": moment.word,
+           "heard": moment.other_word,
+           "p_silence": None if moment.p_silence is None else round(moment.p_silence, 4)}
+    if watching and moment.other_buttons is not None:
+        row["true"] = action_of(moment.other_buttons, moment.other_camera_deg)
+    return row
+
+
+def action_of(buttons: np.ndarray, camera_deg: np.ndarray) -> dict:
+    """{"buttons": names of those that are down, "camera_deg": [pitch, yaw]}."""
+    down = [name for name, on in zip(BUTTONS, buttons, strict=True) if on]
+    return {"buttons": down, "camera_deg": [round(float(angle), 3) for angle in camera_deg]}
+
+
+def spoken(rows: list[dict]) -> str:
+    """What the agent said, as text."""
+    return "".join(row["word"] for row in rows).strip()
+
+
+def write_lines(path: Path, rows: list[dict]) -> None:
+    """One JSON object a line; whole or not at all."""
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    os.replace(unfinished, path)
+
+
+if __name__ == "__main__":
+    run(play, Options)
