@@ -1,0 +1,139 @@
+"""Do words steer actions, do frames shape words? `python evaluate.py --runs runs/demo --out runs/demo/evaluation.json`.
+
+In: the trained runs (joint, and the two controls oracle and shuffled) and the held-out channels of the shards.
+Out: JSON with the losses of every episode under every condition, and paired differences with 95 % bootstrap intervals:
+
+    words     action loss with another episode's words - with its own       (nats a frame)
+    silence   action loss with silence instead of words - with its words    (nats a frame)
+    frames    token loss with another episode's frames - with its own       (nats a spoken token)
+    oracle    as `words`, for the run whose words name the actions: must be large, or the measurement is broken
+    shuffled  as `words`, for the run trained on words of other episodes: must not differ from 0
+
+Positive = the true signal helps. The same options object as training's says how words and frames are read.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from vlpt import options as opt
+from vlpt.checkpoint import model_folder, peak_gb, write_json
+from vlpt.features import cache_features
+from vlpt.load import Lanes, split
+from vlpt.losses import action_nats, language_nats
+from vlpt.metrics import paired_difference
+from vlpt.model import VLPT
+from vlpt.shards import Shards
+from vlpt.words import load_tokenizer
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure the dependence between words, frames and actions on held-out channels."""
+
+    runs: str = opt.option("runs/demo", "folder of the runs joint, oracle and shuffled")
+    shards: str = opt.option("data/6_shards", "LeRobotDataset folder")
+    held_out: tuple[str, ...] = opt.option(("ch4", "ch5"), "channels that nothing was trained on")
+    out: str = opt.option("runs/demo/evaluation.json", "file to write")
+    swaps: int = opt.option(4, "partners an episode's words or frames are swapped with, averaged")
+    lanes: int = opt.option(8, "episodes side by side")
+    seed: int = opt.option(0, "of the swaps and the bootstrap")
+
+
+class Trial:
+    """One trained model and how its data was read: losses of each held-out episode under any condition."""
+
+    def __init__(self, run: Path, options: Options) -> None:
+        self.options, folder = options, model_folder(run)
+        self.trained = json.loads((run / "options.json").read_text())["options"]
+        self.model = VLPT.from_pretrained(folder).eval()
+        self.tokenizer = load_tokenizer(folder / "tokenizer.json")
+        self.shards = Shards(options.shards)
+        train, self.episodes = split(self.shards.episodes, options.held_out)
+        if seen := set(options.held_out) - set(self.trained["held_out"]):
+            raise ValueError(f"{run} was trained on {sorted(seen)}: these channels cannot be held out now")
+        self.features = cache_features(self.model, self.shards)
+
+    @torch.no_grad()
+    def losses(self, words: str = "true", frames: str = "true", seed: int = 0) -> dict[str, np.ndarray]:
+        """{"action" nats a frame, "token" nats a spoken token, "silence" nats a tick}, each (episodes,), NaN where an
+        episode has none.
+        """
+        batches = Lanes(self.shards, self.episodes, lanes=min(self.options.lanes, len(self.episodes)), epochs=1,
+                        frames_per_chunk=self.trained["chunk"], frames_per_tick=self.trained["frames_per_tick"],
+                        tokenizer=self.tokenizer, max_lateness_ms=self.trained["max_lateness_ms"], words=words,
+                        frames=frames, shuffle=False, seed=seed, sight=self.features)
+        sums = {name: np.zeros((len(self.episodes) + 1, 2)) for name in ("action", "token", "silence")}
+        memory = self.model.start(len(batches.lanes))
+        for chunk in batches:
+            out, memory = self.model(chunk.sight, chunk.first, chunk.heard, memory)
+            buttons, camera = action_nats(out.action, chunk.buttons_index, chunk.camera_index)
+            tally(sums["action"], buttons + camera, chunk.action_mask, chunk.episode)
+            silence, token, spoken = language_nats(out, chunk.spoken)
+            counted = out.tick_valid & chunk.language_mask.gather(1, out.tick_index)
+            episode = chunk.episode.gather(1, out.tick_index)
+            tally(sums["silence"], silence, counted, episode)
+            tally(sums["token"], token, counted & spoken, episode)
+        with np.errstate(invalid="ignore"):
+            return {name: (total[:-1, 0] / total[:-1, 1]) for name, total in sums.items()}
+
+    def swapped(self, **condition) -> dict[str, np.ndarray]:
+        """As `losses`, averaged over several partners."""
+        every = [self.losses(**condition, seed=self.options.seed + i) for i in range(self.options.swaps)]
+        return {name: np.mean([one[name] for one in every], 0) for name in every[0]}
+
+
+def tally(sums: np.ndarray, nats: torch.Tensor, mask: torch.Tensor, episode: torch.Tensor) -> None:
+    """Adds nats and counts to sums (episodes + 1, 2) where the mask is True; episode -1 goes to the last row."""
+    for column, value in ((0, nats), (1, torch.ones_like(nats))):
+        np.add.at(sums[:, column], episode[mask].numpy(), value[mask].double().numpy())
+
+
+def evaluate(options: Options) -> dict:
+    """Everything in the module's docstring; also written to `options.out`."""
+    runs, found, conditions = Path(options.runs), {}, {}
+    bar = tqdm(total=8, desc="evaluate", unit="condition")
+
+    def measure(run: str, condition: str, losses: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        conditions.setdefault(run, {})[condition] = {name: numbers(values) for name, values in losses.items()}
+        bar.update()
+        return losses
+
+    def difference(true: dict, other: dict, loss: str) -> dict[str, float]:
+        return paired_difference(true[loss], other[loss], seed=options.seed).to_dict()
+
+    joint = Trial(runs / "joint", options)
+    true = measure("joint", "true", joint.losses())
+    found["words"] = difference(true, measure("joint", "words swapped", joint.swapped(words="swapped")), "action")
+    found["silence"] = difference(true, measure("joint", "silence", joint.losses(words="silence")), "action")
+    found["frames"] = difference(true, measure("joint", "frames swapped", joint.swapped(frames="swapped")), "token")
+    for run, own, others in (("oracle", "oracle", "oracle_swapped"), ("shuffled", "true", "swapped")):
+        trial = Trial(runs / run, options)
+        own_losses = measure(run, own, trial.losses(words=own))
+        found[run] = difference(own_losses, measure(run, others, trial.swapped(words=others)), "action")
+    bar.close()
+    result = dict(dependence=found, conditions=conditions, episodes=[episode.id for episode in joint.episodes],
+                  gates=joint.model.gates(), options=opt.to_dict(options), peak_gb=round(peak_gb(), 2))
+    write_json(Path(options.out), result)
+    print(table(found))
+    return result
+
+
+def numbers(values: np.ndarray) -> list[float | None]:
+    """JSON has no NaN."""
+    return [None if np.isnan(value) else round(float(value), 5) for value in values]
+
+
+def table(found: dict[str, dict[str, float]]) -> str:
+    """The differences, a line each."""
+    unit = dict(frames="nats/token")
+    return "\n".join(f"{name:9} {d['delta']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}] {unit.get(name, 'nats/frame')}"
+                     for name, d in found.items())
+
+
+if __name__ == "__main__":
+    opt.run(evaluate, Options)

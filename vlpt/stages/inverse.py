@@ -1,0 +1,101 @@
+"""Stage idm: which keys and mouse motion lie between the frames of a clip, seen from both sides (VPT, section 3).
+
+In: shards whose true actions are known. Out: an inverse dynamics model that labels the others.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from vlpt.checkpoint import model_folder
+from vlpt.clips import Clips
+from vlpt.losses import Part
+from vlpt.shards import Episode
+from vlpt.stages.data import count_parameters, prefixed, read_episodes
+from vpt.actions import MINECRAFT
+from vpt.augment import augment
+from vpt.idm import IDM, IDM_SIZES
+from vpt.scores import Scores
+
+
+class InverseDynamics:
+    """Random clips in, class-balanced losses of every frame's buttons and camera bins out."""
+
+    def __init__(self, options, device: torch.device) -> None:
+        self.options, self.device = options, device
+        self.shards, train, self.held_out = read_episodes(options)
+        made = IDM.from_pretrained(model_folder(options.start)) if options.start else IDM(IDM_SIZES[options.size])
+        self.model = made.to(device)
+        self.clips = Clips(self.shards, train, clips=options.lanes, frames_per_clip=options.chunk, seed=options.seed)
+        self.class_weight = button_weights(train).to(device)
+
+    def describe(self) -> str:
+        frames = sum(episode.frames for episode in self.clips.episodes)
+        return f"idm: {count_parameters(self.model)}, {frames:,} frames, {len(self.held_out)} episodes held out"
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        return {"idm": list(self.model.parameters())}
+
+    def rates(self) -> dict[str, float]:
+        return {"idm": self.options.rate_new}
+
+    def weights(self) -> dict[str, float]:
+        return {"buttons": 1.0, "camera": 1.0}
+
+    def losses(self) -> dict[str, Part]:
+        """buttons: class-balanced nats a frame, summed over the buttons; camera: nats a frame, both axes."""
+        clip = next(self.clips)
+        frames, buttons, bins = (x.to(self.device) for x in (clip.frames, clip.buttons, clip.camera_bins))
+        if self.options.augment:
+            frames = augment(frames)
+        out = self.model(frames)
+        on = buttons.bool()
+        weight = torch.where(on, self.class_weight[:, 1], self.class_weight[:, 0])
+        nats = -out.buttons.gather(-1, buttons[..., None])[..., 0] * weight
+        camera = -out.camera.gather(-1, bins[..., None])[..., 0]
+        every = torch.ones_like(buttons[..., 0], dtype=torch.bool)
+        return dict(buttons=Part.of(nats.sum(-1), every), camera=Part.of(camera.sum(-1), every))
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Scores on the held-out episodes, cut into clips."""
+        scores = Scores()
+        self.model.eval()
+        for episode in self.held_out:
+            for start in range(0, episode.frames, self.options.chunk):
+                stop = min(start + self.options.chunk, episode.frames)
+                frames = torch.from_numpy(self.shards.frames(episode, start, stop))[None].to(self.device)
+                buttons, bins = (x[0].cpu().numpy() for x in self.model(frames).greedy())
+                scores.add(buttons, MINECRAFT.camera_deg_of_bins(bins), episode.true_buttons[start:stop],
+                           episode.true_camera_deg[start:stop])
+        self.model.train()
+        return prefixed("valid", scores.numbers()) if self.held_out else {}
+
+    def baselines(self) -> dict[str, float]:
+        return {}
+
+    def gates(self) -> dict[str, float]:
+        return {}
+
+    def save(self, folder: Path, half: bool = False) -> None:
+        self.model.save_pretrained(folder, half=half)
+
+    def state(self) -> dict:
+        return self.clips.state_dict()
+
+    def load(self, folder: Path, state: dict) -> None:
+        self.model.load_state_dict(IDM.from_pretrained(folder).state_dict())
+        self.clips.load_state_dict(state)
+
+
+def button_weights(episodes: list[Episode], power: float = 0.5, most: float = 10.0) -> torch.Tensor:
+    """(20, 2) weights of "up" and "down" for each button: (inverse frequency)^power, at most `most`, mean about 1.
+
+    Full balance (power 1) makes rare buttons fire too often; the root is the usual compromise.
+    """
+    pressed = np.concatenate([episode.true_buttons for episode in episodes]).mean(0)
+    frequency = np.stack([1 - pressed, pressed], 1).clip(1e-4, 1)
+    weight = np.minimum((0.5 / frequency) ** power, most)
+    return torch.tensor(weight, dtype=torch.float32)
