@@ -18,15 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vlpt.worlds.luanti.clock import LIBRARY, Clock
+
 __all__ = ["Game", "GameError", "check_installed", "degrees_per_sensitivity"]
 
 MODS = Path(__file__).parent / "mods"
-# The year 2036. It must lie ahead of the real clock: some of the game's threads wait for "50 ms from now" by the real clock,
-# and would spin if that were always in the past. Ahead, they sleep until they are woken, and they are woken every step.
-EPOCH_S = 2_100_000_000.0
 PORTS = range(20_000, 60_000)
 PROGRAM = "/usr/games/minetest"
-FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 PACKAGES = "minetest minetest-data xvfb faketime libgl1-mesa-dri"
 
 
@@ -37,7 +35,7 @@ class GameError(RuntimeError):
 def check_installed() -> None:
     """Raises RuntimeError naming what apt-get should install."""
     found = {PROGRAM: shutil.which("minetest", path="/usr/games:/usr/bin"), "Xvfb": shutil.which("Xvfb"),
-             "libfaketime": glob.glob(FAKETIME), "minetest_game": glob.glob("/usr/share/games/minetest/games/minetest_game")}  # fmt: skip
+             "libfaketime": glob.glob(LIBRARY), "minetest_game": glob.glob("/usr/share/games/minetest/games/minetest_game")}  # fmt: skip
     missing = [name for name, where in found.items() if not where]
     if missing:
         raise RuntimeError(f"the Luanti world needs {', '.join(missing)}: run\n"
@@ -70,7 +68,7 @@ def settings(width: int, height: int, degrees_per_count: float, port: int, viewi
         "client_unload_unused_data_timeout": 1_000_000,
         "movement_speed_fast": 5.6, "fast_move": "true", "default_privs": "interact, shout, fast", "csm_restriction_flags": 0,
         "csm_restriction_noderange": 0, "enable_client_modding": "true", "server_announce": "false", "max_users": 1,
-        "bind_address": "127.0.0.1", "debug_log_level": "", "port": port, "remote_port": port, "server_map_save_interval": 100_000,
+        "bind_address": "127.0.0.1", "debug_log_level": "", "port": port, "remote_port": port, "server_map_save_interval": 100_000, "enable_mod_channels": "true",
     }  # fmt: skip
     keys = {"keymap_aux1": "KEY_LCONTROL", "keymap_inventory": "KEY_KEY_E", "keymap_zoom": "KEY_F8"}
     unbound = dict.fromkeys(("camera_mode", "cmd", "chat", "console", "toggle_hud", "toggle_chat", "toggle_fog", "minimap",
@@ -97,13 +95,12 @@ class Game:
 
     def __init__(self, home: Path, display_name: str, configuration: dict[str, object]) -> None:
         self.home, self.world = home, lay_out(home, configuration)
-        self._now_s = 0.0
         self._partial = b""
         self._tail: deque[str] = deque(maxlen=30)
-        self.advance(0.0)
+        self._clock = Clock(home)
+        self.advance, self.freeze = self._clock.advance, self._clock.freeze
         software = {"LIBGL_ALWAYS_SOFTWARE": "1", "LP_NUM_THREADS": "1"}
-        clock = {"LD_PRELOAD": glob.glob(FAKETIME)[0], "FAKETIME_TIMESTAMP_FILE": str(home / "clock"), "FAKETIME_NO_CACHE": "1"}
-        environment = {**os.environ, **software, **clock, "DISPLAY": display_name, "HOME": str(home), "TZ": "UTC"}
+        environment = {**os.environ, **software, **self._clock.environment(), "DISPLAY": display_name, "HOME": str(home)}
         self.process = subprocess.Popen(
             [PROGRAM, "--config", str(home / "game.conf"), "--world", str(self.world), "--gameid", "minetest_game", "--go",
              "--name", "agent"],
@@ -112,14 +109,6 @@ class Game:
         )  # fmt: skip
         self._output = self.process.stdout.fileno()
         os.set_blocking(self._output, False)
-
-    def advance(self, seconds: float) -> None:
-        """Moves the game's clock. The rename is atomic, so the game never reads half a line."""
-        self._now_s += seconds
-        moment_s = EPOCH_S + self._now_s
-        text = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(moment_s))) + f"{moment_s % 1:.3f}"[1:]
-        (self.home / "clock.tmp").write_text(text + "\n")
-        os.replace(self.home / "clock.tmp", self.home / "clock")
 
     def lines(self, timeout_s: float) -> list[str]:
         """The mods' lines (logged as "@...") that are there or come within `timeout_s`; other lines go to the log's tail.

@@ -1,14 +1,13 @@
 """A temporary folder whose processes and files are gone when we are, whatever ends us.
 
 In: nothing. Out: a folder to run programs in. A small shell waits on a pipe that only this process holds open: when we
-close it, or die of anything (exception, Ctrl-C, SIGTERM, SIGKILL), the shell ends every process that names the folder in
-its command line and removes the folder.
+close it, or die of anything (exception, Ctrl-C, SIGTERM, SIGKILL), the shell ends every process that names the folder
+in its command line, and removes the folder and the shared memory named after it.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -19,10 +18,14 @@ PREFIX = "vlpt-luanti-"
 WATCH = """
 trap '' INT TERM HUP
 read _
-for entry in $(grep -laF "$VLPT_HOME" /proc/[0-9]*/cmdline 2>/dev/null); do
-    kill -9 "$(basename "$(dirname "$entry")")" 2>/dev/null
-done
-for _ in 1 2 3 4 5; do rm -rf "$VLPT_HOME" && break; sleep 0.2; done
+end() {
+    for entry in $(grep -laF "$VLPT_HOME" /proc/[0-9]*/cmdline 2>/dev/null); do
+        entry=${entry#/proc/}; kill "$1" "${entry%/cmdline}" 2>/dev/null && ended=yes
+    done
+}
+ended=; end -TERM; [ -z "$ended" ] || { sleep 0.5; end -KILL; }
+name=${VLPT_HOME##*/}
+for _ in 1 2 3 4 5; do rm -rf "$VLPT_HOME" "/dev/shm/$name" "/dev/shm/sem.$name" && break; sleep 0.2; done
 """
 
 
@@ -37,7 +40,6 @@ class Home:
         )  # fmt: skip
 
     def close(self) -> None:
-        """Removes the folder and waits for the watcher to agree. Safe to call twice."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Has the watcher do its work, and waits for it. Safe to call twice."""
         self._watcher.stdin.close()
         self._watcher.wait()

@@ -94,7 +94,7 @@ class Screen:
             self._display.close()
         except Exception:  # python-xlib raises its own errors when the server has gone already
             pass
-        self.process.kill()
+        self.process.terminate()  # not kill: it takes its lock and its socket away
         self.process.wait()
 
     def _keycode(self, key: str) -> int:

@@ -160,9 +160,9 @@ class Luanti(gymnasium.Env):
         while not window or ticks < 10:
             if time.monotonic() > deadline_s:
                 raise GameError(self._game.describe(f"the game did not start within {START_S:g} s"))
-            self._game.advance(STEP_S)
             ticks += sum(self._take(line) is not None for line in self._game.lines(0.02))
             window = window or self._screen.find_window("Minetest")
+        self._game.freeze()
 
     def _check_mouse(self) -> None:
         """Turns and looks back: a count must be 0.15 degrees, or the settings do not mean what we think."""
