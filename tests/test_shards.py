@@ -2,11 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from synthetic import STRIDE, action, indices, numbers, picture, record
 
+from data_gathering.label_file import Labels, write_labels
 from data_gathering.shard import Options, main
 from vlpt.film import Film, Reel, join
 from vlpt.options import run
@@ -81,6 +85,51 @@ def test_other_sizes_become_128_and_go_to_a_file_of_their_own(recordings, copy, 
     assert numbers(shards.frames(large)).tolist() == list(range(9 * STRIDE, 9 * STRIDE + 40))
     for i, episode in enumerate(episode for episode in shards.episodes if episode.id in LENGTHS):
         assert numbers(shards.frames(episode, 0, 1))[0] == i * STRIDE
+
+
+def label_by_hand(folder, out, wrong_by=0):
+    """Labels that differ from the truth: frame t is labelled with what was pressed `wrong_by` frames later."""
+    out.mkdir()
+    for i, (id_, frames) in enumerate(LENGTHS.items()):
+        pressed = [action(i * STRIDE + t + wrong_by) for t in range(frames)]
+        buttons, camera_deg = (np.stack(parts) for parts in zip(*pressed, strict=True))
+        write_labels(out / f"{id_}.parquet", Labels(buttons, camera_deg, np.linspace(0.1, 1, frames)), "me")
+    return out
+
+
+def test_labels_are_kept_apart_from_the_truth(copy, tmp_path):
+    labels = label_by_hand(copy, tmp_path / "5_actions", wrong_by=5)
+    (copy / "ch1-01.jsonl").unlink()
+    main(Options(recordings=str(copy), labels=str(labels), out=str(tmp_path / "shards")))
+    for i, episode in enumerate(Shards(tmp_path / "shards").episodes):
+        said = [indices(i * STRIDE + t + 5) for t in range(episode.frames)]
+        assert list(zip(episode.buttons_index, episode.camera_index, strict=True)) == said
+        np.testing.assert_allclose(episode.confidence, np.linspace(0.1, 1, episode.frames), rtol=1e-6)
+        if episode.id == "ch1-01":
+            assert episode.true_buttons is None and episode.true_camera_deg is None
+        else:
+            assert episode.true_buttons.tolist() == [action(i * STRIDE + t)[0].tolist() for t in range(episode.frames)]
+    json.loads((tmp_path / "shards/meta/stats.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+
+
+@pytest.mark.parametrize("damage, says", [
+    (lambda path: truncate(path), "ch1-01.parquet cannot be read .*delete it and run data_gathering.label"),
+    (lambda path: path.unlink(), "ch1-01.parquet is missing: run data_gathering.label"),
+    (lambda path: shutil.copy(path.with_name("ch0-00.parquet"), path), "ch1-01.parquet has 300 rows"),
+])
+def test_broken_labels_are_one_clear_error(recordings, tmp_path, damage, says):
+    labels = label_by_hand(recordings, tmp_path / "5_actions")
+    damage(labels / "ch1-01.parquet")
+    with pytest.raises(ValueError, match=says):
+        main(Options(recordings=str(recordings), labels=str(labels), out=str(tmp_path / "shards")))
+    assert [path.name for path in tmp_path.iterdir()] == ["5_actions"]
+
+
+@pytest.mark.parametrize("program", ["shard", "label"])
+def test_a_wrong_flag_is_one_line(program):
+    done = subprocess.run([sys.executable, "-m", f"data_gathering.{program}", "--outt", "x"], capture_output=True,
+                          text=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "did you mean --out?" in done.stderr
 
 
 def test_another_frame_rate_is_refused(copy, tmp_path):
