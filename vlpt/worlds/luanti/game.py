@@ -11,6 +11,7 @@ import glob
 import os
 import select
 import shutil
+import signal
 import subprocess
 import time
 from collections import deque
@@ -109,6 +110,14 @@ class Game:
         )  # fmt: skip
         self._output = self.process.stdout.fileno()
         os.set_blocking(self._output, False)
+
+    def pause(self) -> None:
+        """Stops the game: it would draw the same picture again and again, at the cost of the processor that others need."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        self.process.send_signal(signal.SIGCONT)
 
     def lines(self, timeout_s: float) -> list[str]:
         """The mods' lines (logged as "@...") that are there or come within `timeout_s`; other lines go to the log's tail.

@@ -95,6 +95,7 @@ class Luanti(gymnasium.Env):
             self._start()
         with self._closing_on_error():
             arena = self._build(seed, errand)
+            self._game.pause()
         truth = self._truth()
         self._errand = Errand(errand, arena, truth) if errand else None
         return self._observation(), {"truth": truth, "camera_deg": np.zeros(2), "arena": arena, **self._errand_info()}
@@ -110,6 +111,7 @@ class Luanti(gymnasium.Env):
         before = self._tick
         with self._closing_on_error():
             self._advance(held, counts)
+            self._game.pause()
         camera_deg = self._turned(before, counts)
         truth = self._truth()
         if self._errand and not self._errand.done:
@@ -184,6 +186,7 @@ class Luanti(gymnasium.Env):
         """
         self._screen.send(held, int(counts[1]), int(counts[0]))
         self._game.advance(STEP_S)
+        self._game.resume()
         deadline_s, loops = time.monotonic() + ANSWER_S, 0
         while loops < 2:
             for line in self._game.lines(0.2):
