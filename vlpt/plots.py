@@ -1,0 +1,198 @@
+"""The pictures of the report and of main.ipynb. In: what vlpt/results.py reads. Out: matplotlib figures.
+
+    losses_figure(results.runs); gates_figure(results.runs); dependence_figure(results.evaluation)
+    buttons_figure(results.idm); camera_figure(results.idm)
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from vlpt.results import RunRecord, episode_differences
+from vpt.actions import MINECRAFT
+from vpt.scores import Scores
+
+INK, SOFT, FAINT, BLUE, AMBER = "#1d2430", "#69717f", "#dfe3e8", "#2a6fdb", "#d9820a"
+GATE_COLOURS = {"words_ask_frames": BLUE, "frames_ask_words": AMBER}
+
+# (run, loss, title, unit)
+LOSSES = (
+    ("base", "action", "base, alone: actions", "nats/frame"),
+    ("words", "token", "words, alone: tokens", "nats/token"),
+    ("language", "token", "language: tokens", "nats/token"),
+    ("language", "silence", "language: silence", "nats/tick"),
+    ("action", "action", "action: actions", "nats/frame"),
+    ("joint", "action", "joint: actions", "nats/frame"),
+    ("joint", "token", "joint: tokens", "nats/token"),
+    ("oracle", "action", "oracle control: actions", "nats/frame"),
+    ("shuffled", "action", "shuffled control: actions", "nats/frame"),
+)
+DEPENDENCE = {
+    "words": ("another episode's words", "nats/frame"), "silence": ("silence instead of words", "nats/frame"),
+    "frames": ("another episode's frames", "nats/token"),
+    "oracle": ("oracle: words that name actions", "nats/frame"),
+    "shuffled": ("shuffled: trained on strangers' words", "nats/frame"),
+}
+
+
+def canvas(rows: int, columns: int, width: float, height: float):
+    """A light figure and its axes (rows, columns), spines off; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.1, wspace=0.03)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.tick_params(colors=SOFT, labelsize=8, length=0)
+        ax.spines[["top", "right", "left"]].set_visible(False)
+        ax.spines["bottom"].set_color(FAINT)
+        ax.grid(axis="y", color=FAINT, linewidth=0.6)
+        ax.set_axisbelow(True)
+    return figure, axes
+
+
+def title(ax, text: str, unit: str = "") -> None:
+    """Left-aligned, with the unit in grey."""
+    ax.set_title(text, loc="left", fontsize=10, fontweight="bold", color=INK)
+    if unit:
+        ax.set_title(unit, loc="right", fontsize=8, color=SOFT)
+
+
+def smooth(values: np.ndarray, most: int = 40) -> np.ndarray:
+    """A running mean over a tenth of the run, shorter at its ends."""
+    width = max(1, min(most, len(values) // 10))
+    total = np.cumsum(np.insert(values, 0, 0.0))
+    low, high = np.maximum(np.arange(len(values)) - width // 2, 0), np.minimum(np.arange(len(values)) + width // 2 + 1,
+                                                                               len(values))
+    return (total[high] - total[low]) / (high - low)
+
+
+def losses_figure(runs: dict[str, RunRecord]) -> Figure:
+    """Each stage's losses over its steps: training, held-out channels, and the unigram baseline they must beat."""
+    shown = [row for row in LOSSES if row[0] in runs and len(runs[row[0]].series(row[1])[0])]
+    columns = min(3, max(1, len(shown)))
+    figure, axes = canvas(-(-len(shown) // columns) or 1, columns, 9.6, 2.3 * (-(-len(shown) // columns) or 1))
+    for ax in axes.flat[len(shown):]:
+        ax.set_axis_off()
+    for ax, (run, loss, name, unit) in zip(axes.flat, shown, strict=False):
+        loss_panel(ax, runs[run], loss)
+        title(ax, name, unit)
+    return figure
+
+
+def loss_panel(ax, run: RunRecord, loss: str) -> None:
+    """One loss of one run."""
+    steps, values = run.series(loss)
+    ax.plot(steps, values, color=BLUE, alpha=0.18, linewidth=0.8)
+    ax.plot(steps, smooth(values), color=BLUE, alpha=0.55, linewidth=1.4, label="training")
+    at, valid = run.series(f"valid/{loss}")
+    if len(at):
+        ax.plot(at, valid, "o-", color=INK, markersize=4, linewidth=1.4, label="held out")
+        ax.annotate(f"{valid[-1]:.2f}", (at[-1], valid[-1]), (-2, 5), textcoords="offset points", ha="right",
+                    fontsize=9, fontweight="bold", color=INK)
+    if (unigram := run.last(f"unigram/{loss}")) is not None:
+        ax.axhline(unigram, color=AMBER, linewidth=1.2, linestyle=(0, (4, 3)))
+        ax.annotate(f"unigram {unigram:.2f}", (1, unigram), (0, 3), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", ha="right", fontsize=8, color=AMBER)
+    shown = np.concatenate([smooth(values), valid, [unigram] if unigram is not None else []])
+    ax.set_ylim(0, 1.25 * float(shown.max()) or 1)
+
+
+def gates_figure(runs: dict[str, RunRecord], threshold: float = 0.05) -> Figure:
+    """How the gates open over the three stages, and in the two controls (after tanh, mean over a direction's gates)."""
+    figure, axes = canvas(1, 2, 9.6, 2.9)
+    offset = 0
+    for stage in [name for name in ("language", "action", "joint") if name in runs]:
+        last = _gate_lines(axes[0, 0], runs[stage], offset, dict.fromkeys(GATE_COLOURS, "-"))
+        axes[0, 0].annotate(stage, (offset, 1), (3, -10), xycoords=("data", "axes fraction"),
+                            textcoords="offset points", fontsize=8, color=SOFT)
+        offset += last
+        axes[0, 0].axvline(offset, color=FAINT, linewidth=0.8)
+    for control, style in (("oracle", "-"), ("shuffled", (0, (4, 3)))):
+        if control in runs:
+            _gate_lines(axes[0, 1], runs[control], 0, {"frames_ask_words": style}, control)
+    title(axes[0, 0], "language → action → joint", "mean |tanh gate|")
+    title(axes[0, 1], "controls: frames ask words", "mean |tanh gate|")
+    for ax in axes.flat:
+        ax.axhline(threshold, color=SOFT, linewidth=0.8, linestyle=":")
+        ax.set_ylim(0, max(1.3 * threshold, ax.get_ylim()[1] * 1.1))
+        ax.set_xlim(0, max(1, ax.dataLim.x1) * 1.45)  # room for the names
+    return figure
+
+
+def _gate_lines(ax, run: RunRecord, offset: int, styles: dict, label: str = "") -> int:
+    """Draws a run's gates from step `offset` on; returns its number of steps."""
+    for direction, style in styles.items():
+        steps, values = run.series(f"gate/{direction}")
+        if len(steps):
+            ax.plot(steps + offset, values, color=GATE_COLOURS[direction], linestyle=style, linewidth=1.6)
+            if label or run.name == "joint":
+                name = label or direction.replace("_", " ")
+                ax.annotate(f"{name} {values[-1]:.3f}", (steps[-1] + offset, values[-1]), (5, -3), fontsize=8.5,
+                            textcoords="offset points", color=GATE_COLOURS[direction], fontweight="bold")
+    return run.rows[-1]["step"] if run.rows else 0
+
+
+def dependence_figure(evaluation: dict) -> Figure:
+    """What the true signal is worth: mean and 95 % interval over episodes, with each episode as a dot."""
+    figure, axes = canvas(1, 2, 9.6, 2.8)
+    for ax, names, heading in ((axes[0, 0], ("words", "silence", "frames"), "the agent loses, given …"),
+                               (axes[0, 1], ("oracle", "shuffled"), "controls")):
+        forest(ax, evaluation, [name for name in names if name in evaluation["dependence"]])
+        title(ax, heading, "nats; 95 % interval")
+    return figure
+
+
+def forest(ax, evaluation: dict, names: list[str]) -> None:
+    """One row a difference, 0 being no dependence."""
+    ax.axvline(0, color=SOFT, linewidth=1)
+    for y, name in enumerate(names):
+        found, (label, unit) = evaluation["dependence"][name], DEPENDENCE[name]
+        each = episode_differences(evaluation, name)
+        ax.plot(each, np.full(len(each), y + 0.17), "o", color=BLUE, alpha=0.25, markersize=3.5, markeredgewidth=0)
+        clear = found["low"] > 0 or found["high"] < 0
+        ax.plot([found["low"], found["high"]], [y, y], color=BLUE if clear else SOFT, linewidth=2.4,
+                solid_capstyle="round")
+        ax.plot(found["delta"], y, "D", color=BLUE if clear else SOFT, markersize=6)
+        ax.annotate(f"{label}   {found['delta']:+.3f} {unit}", (0, y), (0, 11), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", fontsize=8.5, color=INK, zorder=1,
+                    bbox=dict(facecolor="white", edgecolor="none", pad=1))
+    ax.set_ylim(len(names) - 0.5, -0.85)
+    ax.set_yticks([])
+    ax.grid(axis="x", color=FAINT, linewidth=0.6)
+
+
+def buttons_figure(scores: Scores) -> Figure:
+    """Of each button that occurs: how often a press, and how often no press, is recognised."""
+    rows = sorted(scores.table(), key=lambda row: -row["pressed"])
+    figure, axes = canvas(1, 1, 4.8, 0.6 + 0.27 * max(1, len(rows)))
+    ax, y = axes[0, 0], np.arange(len(rows))
+    ax.barh(y, [row["balanced_accuracy"] for row in rows], color=BLUE, alpha=0.85, height=0.62)
+    for at, row in enumerate(rows):
+        ax.text(row["balanced_accuracy"] - 0.01, at, f"{row['balanced_accuracy']:.2f}", va="center", ha="right",
+                fontsize=8, color="white", fontweight="bold")
+        ax.text(1.02, at, f"{row['found']} of {row['pressed']}", va="center", fontsize=7.5, color=SOFT)
+    ax.axvline(0.5, color=AMBER, linewidth=1.2, linestyle=(0, (4, 3)))
+    ax.set_yticks(y, [row["button"] for row in rows])
+    ax.set_xlim(0, 1.0)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.grid(False)
+    title(ax, "balanced accuracy", "presses found")
+    return figure
+
+
+def camera_figure(scores: Scores) -> Figure:
+    """Confusion of the mouse's bins, both axes: rows true, columns labelled, each row adding up to 1."""
+    figure, axes = canvas(1, 2, 6.6, 3.5)
+    camera = MINECRAFT.camera
+    degrees = [f"{angle:+.1f}" if angle else "0" for angle in camera.degrees(np.arange(camera.n_bins))]
+    for ax, counts, name in zip(axes[0], scores.camera, ("pitch", "yaw"), strict=True):
+        share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for i, j in np.argwhere(share >= 0.05):
+            ax.text(j, i, f"{share[i, j]:.2f}".lstrip("0"), ha="center", va="center", fontsize=6,
+                    color="white" if share[i, j] > 0.5 else INK)
+        ax.set_xticks(range(len(degrees)), degrees, rotation=90, fontsize=6.5)
+        ax.set_yticks(range(len(degrees)), degrees, fontsize=6.5)
+        ax.set_xlabel("labelled, degrees a frame", fontsize=8, color=SOFT)
+        ax.grid(False)
+        title(ax, f"mouse {name}")
+    axes[0, 0].set_ylabel("true, degrees a frame", fontsize=8, color=SOFT)
+    return figure

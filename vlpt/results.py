@@ -1,0 +1,182 @@
+"""What the runs found, read from their files: the only place that knows which file holds which number.
+
+In: a folder of runs, as demo.sh leaves it:
+
+    <run>/{idm,base,words,language,action,joint,oracle,shuffled}/{options.json, log.jsonl, done.json}
+    <run>/evaluation.json      written by evaluate.py
+    <run>/play.mp4, .jsonl     written by vlpt.play in a world; watched.mp4, .jsonl: the same on a recording
+    <run>/started              when the demo began, seconds since 1970
+
+Out: `Results`, and from it `summary.json`. What vlpt/report.py and main.ipynb show is read here.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vlpt.shards import Shards
+from vpt.actions import MINECRAFT
+from vpt.scores import Scores
+
+STAGES = ("idm", "base", "words", "language", "action", "joint", "oracle", "shuffled")
+
+# Dependence: (run, its condition, the condition with the signal taken away, loss). Positive: the true signal helps.
+CONDITIONS = {
+    "words": ("joint", "true", "words swapped", "action"),
+    "silence": ("joint", "true", "silence", "action"),
+    "frames": ("joint", "true", "frames swapped", "token"),
+    "oracle": ("oracle", "oracle", "oracle_swapped", "action"),
+    "shuffled": ("shuffled", "true", "swapped", "action"),
+}
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of train.py."""
+
+    name: str
+    options: dict
+    versions: dict  # commit, python, torch
+    rows: list[dict]  # one a step
+    done: dict  # last validation, unigrams, minutes, peak_gb; empty while it trains
+
+    def series(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """(steps, values) of those steps that logged `key`."""
+        rows = [row for row in self.rows if key in row]
+        return np.array([row["step"] for row in rows]), np.array([row[key] for row in rows], float)
+
+    def last(self, key: str) -> float | None:
+        """The newest value of `key`, or None."""
+        values = self.series(key)[1]
+        return float(values[-1]) if len(values) else None
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that there is to show; what has not been made yet is empty or None."""
+
+    folder: Path
+    runs: dict[str, RunRecord]
+    evaluation: dict | None
+    idm: Scores | None  # of the labels in the shards, on held-out channels
+    played: list[dict]  # lines of play.jsonl
+    watched: list[dict]
+
+
+def read_results(folder: Path | str) -> Results:
+    """All of a folder of runs. Raises ValueError when it holds no run, or a file is broken."""
+    folder = Path(folder)
+    runs = {name: read_run(folder / name) for name in STAGES if (folder / name / "log.jsonl").exists()}
+    if not runs:
+        raise ValueError(f"{folder} holds no run ({', '.join(STAGES)}): train.py --runs {folder} makes them")
+    evaluation = read_json(folder / "evaluation.json") if (folder / "evaluation.json").exists() else None
+    return Results(folder, runs, evaluation, idm_scores(evaluation), read_lines(folder / "play.jsonl"),
+                   read_lines(folder / "watched.jsonl"))
+
+
+def read_run(folder: Path) -> RunRecord:
+    """One run of train.py, finished or not."""
+    made = read_json(folder / "options.json")
+    done = read_json(folder / "done.json") if (folder / "done.json").exists() else {}
+    versions = {key: value for key, value in made.items() if key != "options"}
+    return RunRecord(folder.name, made["options"], versions, read_lines(folder / "log.jsonl"), done)
+
+
+def idm_scores(evaluation: dict | None) -> Scores | None:
+    """The inverse dynamics model's labels in the shards against what was truly pressed, on the held-out channels.
+
+    None where that is not known. Labels that are the truth itself (confidence 1 throughout) do not count.
+    """
+    if evaluation is None or not Path(evaluation["options"]["shards"]).exists():
+        return None
+    scores, options = Scores(), evaluation["options"]
+    for episode in Shards(options["shards"]).episodes:
+        inferred = (episode.confidence < 1).any() and episode.true_buttons is not None
+        if episode.channel in options["held_out"] and inferred:
+            labels = MINECRAFT.decode(episode.buttons_index, episode.camera_index)
+            scores.add(*labels, episode.true_buttons, episode.true_camera_deg)
+    return scores if scores.frames else None
+
+
+def episode_differences(evaluation: dict, name: str) -> np.ndarray:
+    """(episodes,) nats that an episode loses without its true signal; episodes without the loss are left out."""
+    run, own, other, loss = CONDITIONS[name]
+    measured = evaluation.get("conditions", {}).get(run, {})
+    if own not in measured or other not in measured:
+        return np.zeros(0)
+    pairs = zip(measured[own][loss], measured[other][loss], strict=True)
+    return np.array([without - true for true, without in pairs if None not in (true, without)])
+
+
+def summary(results: Results) -> dict:
+    """The numbers of the demo under fixed keys. Raises ValueError naming what is missing."""
+    joint = results.runs["joint"].done if "joint" in results.runs else {}
+    needed = {"joint/done.json (train.py --stage joint)": joint, "evaluation.json (evaluate.py)": results.evaluation,
+              "labelled shards with true keys on the held-out channels": results.idm}
+    if missing := [what for what, there in needed.items() if not there]:
+        raise ValueError(f"{results.folder}: no summary without {'; '.join(missing)}")
+    idm, dependence, gates = results.idm.numbers(), results.evaluation["dependence"], results.evaluation["gates"]
+    return {
+        "idm": {key: idm[key] for key in ("balanced_accuracy", "mouse_r2")},
+        "action": {"nats_per_frame": joint["valid/action"], "unigram": joint["unigram/action"]},
+        "token": {"nats_per_token": joint["valid/token"], "unigram": joint["unigram/token"]},
+        "dependence": {name: {key: dependence[name][key] for key in ("delta", "low", "high")}
+                       for name in ("oracle", "shuffled", "words", "frames")},
+        "gates": {name: gates[name] for name in ("words_ask_frames", "frames_ask_words")},
+        "minutes": round(minutes(results.folder), 2),
+        "peak_gb": peak_gb(results),
+    }
+
+
+def minutes(folder: Path) -> float:
+    """From the demo's start to its last file; without `started`, what the runs themselves took."""
+    made = [path for name in ("*/done.json", "evaluation.json", "*.mp4") for path in folder.glob(name)]
+    if (folder / "started").exists() and made:
+        return (max(path.stat().st_mtime for path in made) - float((folder / "started").read_text())) / 60
+    return math.fsum(json.loads(path.read_text()).get("minutes", 0) for path in folder.glob("*/done.json"))
+
+
+def peak_gb(results: Results) -> float:
+    """The largest memory that any of the programs took."""
+    found = [run.done.get("peak_gb", 0.0) for run in results.runs.values()]
+    return max(found + [(results.evaluation or {}).get("peak_gb", 0.0)])
+
+
+def speech(rows: list[dict], window_ms: int = 5000) -> list[dict]:
+    """What a watched recording's person said and the agent would have said, window by window.
+
+    Returns {"ms", "true", "agent", "p_silence" (mean)} for the windows in which either speaks.
+    """
+    windows: dict[int, list[dict]] = {}
+    for row in rows:
+        windows.setdefault(row["ms"] // window_ms, []).append(row)
+    told = []
+    for number, inside in windows.items():
+        chances = [row["p_silence"] for row in inside if row["p_silence"] is not None]
+        true, agent = ("".join(row[key] for row in inside).strip() for key in ("heard", "word"))
+        if true or agent:
+            told.append({"ms": number * window_ms, "true": true, "agent": agent,
+                         "p_silence": float(np.mean(chances)) if chances else None})
+    return told
+
+
+def read_json(path: Path) -> dict:
+    """Raises ValueError naming the file."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def read_lines(path: Path) -> list[dict]:
+    """One JSON object a line; [] when there is no such file. Raises ValueError naming the file and line."""
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+    return rows
