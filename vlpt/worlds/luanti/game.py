@@ -59,7 +59,7 @@ def settings(width: int, height: int, degrees_per_count: float, port: int, viewi
         "fps_max": 1000, "fps_max_unfocused": 1000, "pause_on_lost_focus": "false", "viewing_range": viewing_range,
         "enable_shaders": "false", "enable_clouds": "false", "enable_particles": "false", "smooth_lighting": "false",
         "leaves_style": "opaque", "opaque_water": "true", "enable_fog": "false", "enable_weather": "false",
-        "hud_scaling": 0.4, "gui_scaling": 0.5, "font_size": 8, "show_debug": "false", "view_bobbing_amount": 0,
+        "hud_scaling": 0.4, "gui_scaling": 0.5, "font_size": 8, "show_debug": "false", "view_bobbing_amount": 0, "arm_inertia": "false",
         "desynchronize_mapblock_texture_animation": "false", "enable_sound": "false", "enable_minimap": "false",
         "fov": 72, "mouse_sensitivity": f"{degrees_per_count / degrees_per_sensitivity(width, height):.9f}",
     }  # fmt: skip
