@@ -15,9 +15,11 @@ import numpy as np
 
 from vlpt.keyboard import Keyboard, Mouse
 from vlpt.paint import AGENT, DIM, FAINT, OTHER, PANEL, WHITE, box, place, shade, text, text_width
+from vpt.frames import AGENT_SIZE
 
 PICTURE = (960, 540)
 PANEL_HEIGHT = 180
+SPEECH_BOTTOM = 436  # above a game's hotbar
 FRAMES_PER_SECOND = 20
 HISTORY = 10 * FRAMES_PER_SECOND
 
@@ -97,7 +99,9 @@ class Overlay:
     def draw(self, moment: Moment) -> np.ndarray:
         """The next frame's picture (720, 960, 3) uint8."""
         canvas = self.empty.copy()
-        place(canvas[: PICTURE[1]], moment.picture)
+        # recordings at the agent's size are 16:9 pictures squeezed by vpt.frames.resize_to_agent
+        squeezed = self.watching and moment.picture.shape[:2] == (AGENT_SIZE, AGENT_SIZE)
+        place(canvas[: PICTURE[1]], moment.picture, stretch=squeezed)
         self._title(canvas)
         self._speech(canvas, moment)
         self.keyboard.draw(canvas, moment.buttons, moment.other_buttons)
@@ -121,7 +125,7 @@ class Overlay:
         else:
             mine.add(moment.word, AGENT)
             others.add(moment.other_word, OTHER)
-        others.draw(canvas, mine.draw(canvas, PICTURE[1] - 18) - 8)
+        others.draw(canvas, mine.draw(canvas, SPEECH_BOTTOM) - 8)
 
     def _meters(self, canvas: np.ndarray, moment: Moment) -> None:
         x, y, width = 660, PICTURE[1] + 16, 280

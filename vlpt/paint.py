@@ -61,10 +61,12 @@ def shade(canvas: np.ndarray, x: int, y: int, width: int, height: int) -> None:
     part[:] = cv2.convertScaleAbs(part, alpha=0.45)
 
 
-def place(canvas: np.ndarray, picture: np.ndarray) -> None:
-    """Enlarge `picture` into `canvas` (both (h, w, 3) uint8), aspect kept, centred on what is there."""
+def place(canvas: np.ndarray, picture: np.ndarray, stretch: bool = False) -> None:
+    """Enlarge `picture` into `canvas` (both (h, w, 3) uint8), centred, its aspect kept unless `stretch`."""
     scale = min(canvas.shape[0] / picture.shape[0], canvas.shape[1] / picture.shape[1])
     height, width = round(picture.shape[0] * scale), round(picture.shape[1] * scale)
+    if stretch:
+        height, width = canvas.shape[:2]
     top, left = (canvas.shape[0] - height) // 2, (canvas.shape[1] - width) // 2
     large = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
     canvas[top : top + height, left : left + width] = large
