@@ -27,6 +27,13 @@ def test_frames_of_a_clip_change_alike_and_clips_apart():
     assert torch.equal(out, augment(still_clips(), np.random.default_rng(0)))
 
 
+def test_without_a_generator_it_follows_the_global_seed():
+    torch.manual_seed(3)
+    one, two = augment(still_clips()), augment(still_clips())
+    torch.manual_seed(3)
+    assert torch.equal(augment(still_clips()), one) and not torch.equal(one, two)
+
+
 @pytest.mark.parametrize("name", OFF)
 def test_each_kind_acts_by_itself_and_mildly(name):
     frames, ranges = still_clips(8), Ranges(**{**OFF, name: getattr(Ranges(), name)})

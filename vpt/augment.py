@@ -35,24 +35,26 @@ class Ranges:
     translation_px: float = 2.0
 
 
-def augment(frames: Tensor, rng: np.random.Generator, ranges: Ranges = Ranges()) -> Tensor:
-    """frames (B, T, H, W, 3) uint8 on the processor -> new frames of the same shape, each clip changed in its own way.
+def augment(frames: Tensor, rng: np.random.Generator | None = None, ranges: Ranges = Ranges()) -> Tensor:
+    """frames (B, T, H, W, 3) uint8 -> new frames of the same shape, each clip changed in its own way.
 
+    Without `rng` the draws follow torch's global seed, so that a resumed training goes on as it would have.
     Raises ValueError when frames are of another kind.
     """
     if frames.ndim != 5 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
         raise ValueError(
             f"frames are uint8 (clips, frames, height, width, 3), got {frames.dtype} {tuple(frames.shape)}"
         )
+    rng = rng or np.random.default_rng(int(torch.randint(2**62, ())))
     out = np.empty(frames.shape, dtype=np.uint8)
-    for clip, changed in zip(frames.numpy(), out, strict=True):
+    for clip, changed in zip(frames.cpu().numpy(), out, strict=True):
         height, width = clip.shape[1:3]
         colour = draw_colour(rng, ranges, clip.mean((0, 1, 2)) @ LUMA)
         x_map, y_map = cv2.convertMaps(*_source_px(draw_shape(rng, ranges), height, width), cv2.CV_16SC2)
         for frame, target in zip(clip, changed, strict=True):
             moved = cv2.remap(frame, x_map, y_map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             cv2.transform(moved, colour, dst=target)
-    return torch.from_numpy(out)
+    return torch.from_numpy(out).to(frames.device)
 
 
 def draw_colour(rng: np.random.Generator, ranges: Ranges, mean_luma: float) -> np.ndarray:
