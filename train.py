@@ -102,6 +102,7 @@ def train(options: Options) -> dict:
     autocast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
     print(stage.describe())
     baselines = stage.baselines()
+    run.begin()
 
     # ---- go on where it stopped
     first_step = 0

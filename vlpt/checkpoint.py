@@ -42,14 +42,15 @@ class Run:
     """One run's folder. Raises ValueError when it exists with other options than asked for, those in `free` apart."""
 
     def __init__(self, folder: Path | str, options, free: tuple[str, ...] = ()) -> None:
-        self.folder = Path(folder)
-        wanted = {key: value for key, value in opt.to_dict(options).items() if key not in free}
-        record = self.folder / "options.json"
-        if record.exists():
-            self._check_options(record, wanted)
-        else:
+        self.folder, self.options, self.record = Path(folder), opt.to_dict(options), Path(folder) / "options.json"
+        if self.record.exists():
+            self._check_options(self.record, {k: v for k, v in self.options.items() if k not in free})
+
+    def begin(self) -> None:
+        """Makes the folder; to be called when everything that a person can get wrong has been checked."""
+        if not self.record.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(record, {"options": opt.to_dict(options), **versions()})
+            write_json(self.record, {"options": self.options, **versions()})
 
     def _check_options(self, record: Path, wanted: dict) -> None:
         found = json.loads(record.read_text())["options"]

@@ -43,7 +43,7 @@ class Parts:
         """One chunk's parts."""
         for name, (total, count) in losses.items():
             before = self.sums.get(name, (0.0, 0.0))
-            self.sums[name] = (before[0] + float(total), before[1] + float(count))
+            self.sums[name] = (before[0] + float(total.detach()), before[1] + float(count))
 
     def means(self) -> dict[str, float]:
         """Nats apiece of every part that counted anything."""

@@ -46,6 +46,8 @@ class OnEpisodes:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Means over all held-out frames, memory carried through each episode."""
+        if not self.held_out:
+            return {}
         parts, batches = Parts(), self.lanes(self.held_out, once=True)
         memory = self.start(len(batches.lanes))
         for chunk in batches:
@@ -55,6 +57,8 @@ class OnEpisodes:
 
     def baselines(self) -> dict[str, float]:
         """Unigrams counted on the training channels, measured on the held-out ones, under the same masks."""
+        if not self.held_out:
+            return {}
         counts = Counts.zero(self.batches.silence)
         for chunk in self.lanes(self.train, once=True, sight=blind):
             counts = counts.plus_actions(chunk.buttons_index, chunk.camera_index, chunk.action_mask)
@@ -104,7 +108,7 @@ class Behaviour(OnEpisodes):
         return {"policy": self.options.rate_pretrained if self.options.start else self.options.rate_new}
 
     def weights(self) -> dict[str, float]:
-        return {"action": 1.0, "buttons": 0.0, "camera": 0.0}
+        return {"action": 1.0}
 
     def gates(self) -> dict[str, float]:
         return {}

@@ -12,11 +12,13 @@ from vlpt.checkpoint import model_folder
 from vlpt.features import cache_features
 from vlpt.language import LanguageModel
 from vlpt.load import Chunk
-from vlpt.losses import action_loss, language_loss
+from vlpt.losses import Part, action_loss, kl_to_reference, language_loss
 from vlpt.model import VLPT
 from vlpt.stages.behaviour import OnEpisodes
 from vlpt.stages.data import TOKENIZER, prefixed
 from vlpt.words import load_tokenizer, save_tokenizer
+from vpt.attention import window_mask
+from vpt.heads import ActionLogits
 from vpt.policy import Policy
 
 
@@ -29,7 +31,7 @@ class Fused(OnEpisodes):
         self.tokenizer = load_tokenizer(source / TOKENIZER)
         self.model = (VLPT.from_pretrained(source) if options.start else self.join(source)).to(device)
         self.model.freeze(options.stage, trunk=options.trunk)
-        self.reference = None
+        self.reference = Reference(options.base, device) if options.kl_weight else None
         self.sight = self.shards.frames
         if options.trunk == "frozen":
             self.sight = cache_features(self.model, self.shards, device=device)
@@ -41,14 +43,20 @@ class Fused(OnEpisodes):
         return VLPT.from_parts(policy, LanguageModel.from_pretrained(language),
                                frames_per_tick=self.options.frames_per_tick)
 
-    def start(self, lanes: int):
-        return self.model.start(lanes)
+    def start(self, lanes: int) -> tuple:
+        """Fresh memories: the model's and, where there is one, the reference's."""
+        return self.model.start(lanes), self.reference and self.reference.policy.start(lanes)
 
-    def step(self, chunk: Chunk, memory):
-        """One chunk's losses and the memory after it."""
-        out, memory = self.model(chunk.sight, chunk.first, chunk.heard, memory)
+    def step(self, chunk: Chunk, memory: tuple) -> tuple[dict[str, Part], tuple]:
+        """One chunk's losses and the memories after it."""
+        own, others = memory
+        out, own = self.model(chunk.sight, chunk.first, chunk.heard, own)
         parts = action_loss(out.action, chunk.buttons_index, chunk.camera_index, chunk.action_mask)
-        return parts | language_loss(out, chunk.spoken, chunk.language_mask), memory
+        parts |= language_loss(out, chunk.spoken, chunk.language_mask)
+        if self.reference:
+            action, others = self.reference(chunk.sight, chunk.first, others)
+            parts |= kl_to_reference(out.action, action, chunk.action_mask)
+        return parts, (own, others)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         return self.model.groups()
@@ -61,7 +69,7 @@ class Fused(OnEpisodes):
     def weights(self) -> dict[str, float]:
         """A stage counts what it trains; the rest is logged."""
         words = self.options.stage in ("language", "joint")
-        return {"action": float(self.options.stage in ("action", "joint")), "buttons": 0.0, "camera": 0.0,
+        return {"action": float(self.options.stage in ("action", "joint")), "kl": self.options.kl_weight,
                 "token": words * self.options.token_weight, "silence": words * self.options.silence_weight}
 
     def gates(self) -> dict[str, float]:
@@ -70,3 +78,22 @@ class Fused(OnEpisodes):
     def save(self, folder: Path, half: bool = False) -> None:
         self.model.save_pretrained(folder, half=half)
         save_tokenizer(self.tokenizer, folder / TOKENIZER)
+
+
+class Reference:
+    """The pre-trained agent, untouched and alone: it hears nothing. Loss `kl` keeps the fused agent near it."""
+
+    def __init__(self, folder: str, device: torch.device) -> None:
+        self.policy = Policy.from_pretrained(model_folder(folder)).to(device).requires_grad_(False)
+
+    @torch.no_grad()
+    def __call__(self, sight: torch.Tensor, first: torch.Tensor, memory: tuple) -> tuple[ActionLogits, tuple]:
+        """sight: frames (B, T, 128, 128, 3) uint8 or the trunk's outputs (B, T, D); first (B, T) bool."""
+        after, x = [memory[0]], sight
+        if not sight.is_floating_point():
+            x, after[0] = self.policy.blocks[0](self.policy.embed(sight), first, memory[0])
+        visible = window_mask(first, memory[1].mask, self.policy.config.memory_frames)
+        for block, past in zip(self.policy.blocks[1:], memory[1:], strict=True):
+            x, present = block(x, first, past, visible)
+            after.append(present)
+        return self.policy.heads(self.policy.finish(x)), tuple(after)

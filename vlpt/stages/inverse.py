@@ -14,10 +14,10 @@ from vlpt.clips import Clips
 from vlpt.losses import Part
 from vlpt.shards import Episode
 from vlpt.stages.data import count_parameters, prefixed, read_episodes
-from vpt.actions import MINECRAFT
 from vpt.augment import augment
 from vpt.idm import IDM, IDM_SIZES
 from vpt.scores import Scores
+from vpt.windows import infer
 
 
 class InverseDynamics:
@@ -58,19 +58,12 @@ class InverseDynamics:
         every = torch.ones_like(buttons[..., 0], dtype=torch.bool)
         return dict(buttons=Part.of(nats.sum(-1), every), camera=Part.of(camera.sum(-1), every))
 
-    @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Scores on the held-out episodes, cut into clips."""
+        """Scores on the held-out episodes, read in the overlapping windows that labelling uses."""
         scores = Scores()
-        self.model.eval()
         for episode in self.held_out:
-            for start in range(0, episode.frames, self.options.chunk):
-                stop = min(start + self.options.chunk, episode.frames)
-                frames = torch.from_numpy(self.shards.frames(episode, start, stop))[None].to(self.device)
-                buttons, bins = (x[0].cpu().numpy() for x in self.model(frames).greedy())
-                scores.add(buttons, MINECRAFT.camera_deg_of_bins(bins), episode.true_buttons[start:stop],
-                           episode.true_camera_deg[start:stop])
-        self.model.train()
+            inferred = infer(self.model, self.shards.frames(episode), episode.frames)
+            scores.add(inferred.buttons, inferred.camera_deg, episode.true_buttons, episode.true_camera_deg)
         return prefixed("valid", scores.numbers()) if self.held_out else {}
 
     def baselines(self) -> dict[str, float]:

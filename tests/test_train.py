@@ -1,0 +1,113 @@
+"""Training: every stage runs from files, interrupted ends as uninterrupted, and mistakes are said in one line."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from synthetic import record
+
+import train
+from data_gathering import shard
+from vlpt.options import parse
+from vlpt.words import read_words
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Three channels of a few seconds, their shards, and the parts a fused model starts from."""
+    folder = tmp_path_factory.mktemp("data")
+    for i, channel in enumerate(("ch0", "ch1", "ch2", "ch3")):
+        record(folder / "videos", f"{channel}-00", i, 48, word_frames=range(2, 44, 3))
+    shard.main(shard.Options(recordings=str(folder / "videos"), labels="truth", out=str(folder / "shards")))
+    train.train(options(folder, "words"))
+    train.train(options(folder, "base"))
+    return folder
+
+
+def options(folder, stage: str, *flags: str) -> train.Options:
+    """Two updates of a stage on the module's data, as the command line would say it."""
+    words = ["--lanes", "2", "--chunk", "8", "--accumulate", "1", "--vocabulary", "280"]
+    parts = ["--base", f"{folder}/runs/base", "--language", f"{folder}/runs/words"]
+    return parse(train.Options, [
+        "--stage", stage, "--name", stage, "--runs", f"{folder}/runs", "--shards", f"{folder}/shards", "--held-out",
+        "ch2", "ch3", "--videos", f"{folder}/videos", "--steps", "2", "--warmup", "1", "--validate-every", "0",
+        "--save-every", "1", "--no-progress", "--device", "cpu", *words, *parts, *flags,
+    ])  # fmt: skip
+
+
+def log(folder, name: str) -> list[dict]:
+    return [json.loads(line) for line in (folder / "runs" / name / "log.jsonl").read_text().splitlines()]
+
+
+def weights(folder, name: str) -> dict[str, torch.Tensor]:
+    return load_file(folder / "runs" / name / "checkpoint" / "model" / "model.safetensors")
+
+
+@pytest.mark.parametrize("stage", ["idm", "base", "words", "language", "action", "joint"])
+def test_resumed_is_uninterrupted(data, stage):
+    """Bit for bit: weights, log, and what is left of the random numbers."""
+    whole = train.train(replace(options(data, stage), name=f"{stage}-whole"))
+    cut = replace(options(data, stage), name=f"{stage}-cut")
+    train.train(replace(cut, stop_after=1))
+    assert not (data / "runs" / cut.name / "done.json").exists()
+    resumed = train.train(cut)
+    ours, theirs = weights(data, cut.name), weights(data, f"{stage}-whole")
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+    timing = ("frames_per_s", "minutes", "peak_gb")
+    assert {k: v for k, v in whole.items() if k not in timing} == {k: v for k, v in resumed.items() if k not in timing}
+    logs = [[{k: v for k, v in row.items() if k not in timing} for row in log(data, name)]
+            for name in (cut.name, f"{stage}-whole")]
+    assert logs[0] == logs[1] and [row["step"] for row in logs[0]] == [1, 2]
+
+
+def test_a_finished_run_does_nothing(data):
+    before = (data / "runs/base/log.jsonl").stat().st_mtime_ns
+    train.train(options(data, "base"))
+    assert (data / "runs/base/log.jsonl").stat().st_mtime_ns == before
+
+
+def test_other_options_need_another_name(data):
+    with pytest.raises(ValueError, match="rate_new.*another name"):
+        train.train(options(data, "base", "--rate-new", "0.5"))
+
+
+def test_losses_gates_and_baselines_are_logged(data):
+    train.train(replace(options(data, "joint"), name="logged"))
+    row = log(data, "logged")[-1]
+    for name in ("action", "token", "silence"):
+        assert row[name] > 0 and row[f"valid/{name}"] > 0 and row[f"unigram/{name}"] > 0
+    assert row["gate/words_ask_frames"] > 0 and row["gate/frames_ask_words"] > 0
+
+
+@pytest.mark.parametrize(("stage", "moves"), [("language", "language."), ("action", "policy.blocks.1")])
+def test_a_stage_trains_its_parts_only(data, stage, moves):
+    """The trunk never moves; the language model moves in `language`, blocks 2..n in `action`; never the other's."""
+    train.train(replace(options(data, stage), name=f"parts-{stage}"))
+    base, after = weights(data, "base"), weights(data, f"parts-{stage}")
+    words = weights(data, "words")
+    changed = {k for k in after if not k.startswith(("policy.", "language."))}
+    changed |= {f"policy.{k}" for k, v in base.items() if not torch.equal(v, after[f"policy.{k}"])}
+    changed |= {f"language.{k}" for k, v in words.items() if not torch.equal(v, after[f"language.{k}"])}
+    assert any(k.startswith(moves) for k in changed)
+    still = {"language": "policy.", "action": "language."}[stage]
+    assert not any(k.startswith((still, "policy.picture", "policy.blocks.0.")) for k in changed)
+
+
+def test_wrong_input_is_one_clear_error(data, tmp_path):
+    with pytest.raises(ValueError, match="no channel ch9"):
+        train.train(replace(options(data, "base"), name="x", held_out=("ch9",), runs=str(tmp_path)))
+    with pytest.raises(ValueError, match="train it first"):
+        train.train(replace(options(data, "language"), name="x", base="nowhere", runs=str(tmp_path)))
+    with pytest.raises(ValueError, match="transcribe"):
+        train.train(replace(options(data, "words"), name="x", videos=str(tmp_path), runs=str(tmp_path)))
+    assert not list(tmp_path.iterdir())  # nothing half-made is left
+
+
+def test_the_loss_falls_on_what_was_seen(data):
+    """Thirty updates on two short texts: the language model learns them."""
+    train.train(options(data, "words", "--steps", "30", "--name", "longer", "--rate-new", "3e-3"))
+    rows = log(data, "longer")
+    assert rows[-1]["token"] < 0.8 * rows[0]["token"]
+    assert read_words(data / "videos/ch0-00.words.jsonl")
