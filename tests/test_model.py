@@ -167,6 +167,18 @@ def test_a_word_changes_nothing_before_it_is_heard_and_something_at_once(frames_
 
 
 @torch.no_grad()
+def test_what_is_heard_between_ticks_is_not_read_whatever_it_is():
+    """Also not by a lane that has fewer ticks in a chunk than another."""
+    model = a_model()
+    sight, first, heard = a_stream(3, 30)
+    first[:, 0], first[1, 5], first[2, 9] = True, True, True
+    expected, _ = run(model, sight, first, heard, [slice(0, 30)])
+    nonsense = torch.where(expected["ticks"][..., 0] > 0, heard, 1_000_000)
+    for cutting in ([slice(0, 30)], [slice(t, t + 1) for t in range(30)]):
+        assert_same(run(model, sight, first, nonsense, cutting)[0], expected)
+
+
+@torch.no_grad()
 def test_windows_end():
     """One-layer parts: a frame older than every window it can pass through has no effect, at the edge it has."""
     one = replace(CONFIG.language, layers=1, window=1)
