@@ -1,7 +1,7 @@
 """What crosses the border between an agent and a world: MineRL's HumanSurvival dictionaries.
 
-In (action): one int 0/1 for each of BUTTONS and WORLD_ONLY, and "camera": (pitch_deg, yaw_deg) float, the change of gaze
-in this step, down and right positive. Out (observation): {"pov": (H, W, 3) uint8 RGB}. A step is 50 ms.
+In (action): one int 0/1 for each of BUTTONS and WORLD_ONLY, and "camera": (pitch_deg, yaw_deg) float, the change of
+gaze in this step, down and right positive. Out (observation): {"pov": (H, W, 3) uint8 RGB}. A step is 50 ms.
 
 `info` of every reset and step:
     "truth"       {"position": [x, y, z], "yaw_deg" clockwise from +z, "pitch_deg" down positive, "hotbar": 0..8,

@@ -26,8 +26,9 @@ FOV_DEG = 72.0
 COUNT_DEG = 0.15  # a mouse moves in whole counts
 PITCH_LIMIT_DEG = 89.0
 HOTBAR = ("axe", "pickaxe", "shovel", "cobble", "planks", "", "", "", "")
-RGB = {"wool:red": (200, 30, 30), "wool:blue": (40, 60, 210), "wool:yellow": (235, 210, 40), "wool:green": (60, 190, 50),
-       "wool:white": (235, 235, 235), "default:tree": (95, 65, 35), "default:sand": (215, 200, 140),
+RGB = {"wool:red": (200, 30, 30), "wool:blue": (40, 60, 210), "wool:yellow": (235, 210, 40),
+       "wool:green": (60, 190, 50), "wool:white": (235, 235, 235), "default:tree": (95, 65, 35),
+       "default:sand": (215, 200, 140),
        "default:dirt": (120, 80, 50), "default:stone": (125, 125, 125), "flowers:rose": (230, 60, 120),
        "default:cobble": (105, 105, 110), "default:stonebrick": (80, 90, 100)}  # fmt: skip
 
@@ -231,6 +232,7 @@ def draw(eye: np.ndarray, yaw_deg: float, pitch_deg: float, size: tuple[int, int
         far = distance(eye, rays, box)
         nearer = far < depth
         depth = np.where(nearer, far, depth)
-        edge = (eye + rays[nearer] * far[nearer, None]).sum(-1) % 1.0 < 0.15  # stripes: a near face is not one flat colour
+        # stripes, so that a near face is not one flat colour
+        edge = (eye + rays[nearer] * far[nearer, None]).sum(-1) % 1.0 < 0.15
         colour[nearer] = np.array(RGB[box.node]) * np.where(edge, 0.7, 1.0)[:, None]
     return np.clip(colour, 0, 255).astype(np.uint8).reshape(height, width, 3)

@@ -17,12 +17,14 @@ __all__ = ["LIBRARY", "Clock", "shared_files"]
 
 LIBRARY = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 EPOCH_S = 1_790_000_000  # any moment will do; the same one every time, so that runs repeat
-# libfaketime turns "wait until 50 ms from now" into "the moment the program was started, plus the faked time since, plus
-# 50 ms". Under a frozen clock that moment has passed, and three of the game's threads would spin: three quarters of the
-# processor time of a step. We hand it a start sixty years ahead instead, through the memory that it shares between
-# processes: frozen, those threads then sleep until a packet wakes them, which every step sends; running, all is as usual.
+# libfaketime turns "wait until 50 ms from now" into "the moment the program was started, plus the faked time since,
+# plus 50 ms". Under a frozen clock that moment has passed, and three of the game's threads would spin: three quarters
+# of the processor time of a step. We hand it a start sixty years ahead instead, through the memory that it shares
+# between processes: frozen, those threads sleep until a packet wakes them (every step sends one); running, nothing
+# changes.
 AHEAD_S = 60 * 365 * 86_400
-CLOCKS = (time.CLOCK_REALTIME, time.CLOCK_MONOTONIC, time.CLOCK_MONOTONIC_RAW, time.CLOCK_BOOTTIME)  # as in ft_shared_s
+# In the order of libfaketime's system_time_s (0.9.10).
+CLOCKS = (time.CLOCK_REALTIME, time.CLOCK_MONOTONIC, time.CLOCK_MONOTONIC_RAW, time.CLOCK_BOOTTIME)
 
 
 def shared_files(home: Path) -> tuple[Path, Path]:

@@ -1,8 +1,7 @@
 """The game's process: its settings, its clock, and the lines it prints.
 
-In: a home folder, a display. Out: lines of the two mods ("T ...", "S ...", "R ...") as they come. Nothing of the game is changed:
-its clock is libfaketime reading a file that we replace (so the world stands still between steps), and a client mod tells
-us when a loop has seen the new time.
+In: a home folder, a display. Out: lines of the two mods ("T ...", "S ...", "R ...") as they come. Nothing of the game
+is changed: its clock is ours (clock.py), and a client mod tells us when a loop has seen the new time.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
-import time
 from collections import deque
 from pathlib import Path
 
@@ -26,6 +25,11 @@ __all__ = ["Game", "GameError", "check_installed", "degrees_per_sensitivity"]
 MODS = Path(__file__).parent / "mods"
 PORTS = range(20_000, 60_000)
 PROGRAM = "/usr/games/minetest"
+UNBOUND = (
+    "camera_mode", "cmd", "cmd_local", "chat", "console", "toggle_hud", "toggle_chat", "toggle_fog", "toggle_debug",
+    "toggle_profiler", "toggle_update_camera", "minimap", "freemove", "fastmove", "noclip", "autoforward", "pitchmove",
+    "rangeselect", "increase_viewing_range_min", "decrease_viewing_range_min", "screenshot",
+)  # fmt: skip
 PACKAGES = "minetest minetest-data xvfb faketime libgl1-mesa-dri"
 
 
@@ -35,8 +39,8 @@ class GameError(RuntimeError):
 
 def check_installed() -> None:
     """Raises RuntimeError naming what apt-get should install."""
-    found = {PROGRAM: shutil.which("minetest", path="/usr/games:/usr/bin"), "Xvfb": shutil.which("Xvfb"),
-             "libfaketime": glob.glob(LIBRARY), "minetest_game": glob.glob("/usr/share/games/minetest/games/minetest_game")}  # fmt: skip
+    found = {PROGRAM: os.access(PROGRAM, os.X_OK), "Xvfb": shutil.which("Xvfb"), "libfaketime": glob.glob(LIBRARY),
+             "minetest_game": os.path.isdir("/usr/share/games/minetest/games/minetest_game")}  # fmt: skip
     missing = [name for name, where in found.items() if not where]
     if missing:
         raise RuntimeError(f"the Luanti world needs {', '.join(missing)}: run\n"
@@ -55,37 +59,39 @@ def degrees_per_sensitivity(width: int, height: int) -> float:
 def settings(width: int, height: int, degrees_per_count: float, port: int, viewing_range: int) -> dict[str, object]:
     """Luanti's settings: small, cheap to draw, no chat, no sound, MineRL's keys."""
     draw = {
-        "screen_w": width, "screen_h": height, "autosave_screensize": "false", "video_driver": "opengl", "vsync": "false",
+        "screen_w": width, "screen_h": height, "autosave_screensize": "false", "video_driver": "opengl",
         "fps_max": 1000, "fps_max_unfocused": 1000, "pause_on_lost_focus": "false", "viewing_range": viewing_range,
         "enable_shaders": "false", "enable_clouds": "false", "enable_particles": "false", "smooth_lighting": "false",
         "leaves_style": "opaque", "opaque_water": "true", "enable_fog": "false", "enable_weather": "false",
-        "hud_scaling": 0.4, "gui_scaling": 0.5, "font_size": 8, "show_debug": "false", "view_bobbing_amount": 0, "arm_inertia": "false",
+        "hud_scaling": 0.4, "gui_scaling": 0.5, "font_size": 8, "show_debug": "false",
+        "view_bobbing_amount": 0, "arm_inertia": "false",
         "desynchronize_mapblock_texture_animation": "false", "enable_sound": "false", "enable_minimap": "false",
         "fov": 72, "mouse_sensitivity": f"{degrees_per_count / degrees_per_sensitivity(width, height):.9f}",
     }  # fmt: skip
     world = {
-        "mg_name": "singlenode", "fixed_map_seed": 7, "time_speed": 0, "enable_damage": "false", "abm_interval": 1_000_000,
-        "mapgen_limit": 160, "max_block_send_distance": 4, "max_block_generate_distance": 4, "disable_anticheat": "true", "server_side_occlusion_culling": "false",
-        "client_unload_unused_data_timeout": 1_000_000,
-        "movement_speed_fast": 5.6, "fast_move": "true", "default_privs": "interact, shout, fast", "csm_restriction_flags": 0,
-        "csm_restriction_noderange": 0, "enable_client_modding": "true", "server_announce": "false", "max_users": 1,
-        "bind_address": "127.0.0.1", "debug_log_level": "", "port": port, "remote_port": port, "server_map_save_interval": 100_000, "enable_mod_channels": "true",
+        "mg_name": "singlenode", "fixed_map_seed": 7, "time_speed": 0, "enable_damage": "false",
+        "abm_interval": 1_000_000, "mapgen_limit": 160, "max_block_send_distance": 4, "max_block_generate_distance": 4,
+        "server_side_occlusion_culling": "false", "client_unload_unused_data_timeout": 1_000_000,
+        "server_map_save_interval": 1_000_000, "disable_anticheat": "true", "default_privs": "interact, shout, fast",
+        "fast_move": "true", "movement_speed_fast": 5.6, "enable_client_modding": "true", "csm_restriction_flags": 0,
+        "csm_restriction_noderange": 0, "enable_mod_channels": "true", "server_announce": "false", "max_users": 1,
+        "bind_address": "127.0.0.1", "port": port, "remote_port": port, "debug_log_level": "",
     }  # fmt: skip
     keys = {"keymap_aux1": "KEY_LCONTROL", "keymap_inventory": "KEY_KEY_E", "keymap_zoom": "KEY_F8"}
-    unbound = dict.fromkeys(("camera_mode", "cmd", "chat", "console", "toggle_hud", "toggle_chat", "toggle_fog", "minimap",
-                             "toggle_debug", "toggle_profiler", "freemove", "fastmove", "noclip", "autoforward", "rangeselect",
-                             "cmd_local", "toggle_update_camera", "pitchmove", "increase_viewing_range_min",
-                             "decrease_viewing_range_min", "screenshot"), "")  # fmt: skip
-    return {**draw, **world, **keys, **{f"keymap_{name}": key for name, key in unbound.items()}}
+    return {**draw, **world, **keys, **{f"keymap_{name}": "" for name in UNBOUND}}
 
 
 def lay_out(home: Path, configuration: dict[str, object]) -> Path:
-    """Writes settings, world and mods into `home`; returns the world's folder. Luanti 5.6 keeps user files in $HOME/.minetest."""
+    """Writes settings, world and mods into `home`; returns the world's folder.
+
+    Luanti 5.6 keeps a user's files in $HOME/.minetest and ignores MINETEST_USER_PATH.
+    """
     world, client_mods = home / "world", home / ".minetest" / "clientmods"
     shutil.copytree(MODS / "grove", world / "worldmods" / "grove")
     shutil.copytree(MODS / "tick", client_mods / "tick")
     (client_mods / "mods.conf").write_text("load_mod_tick = true\n")
-    backends = "".join(f"{kind} = sqlite3\n" for kind in ("backend", "player_backend", "auth_backend", "mod_storage_backend"))
+    stores = ("backend", "player_backend", "auth_backend", "mod_storage_backend")
+    backends = "".join(f"{store} = sqlite3\n" for store in stores)
     (world / "world.mt").write_text(f"gameid = minetest_game\n{backends}load_mod_grove = true\n")
     (home / "game.conf").write_text("".join(f"{key} = {value}\n" for key, value in configuration.items()))
     return world
@@ -101,18 +107,19 @@ class Game:
         self._clock = Clock(home)
         self.advance, self.freeze = self._clock.advance, self._clock.freeze
         software = {"LIBGL_ALWAYS_SOFTWARE": "1", "LP_NUM_THREADS": "1"}
-        environment = {**os.environ, **software, **self._clock.environment(), "DISPLAY": display_name, "HOME": str(home)}
+        places = {"DISPLAY": display_name, "HOME": str(home)}
         self.process = subprocess.Popen(
-            [PROGRAM, "--config", str(home / "game.conf"), "--world", str(self.world), "--gameid", "minetest_game", "--go",
-             "--name", "agent"],
-            env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
+            [PROGRAM, "--config", str(home / "game.conf"), "--world", str(self.world), "--gameid", "minetest_game",
+             "--go", "--name", "agent"],
+            env={**os.environ, **software, **self._clock.environment(), **places},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
             start_new_session=True,
         )  # fmt: skip
         self._output = self.process.stdout.fileno()
         os.set_blocking(self._output, False)
 
     def pause(self) -> None:
-        """Stops the game: it would draw the same picture again and again, at the cost of the processor that others need."""
+        """Stops the game, which would draw the same picture again and again, at the cost of a processor."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -120,7 +127,7 @@ class Game:
         self.process.send_signal(signal.SIGCONT)
 
     def lines(self, timeout_s: float) -> list[str]:
-        """The mods' lines (logged as "@...") that are there or come within `timeout_s`; other lines go to the log's tail.
+        """The mods' lines (logged as "@...") that are there or come within `timeout_s`; others go to the log's tail.
 
         Raises GameError when the game has ended.
         """
@@ -162,8 +169,6 @@ class Game:
 
 def pick_port(taken: int) -> int:
     """A free UDP port, tried from a number that differs between processes and instances."""
-    import socket
-
     for offset in range(200):
         port = PORTS[(os.getpid() * 7 + taken * 101 + offset) % len(PORTS)]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

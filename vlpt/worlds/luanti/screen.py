@@ -1,7 +1,7 @@
 """A display of our own (Xvfb): its pixels as memory, its keys and mouse as real input events.
 
-In: keys held, mouse counts. Out: (H, W, 3) RGB frames. The pixels are Xvfb's own framebuffer file, mapped into memory, so
-a frame costs one copy. Input goes through XTEST, so that the game sees what a person's hands would have done.
+In: keys held, mouse counts. Out: (H, W, 3) RGB frames. The pixels are Xvfb's own framebuffer file, mapped into memory,
+so a frame costs one copy. Input goes through XTEST, so that the game sees what a person's hands would have done.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ __all__ = ["KEYS", "Screen"]
 # MineRL's button -> a key's name, or a mouse button's number. Luanti's key map is set to match in game.py.
 KEYS: dict[str, str | int] = {
     "attack": 1, "use": 3, "forward": "w", "back": "s", "left": "a", "right": "d", "jump": "space", "sneak": "Shift_L",
-    "sprint": "Control_L", "drop": "q", "inventory": "e", "ESC": "Escape", **{f"hotbar.{n}": str(n) for n in range(1, 10)},
+    "sprint": "Control_L", "drop": "q", "inventory": "e", "ESC": "Escape",
+    **{f"hotbar.{slot}": str(slot) for slot in range(1, 10)},
 }  # fmt: skip
 PULSE = "F8"  # bound to Luanti's zoom, which does nothing here: toggled every step, it proves that the input was read
 # The mouse must be able to turn by 180 degrees (1,200 counts) in one step from the middle of the window.
@@ -42,8 +43,8 @@ class Screen:
         full_width, full_height = width + 2 * REACH_COUNTS, height + 2 * REACH_COUNTS
         read_end, write_end = os.pipe()
         self.process = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{full_width}x{full_height}x24", "-fbdir", str(home),
-             "-noreset", "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(write_end), "-screen", "0", f"{full_width}x{full_height}x24",
+             "-fbdir", str(home), "-noreset", "-nolisten", "tcp"],
             pass_fds=[write_end], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         os.close(write_end)
@@ -53,7 +54,7 @@ class Screen:
         self._pixels = _map_framebuffer(home / "Xvfb_screen0", full_width, full_height)
 
     def find_window(self, title: str) -> bool:
-        """Moves the window whose name begins with `title` to the middle and gives it the keyboard; False if it is not there yet."""
+        """Moves the window called `title`… to the middle and gives it the keyboard; False if it is not there yet."""
         windows = self._display.screen().root.query_tree().children
         window = next((w for w in windows if (w.get_wm_name() or "").startswith(title)), None)
         if window is None:
@@ -70,7 +71,7 @@ class Screen:
         return np.ascontiguousarray(self._pixels[rows, columns, 2::-1])
 
     def send(self, held: set[str], dx_counts: int = 0, dy_counts: int = 0) -> bool:
-        """Holds exactly the buttons in `held`, moves the mouse, toggles the pulse key; returns whether it is down now."""
+        """Holds exactly the buttons in `held`, moves the mouse, toggles the pulse key; returns whether that is down."""
         for name in sorted(self._held - held):
             self._press(KEYS[name], False)
         for name in sorted(held - self._held):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from Xlib.error import ConnectionClosedError
 
 from vlpt.worlds.contract import STEP_S
 from vlpt.worlds.luanti.game import Game, GameError, pick_port, settings
@@ -41,7 +42,7 @@ class Tick:
 
     @classmethod
     def parse(cls, line: str) -> Tick:
-        """Luanti counts the camera's yaw from +x against the clock, its pitch upwards; we from +z clockwise and down."""
+        """Luanti counts the camera's yaw from +x, anticlockwise, and its pitch up; we from +z, clockwise, and down."""
         _, dtime, x, y, z, yaw, pitch, hotbar, pulse, arena, hand = line.split(" ")
         return cls(float(dtime), (float(x), float(y), float(z)), wrap(90.0 - float(np.degrees(float(yaw)))),
                    -float(np.degrees(float(pitch))), int(hotbar), pulse == "1", int(arena), hand)  # fmt: skip
@@ -58,7 +59,7 @@ class Session:
         self.arena: dict[str, Any] | None = None
         self.inventory: dict[str, int] = {}
         self.events: list[dict[str, Any]] = []
-        self._builds = 0
+        self._builds, self._size = 0, size
         with self._closing_on_error():
             home = self._enter(Home())
             self._screen = self._enter(Screen(home.path, *size))
@@ -79,7 +80,10 @@ class Session:
         the frame has been presented. The pulse key shows that the first of them also saw this step's keys; should it
         have read the keys just before they came, one more frame shows them, 50 ms late, and `late_keys` counts it.
         """
-        pulse = self._screen.send(set(held), int(counts[1]), int(counts[0]))
+        try:
+            pulse = self._screen.send(set(held), int(counts[1]), int(counts[0]))
+        except ConnectionClosedError as error:
+            raise GameError(self._game.describe("the game's display (Xvfb) ended")) from error
         self._game.advance(STEP_S)
         self._game.resume()
         deadline_s, loops = time.monotonic() + ANSWER_S, []
@@ -93,6 +97,12 @@ class Session:
         if pulse:  # with a window of the game open, keys go there and the player's controls rest
             self.gui_open = not loops[-1].pulse
             self.late_keys += loops[0].pulse != loops[-1].pulse
+
+    def inside_window(self, counts: np.ndarray) -> np.ndarray:
+        """(down, right) counts cut so that the pointer stays in the window: what a game's own window is for."""
+        x, y = self.cursor()
+        width, height = self._size
+        return np.array([np.clip(counts[0], -y, height - 1 - y), np.clip(counts[1], -x, width - 1 - x)])
 
     def enter_arena(self, seed: int, errand: str | None) -> dict[str, Any]:
         """Has the server make the arena of `seed`, and waits for signs that the client has it all and stands in it."""
@@ -120,7 +130,7 @@ class Session:
             raise
 
     def _wait_for_signs(self) -> None:
-        """Waits, on the running clock, until the window is there and the client's loops answer; then stops the clock."""
+        """Waits, on the running clock, until the window is there and the client's loops answer; then stops it."""
         deadline_s, window, ticks = time.monotonic() + START_S, False, 0
         while not window or ticks < 10:
             if time.monotonic() > deadline_s:
@@ -140,7 +150,7 @@ class Session:
             raise GameError(self._game.describe(f"20 and 100 mouse counts turned by {turned} degrees, not 3 and 15"))
 
     def _wait(self, sign: Callable[[], bool], held: Iterable[str] = ()) -> None:
-        """Steps until the sign is there in several steps on end and the client has no picture of the map left to make."""
+        """Steps until the sign is there three steps on end and the client has no picture of the map left to make."""
         deadline_s, seen = time.monotonic() + ARENA_S, 0
         while seen < 3:
             if time.monotonic() > deadline_s:

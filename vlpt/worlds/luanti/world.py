@@ -26,6 +26,7 @@ from vlpt.worlds.luanti.session import DEGREES_PER_COUNT, Session
 __all__ = ["Luanti"]
 
 STARTS = 4  # one start in ten fails; a new one costs seconds
+PITCH_LIMIT_DEG = 89.5  # where Luanti stops the gaze
 ROUNDING_DEG = 0.02  # of the client's own angles
 _instances = itertools.count()
 
@@ -73,19 +74,21 @@ class Luanti(gymnasium.Env):
         return {"pov": self._session.frame()}, info
 
     def step(self, action: dict[str, Any]):
-        """One step of 50 ms: presses, moves, returns the frame that shows it. Raises RuntimeError when the game fails."""
+        """One step of 50 ms: presses, moves, returns the frame that shows it; RuntimeError when the game fails."""
         if self._session is None:
             raise RuntimeError("the world is closed; call reset() to start it again")
         held = {name for name in BUTTONS if int(action[name])}
         if int(action["ESC"]) and self._session.gui_open:  # elsewhere it would open the game's own menu
             held.add("ESC")
         counts = self._counts(np.asarray(action["camera"], float))
+        if self._session.gui_open:
+            counts = self._session.inside_window(counts)
         pitch_before_deg = self._session.tick.pitch_deg
         self._or_close(self._session.advance, held, counts)
         self._session.pause()
         camera_deg = counts * DEGREES_PER_COUNT
         pitched_deg = self._session.tick.pitch_deg - pitch_before_deg
-        if abs(pitched_deg - camera_deg[0]) > ROUNDING_DEG and not self._session.gui_open:  # stopped at straight up or down
+        if abs(self._session.tick.pitch_deg) > PITCH_LIMIT_DEG - ROUNDING_DEG:
             camera_deg[0] = round(pitched_deg / DEGREES_PER_COUNT) * DEGREES_PER_COUNT
         truth = self._truth()
         if self._errand and not self._errand.done:

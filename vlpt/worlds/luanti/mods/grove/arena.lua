@@ -88,7 +88,7 @@ end
 local function tree(p)
   local x, z = p:place(1.5)
   if not x then return end
-  local kind, trunk = p:pick(TREES), p.random:next(3, 5)
+  local kind, trunk = p:pick(TREES), p.random:next(4, 6) -- the leaves begin above the head
   local top = GROUND + trunk
   for y = top - 1, math.min(top + 2, 15) do
     local r = y <= top and 2 or 1
@@ -203,6 +203,16 @@ local function clear_column(x, z)
     and minetest.get_node({x = x, y = GROUND + 2, z = z}).name == "air"
 end
 
+-- Whether there is room to stand with nothing right before the eyes.
+local function clear_around(x, z)
+  for dx = -1, 1 do
+    for dz = -1, 1 do
+      if not clear_column(x + dx, z + dz) then return false end
+    end
+  end
+  return true
+end
+
 -- Whether one could walk and look straight from one place to another, up to the target's own width.
 local function clear_line(x, z, target)
   local dx, dz = target[1] - x, target[3] - z
@@ -224,7 +234,7 @@ function arena.spawn(made, errand, seed)
     local x = math.floor(target[1] + far * math.sin(angle) + 0.5)
     local z = math.floor(target[3] + far * math.cos(angle) + 0.5)
     local inside = math.max(math.abs(x), math.abs(z)) < SIDE - 2
-    if inside and clear_column(x, z) and (try > 400 or clear_line(x, z, target)) then
+    if inside and clear_around(x, z) and (try > 400 or clear_line(x, z, target)) then
       local facing = math.deg(math.atan2(target[1] - x, target[3] - z))
       return {x, GROUND + 0.5, z}, facing + random:next(-25, 25), target
     end

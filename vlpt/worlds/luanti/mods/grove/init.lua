@@ -24,11 +24,11 @@ binoculars.update_player_property = function() end -- it would take the player's
 -- Tools that dig in well under a second and never wear out: `uses = 0`.
 local function quick(tool, group, seconds)
   minetest.override_item("default:" .. tool, {tool_capabilities = {full_punch_interval = 0.9, max_drop_level = 3,
-    groupcaps = {[group] = {times = {seconds, seconds, seconds}, uses = 0, maxlevel = 3}}}})
+    groupcaps = {[group] = {times = {seconds, seconds, seconds}, uses = 0, maxlevel = 1}}}})
 end
 quick("axe_diamond", "choppy", 0.6)
-quick("pick_diamond", "cracky", 0.6)
-quick("shovel_diamond", "crumbly", 0.4)
+quick("pick_diamond", "cracky", 0.7)
+quick("shovel_diamond", "crumbly", 0.45)
 
 local function note(kind, node, at)
   table.insert(events, {kind = kind, node = node, position = {at.x, at.y, at.z}})
