@@ -1,0 +1,137 @@
+"""Which errand comes next: drawn at random among what is possible where the player stands.
+
+In:  a Player in an arena. Out: an Errand, whose words `it` single out its target, so that who hears them knows what
+will be done although nothing in the picture tells. How it is done: data_gathering/chores.py.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_gathering.chores import LOOKS, nearest, site
+from data_gathering.ground import HEAPS, flat_m, name
+
+REACH_M = {"chop": 3.1, "climb": 3.0}  # how near a way must lead; 2 m for the others
+
+
+@dataclass
+class Errand:
+    """One thing to do: `it` names it as a person would."""
+
+    kind: str
+    it: str = ""
+    target: object = None
+    number: int = 0
+    yaw_deg: float = 0.0  # absolute, where a direction is meant
+
+    def title(self):
+        return " ".join(part for part in (self.kind, self.it, str(self.number or "")) if part)
+
+
+def choose(player, last):
+    """A random errand that is possible now, rarely the same kind as the last one."""
+    weights = {kind: weight * (0.15 if kind == last else 1.0) for kind, weight in WEIGHTS.items()}
+    kinds, shares = list(weights), np.array(list(weights.values()))
+    while True:
+        kind = str(player.rng.choice(kinds, p=shares / shares.sum()))
+        errand = MAKE[kind](player, kind)
+        if errand is not None:
+            return errand
+
+
+def named(player, kind, noun, number=0):
+    """An errand to a random target of a noun that can be walked to."""
+    rivals = [target for target in player.ground.of(noun) if len(target.nodes) >= 1]
+    rivals = [target for target in rivals if noun not in ("tree", *HEAPS) or len(target.nodes) >= number]
+    if not rivals:
+        return None
+    liking = np.array([1.0 / (6.0 + flat_m(player.position, target.position)) for target in rivals])
+    target = rivals[player.rng.choice(len(rivals), p=liking / liking.sum())]
+    if player.ground.path(player.position, nearest(player, target.nodes), REACH_M.get(kind, 2.0)) is None:
+        return None
+    it = name(target, player.ground.of(noun), player.position, player.yaw_deg, player.rng)
+    return Errand(kind, it, target, number) if it else None
+
+
+def make_thing(noun, least=0, most=0):
+    def make(player, kind):
+        return named(player, kind, noun, int(player.rng.integers(least, most + 1)))
+
+    return make
+
+
+def make_way(turns, least_m):
+    """An errand in one of several directions relative to the gaze in which there is room."""
+
+    def make(player, kind):
+        way = str(player.rng.choice(list(turns)))
+        yaw = player.yaw_deg + turns[way]
+        return (
+            Errand(kind, way, yaw_deg=yaw)
+            if player.ground.clear_m(player.position, yaw, least_m + 1) >= least_m
+            else None
+        )
+
+    return make
+
+
+def make_look(player, kind):
+    return Errand(kind, str(player.rng.choice(list(LOOKS))))
+
+
+def make_number(least, most):
+    def make(player, kind):
+        return Errand(kind, number=int(player.rng.integers(least, most + 1)))
+
+    return make
+
+
+def make_building(least, most):
+    def make(player, kind):
+        number = int(player.rng.integers(least, most + 1))
+        return Errand(kind, number=number) if site(player, number) else None
+
+    return make
+
+
+def make_spin(player, kind):
+    return Errand(kind, str(player.rng.choice(["left", "right"])))
+
+
+WAYS = {"to the left": -90, "to the right": 90, "forward": 0, "back the other way": 180}
+MAKE = {
+    "chop": make_thing("tree", 2, 3),
+    "sand": make_thing("sand", 3, 5),
+    "dirt": make_thing("dirt", 3, 5),
+    "stone": make_thing("stone", 3, 5),
+    "flower": make_thing("flower"),
+    "pillar": make_thing("pillar"),
+    "orbit": make_thing("pillar"),
+    "climb": make_thing("steps"),
+    "place": make_building(3, 6),
+    "tower": make_building(2, 2),
+    "look": make_look,
+    "spin": make_spin,
+    "hop": make_number(2, 5),
+    "wander": make_way(WAYS, 3.0),
+    "back": make_way({"": 180}, 2.5),
+    "side": make_way({"left": -90, "right": 90}, 2.5),
+}
+WEIGHTS = {
+    "chop": 3.0,
+    "sand": 2.0,
+    "dirt": 1.8,
+    "stone": 2.2,
+    "flower": 2.5,
+    "pillar": 3.2,
+    "orbit": 1.5,
+    "climb": 1.8,
+    "place": 4.5,
+    "tower": 2.2,
+    "look": 1.6,
+    "spin": 0.8,
+    "hop": 1.8,
+    "wander": 1.5,
+    "back": 1.8,
+    "side": 2.2,
+}  # how often each is drawn, relative to the others

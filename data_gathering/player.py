@@ -1,0 +1,302 @@
+"""The scripted player's body: looking, walking, digging, placing, with a person's imprecision, and a mouth.
+
+Each skill is a generator: it yields the set of buttons of one frame and finds, when it continues, the truth of the
+next. It returns whether it worked.
+In:  info["truth"] of each frame. Out: buttons and mouse motion of each frame, and words. Skills are put together in
+data_gathering/errands.py.
+"""
+
+import numpy as np
+
+from data_gathering import phrases
+from data_gathering.ground import bearing_deg, flat_m
+from data_gathering.motion import Hand, turn_deg
+
+EYE_M = 1.47  # of the eyes above the feet
+FRAME_MS = 50
+STEP_M = 0.2  # walked in a frame
+CLICK_FRAMES = 2
+
+
+class Player:
+    """One person in one episode."""
+
+    def __init__(self, ground, persona, narrator, mouth, rng):
+        self.ground, self.persona, self.narrator, self.mouth, self.rng = ground, persona, narrator, mouth, rng
+        self.hand = Hand(persona.hand, rng)
+        self.frame, self.truth = 0, None
+        self.slot, self.standing = 0, 0  # in hand; frames since the feet last rose or fell
+        self.events = []  # (frame, event), the whole episode
+        self.taps = {}  # frame -> buttons to be pressed in it besides the skill's own
+        self.gaze = (10.0, 0.0)  # (pitch, yaw) or a point (x, y, z)
+        self.tolerance_deg, self.frozen_until = 3.0, 0
+        self.doing = "look"  # for small talk: the kind of errand, or "walk" on the way to it
+        self.next_talk = int(rng.integers(20, 120))
+
+    # -- the frame ---------------------------------------------------------------------------------------------
+
+    def see(self, truth, frame):
+        """Take in the truth of `frame` before acting in it."""
+        rise_m = truth["position"][1] - (self.truth or truth)["position"][1]
+        self.standing = self.standing + 1 if abs(rise_m) < 0.01 else 0
+        self.truth, self.frame = truth, frame
+        for event in truth["events"]:
+            self.events.append((frame, event))
+            if event["kind"] == "dig":
+                self.ground.remove(event["position"])
+            elif event["kind"] == "place":
+                self.ground.add(event["position"])
+
+    def act(self, buttons):
+        """The skill's buttons -> (buttons, camera_deg) of this frame."""
+        buttons = set(buttons) | self.taps.pop(self.frame, set())
+        if {"left", "right"} <= buttons:
+            buttons -= {"left", "right"}
+        slots = [slot for slot in range(4) if f"hotbar.{slot + 1}" in buttons]
+        if slots and slots[0] == self.slot:  # only a change of slot can be seen, so nothing else is pressed
+            buttons.discard(f"hotbar.{self.slot + 1}")
+        self.slot = slots[0] if slots else self.slot
+        if self.frame < self.frozen_until:
+            return buttons, np.zeros(2)
+        return buttons, self.hand.move(
+            (self.truth["pitch_deg"], self.truth["yaw_deg"]), self.goal(), self.tolerance_deg
+        )
+
+    # -- where and whither -------------------------------------------------------------------------------------
+
+    @property
+    def now_ms(self):
+        return self.frame * FRAME_MS
+
+    @property
+    def position(self):
+        return self.truth["position"]
+
+    @property
+    def yaw_deg(self):
+        return self.truth["yaw_deg"]
+
+    def goal(self):
+        """(pitch, yaw) degrees of what the player wants to look at."""
+        if len(self.gaze) == 2:
+            return self.gaze
+        x, y, z = np.subtract(self.gaze, self.position)
+        return float(np.degrees(np.arctan2(EYE_M - y, max(np.hypot(x, z), 0.05)))), bearing_deg(
+            self.position, self.gaze
+        )
+
+    def gaze_error_deg(self):
+        pitch, yaw = self.goal()
+        return float(np.hypot(pitch - self.truth["pitch_deg"], turn_deg(self.truth["yaw_deg"], yaw)))
+
+    def look(self, gaze, tolerance_deg=3.0):
+        """Set what to look at: (pitch, yaw) degrees or a point (x, y, z); the hand follows from now on."""
+        self.gaze, self.tolerance_deg = tuple(float(v) for v in gaze), tolerance_deg
+
+    def look_level(self, yaw_deg, tolerance_deg=3.0):
+        self.look((self.rng.normal(self.persona.pitch_deg, 2.5), yaw_deg), tolerance_deg)
+
+    def chance(self, share):
+        return self.rng.random() < share
+
+    def say(self, text):
+        """Say it when the mouth is free; returns the onset in ms."""
+        return self.mouth.say(text, self.now_ms)
+
+    def remark(self, text, share=1.0):
+        """A comment that only comes out when nothing else is being said."""
+        if not self.mouth.busy(self.now_ms) and self.chance(share):
+            self.say(text)
+
+    # -- skills ------------------------------------------------------------------------------------------------
+
+    def wait(self, frames, keys=()):
+        """Hold `keys` for a number of frames."""
+        for _ in range(int(frames)):
+            yield keys
+        return True
+
+    def settle(self, limit=50, keys=()):
+        """Wait until the gaze is on its target; False when it takes too long."""
+        for _ in range(limit):
+            if self.gaze_error_deg() <= self.tolerance_deg and not self.hand.stroke:
+                return True
+            yield keys
+        return False
+
+    def select(self, slot):
+        """Take slot 0..3 in hand, sometimes the wrong one first."""
+        while any(self.taps.values()):  # let the fingers finish what they are at
+            yield set()
+        if self.slot == slot:
+            return True
+        if self.chance(self.persona.talk * 0.6):
+            self.remark(self.narrator.say(phrases.TOOL[slot]))
+            yield from self.wait(self.rng.integers(5, 14))
+        if self.chance(self.persona.clumsy):
+            wrong = int(self.rng.choice([other for other in range(4) if other not in (slot, self.slot)]))
+            yield {f"hotbar.{wrong + 1}"}
+            yield from self.wait(self.rng.integers(6, 12))
+            self.remark(self.narrator.say(phrases.WRONG_TOOL), self.persona.talk)
+            yield from self.wait(self.rng.integers(3, 8))
+        yield {f"hotbar.{slot + 1}"}
+        yield from self.wait(self.rng.integers(4, 10))
+        return True
+
+    def jump(self):
+        """Two frames of jump, beginning now, beside whatever else is pressed; nothing while in the air."""
+        if self.standing < 2 or any("jump" in buttons for buttons in self.taps.values()):
+            return
+        for frame in (self.frame, self.frame + 1):
+            self.taps[frame] = self.taps.get(frame, set()) | {"jump"}
+
+    def flick(self):
+        """Run through some slots in the coming frames, as a habit."""
+        when = self.frame + int(self.rng.integers(2, 12))
+        for _ in range(int(self.rng.integers(1, 4))):
+            if not self.taps.get(when):
+                self.taps[when] = {f"hotbar.{self.rng.integers(1, 5)}"}
+            when += int(self.rng.integers(5, 9))
+
+    def walk(self, goal, reach_m, limit=400, face=None):
+        """Walk around what stands in the way until within reach_m of goal (x, …, z). `face`: point to look at on the
+        last leg."""
+        deadline, tries, doing = self.frame + limit, 0, self.doing
+        self.doing = "walk"
+        if self.chance(self.persona.fidget * 0.6):
+            self.flick()
+        while flat_m(self.position, goal) > reach_m and tries < 5 and self.frame < deadline:
+            path = self.ground.path(self.position, goal, reach_m)
+            if path is None:
+                return False
+            tries += 1
+            for i, corner in enumerate(path):
+                last = i == len(path) - 1
+                arrived = yield from self.leg(corner, goal if last else None, reach_m, face if last else None, deadline)
+                if not arrived:
+                    yield from self.free_oneself()
+                    break
+        self.doing = doing
+        if flat_m(self.position, goal) <= reach_m and self.chance(self.persona.clumsy):
+            yield from self.overshoot()
+        return flat_m(self.position, goal) <= reach_m + 0.6
+
+    def leg(self, corner, goal, reach_m, face, deadline):
+        """A straight stretch towards `corner` (x, z), or until within reach of `goal` on the last one. False when
+        stuck or late."""
+        trail, strafe, strafe_until = [], None, 0
+        while self.frame < deadline:
+            here = self.position
+            if flat_m(here, corner) < 0.45 or (goal is not None and flat_m(here, goal) <= reach_m):
+                return True
+            towards = (
+                goal if goal is not None and self.ground.clear(here, corner) and flat_m(here, goal) > 0.5 else corner
+            )
+            heading = bearing_deg(here, corner)
+            if face is not None and flat_m(here, goal) < 5:
+                self.look(face, 3.0)
+            else:
+                self.look(
+                    (self.gaze[0] if len(self.gaze) == 2 else self.persona.pitch_deg, bearing_deg(here, towards)),
+                    self.persona.walk_tolerance_deg,
+                )
+            error = turn_deg(self.yaw_deg, heading)
+            if self.frame >= strafe_until:
+                strafe, strafe_until = self.sidestep(error, flat_m(here, corner))
+            keys = self.walking_keys(error, strafe if self.frame < strafe_until else None)
+            trail.append((here[0], here[2]) if "forward" in keys else None)
+            if len(trail) > 14 and None not in trail[-14:] and flat_m(trail[-14], trail[-1]) < 0.5:
+                return False
+            if self.chance(self.persona.hop / 60) and "forward" in keys and abs(error) < 15:
+                self.jump()
+            yield keys
+        return False
+
+    def walking_keys(self, error_deg, strafe):
+        """The keys that move along a heading `error_deg` right of the gaze."""
+        if strafe:
+            return {"forward", strafe} if abs(error_deg) < 60 else {strafe}
+        if abs(error_deg) <= 40:
+            return {"forward"}
+        if abs(error_deg) <= 70:
+            return {"forward", "right" if error_deg > 0 else "left"}
+        return set()
+
+    def sidestep(self, error_deg, distance_m):
+        """Sometimes a heading error is mended with a step aside instead of a turn. Returns (key, until frame)."""
+        sideways_m = distance_m * np.sin(np.radians(error_deg))
+        if not 0.25 < abs(sideways_m) < 1.6 or abs(error_deg) > 35 or not self.chance(self.persona.strafe):
+            return None, 0
+        frames = int(np.clip(round(abs(sideways_m) / (STEP_M * 0.7)), 3, 10))
+        self.frozen_until = self.frame + frames
+        return ("right" if error_deg > 0 else "left"), self.frame + frames
+
+    def overshoot(self):
+        """Walk a little too far, notice, and come back."""
+        if self.ground.clear_m(self.position, self.yaw_deg, 2.0) < 1.4:
+            return
+        frames = int(self.rng.integers(3, 6))
+        yield from self.wait(frames, {"forward"})
+        yield from self.wait(self.rng.integers(3, 7))
+        self.remark(self.narrator.say(phrases.OVERSHOT), self.persona.talk)
+        yield from self.wait(frames + 1, {"back"})
+
+    def free_oneself(self):
+        """Stuck: back off, step aside, hop on."""
+        self.remark(self.narrator.say(phrases.STUCK), self.persona.talk * 0.7)
+        yield from self.wait(self.rng.integers(4, 9), {"back"})
+        aside = str(self.rng.choice(["left", "right"]))
+        yield from self.wait(self.rng.integers(4, 10), {aside})
+        if self.chance(0.6):
+            self.jump()
+            yield from self.wait(8, {"forward"})
+
+    def dig(self, node, limit=110, within_m=0.4):
+        """Hold attack on a node (x, y, z) until it, or another above the floor so near to it, is gone. It must be
+        within arm's reach."""
+        begun = self.frame
+        aim = np.add(node, self.rng.uniform(-0.15, 0.15, 3))
+        if self.chance(self.persona.clumsy * 0.7):
+            yield from self.wrong_neighbour(node)
+        self.look(aim, 2.5)
+        yield from self.settle()
+        yield from self.wait(self.rng.integers(0, 4))
+        while self.frame - begun < limit:
+            if self.was("dig", begun, node, within_m):
+                yield from self.wait(self.rng.integers(0, 4))
+                return True
+            yield {"attack"}
+        return False
+
+    def wrong_neighbour(self, node):
+        """Begin on the node beside the one that was meant."""
+        aside = np.radians(self.yaw_deg + self.rng.choice([-90, 90]))
+        self.look(np.add(node, (np.sin(aside), self.rng.uniform(-0.3, 0.3), np.cos(aside))), 3.0)
+        yield from self.settle()
+        yield from self.wait(self.rng.integers(3, 7), {"attack"})
+        self.remark(self.narrator.say(phrases.WRONG), self.persona.talk)
+        yield from self.wait(self.rng.integers(3, 8))
+
+    def place(self, aim, tries=3):
+        """Click `use` on the face under the point `aim`; True when the world says that something was placed."""
+        self.look(aim, 1.5)
+        yield from self.settle()
+        yield from self.wait(self.rng.integers(2, 6))
+        for _ in range(tries):
+            begun = self.frame
+            yield from self.wait(CLICK_FRAMES, {"use"})
+            for _ in range(8):
+                if self.was("place", begun):
+                    return True
+                yield set()
+            self.remark(self.narrator.say(phrases.MISPLACED), self.persona.talk * 0.5)
+            self.look(np.add(aim, self.rng.uniform(-0.1, 0.1, 3)), 1.2)
+            yield from self.settle()
+        return False
+
+    def was(self, kind, since, node=None, within_m=0.4):
+        """Did such an event happen since a frame (at a node above the floor, or so near to it)?"""
+        places = [event["position"] for frame, event in self.events if frame >= since and event["kind"] == kind]
+        if node is None:
+            return bool(places)
+        return any(np.linalg.norm(np.subtract(at, node)) <= within_m and at[1] > self.ground.floor_y for at in places)
