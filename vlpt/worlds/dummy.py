@@ -188,8 +188,8 @@ def build(random: np.random.Generator) -> tuple[dict[str, Any], list[Box]]:
     arena = {
         "size": SIDE, "ground": GROUND_Y - 0.5, "spawn": [0.0, GROUND_Y, 0.0],
         "pillars": {colour: stand(f"wool:{colour}", 4) for colour in COLOURS},
-        "trees": [stand("default:tree", 4) for _ in range(4)], "sand": [stand("default:sand", 2)],
-        "dirt": [stand("default:dirt", 2)], "stone": [stand("default:stone", 2)], "water": [],
+        "trees": [stand("default:tree", 4) for _ in range(4)], "sand": [stand("default:sand", 3)],
+        "dirt": [stand("default:dirt", 3)], "stone": [stand("default:stone", 3)], "water": [],
         "flowers": [{"position": stand("flowers:rose", 1), "node": "flowers:rose"} for _ in range(3)],
         "steps": [[at[0], at[1] + n, at[2]] for n, at in enumerate(steps)],
     }  # fmt: skip
