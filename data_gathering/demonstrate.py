@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data_gathering import narration
+from data_gathering import narration, speech
 from data_gathering.ground import Ground
 from data_gathering.persona import draw_persona
 from data_gathering.player import Player
@@ -68,8 +68,13 @@ def parse(arguments):
             parser.error(f"--{name} must be above 0, got {getattr(options, name)}")
     if options.size not in ("128", "native"):
         parser.error(f"--size is 128 or native, got {options.size!r}")
-    if options.speech not in ("", "piper", "espeak"):
-        parser.error(f"--speech is piper or espeak, got {options.speech!r}")
+    if options.speech not in ("", *speech.VOICES):
+        parser.error(f"--speech is one of {', '.join(speech.VOICES)}, got {options.speech!r}")
+    try:
+        if options.speech:
+            speech.VOICES[options.speech].check()
+    except ValueError as error:
+        parser.error(str(error))
     return options
 
 
@@ -103,7 +108,11 @@ def make_player(arena, options, episode):
     narrator = narration.Narrator(
         np.random.default_rng((options.seed, episode.channel, episode.number, 1)), persona.taste_seed
     )
-    mouth = narration.Mouth(narration.TimedVoice(persona.words_per_minute, narrator.rng), narrator.rng)
+    if options.speech:
+        voice = speech.VOICES[options.speech](persona.words_per_minute, episode.channel)
+    else:
+        voice = narration.TimedVoice(persona.words_per_minute, narrator.rng)
+    mouth = narration.Mouth(voice, narrator.rng)
     return Player(Ground(arena), persona, narrator, mouth, rng)
 
 
@@ -125,26 +134,20 @@ def record(world, options, episode, progress):
             recorder.add(pov, pressed, info["camera_deg"], truth, player.slot)
             if frame % 20 == 19:
                 progress(20)
-        recorder.close_with(
-            player.mouth.heard(frames * 1000 // FPS), meta_of(options, episode, arena_seed, log, frames)
-        )
+        end_ms = frames * 1000 // FPS
+        sound = player.mouth.voice.track(end_ms) if options.speech else None
+        recorder.close_with(player.mouth.heard(end_ms), meta_of(options, episode, arena_seed, log, frames), sound)
 
 
 def meta_of(options, episode, arena_seed, log, frames):
     """What the meta file says besides names and sizes; the last errand is usually cut by the end of the recording."""
-    done = [
-        {
-            **entry,
-            "end_frame": frames if entry["end_frame"] is None else entry["end_frame"],
-            "cut": entry["end_frame"] is None,
-        }
-        for entry in log
-    ]
+    done = [{**entry, "end_frame": entry["end_frame"] or frames, "cut": entry["end_frame"] is None} for entry in log]
+    seeds = {"seed": options.seed, "arena_seed": arena_seed}
     return {
         "channel": f"ch{episode.channel}",
-        "seed": options.seed,
-        "arena_seed": arena_seed,
+        **seeds,
         "world": options.world,
+        "speech": options.speech,
         "errands": done,
     }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_gathering.speech import add_track
 from vpt.actions import BUTTONS, action_to_step
 from vpt.frames import AGENT_SIZE, resize_to_agent, write_video
 
@@ -45,7 +46,7 @@ class Recorder:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.files = ExitStack()
         self.crf, self.large, self.large_crf, self.world_size = crf, large, large_crf, tuple(world_size)
-        self.rows, self.words, self.meta = [], [], None
+        self.rows, self.words, self.sound, self.meta = [], [], None, None
 
     def __enter__(self):
         video = write_video(self.folder / f"{self.name}.mp4", self.size, fps=FPS, crf=self.crf)
@@ -82,9 +83,10 @@ class Recorder:
             )  # fmt: skip
         )
 
-    def close_with(self, words, meta):
-        """Say that the recording is complete: list[Word], and what goes into the meta file besides name and size."""
-        self.words = words
+    def close_with(self, words, meta, sound=None):
+        """Say that the recording is complete: list[Word], what goes into the meta file besides name and size, and
+        perhaps a sound track (n,) int16 (data_gathering/speech.py)."""
+        self.words, self.sound = words, sound
         self.meta = {
             "id": self.name,
             "width": self.size[0],
@@ -100,6 +102,9 @@ class Recorder:
         self.files.__exit__(kind, error, trace)
         if kind is not None:
             return False
+        if self.sound is not None:
+            for folder in [self.folder, self.folder / "large"][: 1 + self.large]:
+                add_track(folder / f"{self.name}.mp4", self.sound)
         write_whole(
             self.folder / f"{self.name}.jsonl",
             "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in self.rows),
