@@ -44,5 +44,6 @@ python train.py --stage action --runs $run --name shuffled --words shuffled $par
 
 # ---- 5. do words steer actions, do frames shape words? then play, and show everything
 python evaluate.py --runs $run $data --out $run/evaluation.json
+python -m vlpt.play --model $run/joint --recording $recordings/ch5-01.mp4 --seconds 40 --out $run/watched.mp4
 python -m vlpt.play --model $run/joint --world luanti --seed 3 --seconds 40 --hear "let's chop a tree" --out $run/play.mp4
 python -m vlpt.report --run $run --out $run/report.html

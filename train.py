@@ -39,7 +39,7 @@ class Options:
     # data
     shards: str = opt.option("data/6_shards", "LeRobotDataset folder (all stages but words)")
     train_on: tuple[str, ...] = opt.option((), "channels to train on (none named: all that are not held out)")
-    videos: str = opt.option("data_gathering/samples", "recordings whose transcripts are the text (words)")
+    videos: str = opt.option("data_gathering/samples", "recordings whose transcripts are the text (words); empty: none")
     text: str = opt.option("", "a text file to add to the transcripts (words)")
     held_out: tuple[str, ...] = opt.option(("ch4", "ch5"), "channels kept for validation")
     words: str = opt.option("true", "what the agent hears in training; oracle and shuffled are controls",

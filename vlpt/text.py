@@ -27,6 +27,23 @@ def transcripts(folder: Path | str, held_out: tuple[str, ...] = ()) -> tuple[lis
     return train, valid
 
 
+def read_texts(videos: str, text: str, held_out: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """(training texts, held-out texts) from a folder of transcripts and a text file; either may be "".
+
+    Without transcripts the last twentieth of the file's words is held out. Raises ValueError when there is nothing.
+    """
+    if not videos and not text:
+        raise ValueError("no text: give --videos (transcripts), --text (a file), or both")
+    train, valid = transcripts(videos, held_out) if videos else ([], [])
+    if text:
+        if not Path(text).is_file():
+            raise ValueError(f"{text} is no file: --text names a text to learn from")
+        words = Path(text).read_text(encoding="utf-8").split()
+        kept = len(words) if videos else len(words) - len(words) // 20
+        train, valid = [*train, " ".join(words[:kept])], valid + ([" ".join(words[kept:])] if not videos else [])
+    return train, valid
+
+
 def encode(texts: list[str], tokenizer: Tokenizer) -> torch.Tensor:
     """All texts as one row of ids (N,) int64."""
     ids = [i for text in texts for i in tokenizer.encode(" " + text.strip(), add_special_tokens=False).ids]

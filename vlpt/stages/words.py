@@ -14,7 +14,7 @@ from vlpt.losses import Counts, Part, Parts, Unigram
 from vlpt.memory import tensors, with_tensors
 from vlpt.oracle import ACTION_WORDS
 from vlpt.stages.data import TOKENIZER, count_parameters, detached, prefixed
-from vlpt.text import TextLanes, encode, transcripts
+from vlpt.text import TextLanes, encode, read_texts
 from vlpt.words import load_tokenizer, save_tokenizer, train_tokenizer, vocabulary
 
 
@@ -23,9 +23,7 @@ class Words:
 
     def __init__(self, options, device: torch.device) -> None:
         self.options, self.device = options, device
-        train, held_out = transcripts(options.videos, options.held_out)
-        if options.text:
-            train.append(Path(options.text).read_text())
+        train, held_out = read_texts(options.videos, options.text, options.held_out)
         if options.start:
             folder = model_folder(options.start)
             self.tokenizer, self.model = load_tokenizer(folder / TOKENIZER), LanguageModel.from_pretrained(folder)
