@@ -229,3 +229,18 @@ def test_pooling_is_the_same_with_and_without_gradients():
     assert torch.equal(pool_relu(x), reference)
     with torch.no_grad():
         assert torch.equal(pool_relu(x), reference)
+
+
+@torch.no_grad()
+def test_log_probabilities_stay_in_single_precision_under_autocast():
+    torch.manual_seed(0)
+    policy = Policy(CONFIG).eval()
+    frames = torch.randint(0, 256, (2, 6, 16, 16, 3), dtype=torch.uint8)
+    first = torch.zeros(2, 6, dtype=torch.bool)
+    plain, _ = policy(frames, first, policy.start(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        output, memory = policy(frames, first, policy.start(2))
+        policy(frames, first, memory)
+    assert output.action.buttons.dtype == output.action.camera.dtype == torch.float32
+    torch.testing.assert_close(output.action.buttons.exp().sum(-1), torch.ones(2, 6), rtol=0, atol=1e-5)
+    torch.testing.assert_close(output.action.buttons, plain.action.buttons, rtol=0, atol=0.1)

@@ -1,0 +1,168 @@
+"""How fast VPT's networks run here: frames a second forward and trained, by size, against the published formulation.
+
+In: nothing. Out: a table on standard output; nothing is asserted, as machines differ. Beside the wall clock it gives
+processor milliseconds a frame, which hardly move when other programs share the machine.
+
+    python tests/benchmarks/bench_vpt.py                  # about 3 minutes on two cores
+    python tests/benchmarks/bench_vpt.py --threads 1 --only 1x
+"""
+
+import argparse
+import resource
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from vpt.allocator import keep_freed_memory  # noqa: E402
+from vpt.cnn import PictureEncoder  # noqa: E402
+from vpt.idm import IDM, IDM_SIZES  # noqa: E402
+from vpt.policy import SIZES, Policy  # noqa: E402
+
+
+def best(run, times: int = 4) -> tuple[float, float]:
+    """Wall and processor seconds of the quickest of a few runs, after one to warm up."""
+    run()
+    walls, cpus = [], []
+    for _ in range(times):
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return min(walls), min(cpus)
+
+
+def report(name: str, frames: int, forward, loss) -> None:
+    """One line: rates of `forward()` without gradients and of `loss().backward()`."""
+    with torch.no_grad():
+        fast = best(forward)
+    trained = best(lambda: loss().backward())
+    line = f"{name:28s} forward {frames / fast[0]:7.1f} frames/s ({1e3 * fast[1] / frames:7.2f} cpu ms)"
+    print(f"{line}   trained {frames / trained[0]:7.1f} frames/s ({1e3 * trained[1] / frames:7.2f} cpu ms)", flush=True)
+
+
+def video(*shape: int) -> torch.Tensor:
+    return torch.randint(0, 256, (*shape, 128, 128, 3), dtype=torch.uint8)
+
+
+def published(encoder: PictureEncoder, frames: torch.Tensor) -> torch.Tensor:
+    """The stacks as the published code writes them: channels-last group norms, division first, ReLU before pooling."""
+    x = frames.permute(0, 3, 1, 2).float() / 255
+
+    def layer(part, x):
+        if part.norm is not None:
+            x = F.group_norm(x, 1, part.norm.weight, part.norm.bias)
+        return F.relu(F.conv2d(x, part.conv.weight, part.conv.bias, padding=1))
+
+    for stack in encoder.stacks:
+        x = F.max_pool2d(layer(stack.convolution, x), 3, 2, 1)
+        x = F.group_norm(x, 1, stack.norm.weight, stack.norm.bias)
+        for residual in stack.residuals:
+            x = x + layer(residual.second, layer(residual.first, x))
+    return encoder.dense(x.flatten(1))
+
+
+def encoders() -> None:
+    for width, frames in ((0.25, 128), (0.5, 128), (1.0, 64), (4.0, 8)):
+        encoder = PictureEncoder(3, tuple(int(width * c) for c in (16, 32, 32)), 128)
+        x = video(frames)
+        report(f"pictures, width {width}", frames, lambda: encoder(x), lambda: encoder(x).square().mean())
+        report("  as published", frames, lambda: published(encoder, x), lambda: published(encoder, x).square().mean())
+
+
+def inverse_dynamics() -> None:
+    x = video(2, 64)
+    for width in (0.25, 0.5):
+        idm = IDM(replace(IDM_SIZES["tiny"], impala_width=width))
+        report(f"idm tiny, width {width}", 128, lambda: idm(x), lambda: _idm_loss(idm(x)))
+
+
+def _idm_loss(output) -> torch.Tensor:
+    return _mean(output.buttons) + _mean(output.camera)
+
+
+def _mean(log_p: torch.Tensor) -> torch.Tensor:
+    return -log_p[..., 0].mean()
+
+
+def agent(size: str, lanes: int, frames: int) -> None:
+    policy = Policy(SIZES[size])
+    x, first = video(lanes, frames), torch.zeros(lanes, frames, dtype=torch.bool)
+
+    def forward():
+        return policy(x, first, policy.start(lanes))[0]
+
+    def loss():
+        action = forward().action
+        return _mean(action.buttons) + _mean(action.camera)
+
+    report(f"agent {size}, chunks of {frames}", lanes * frames, forward, loss)
+    embedded = policy.embed(x).detach()
+
+    def after():
+        y = embedded
+        for block, memory in zip(policy.blocks, policy.start(lanes), strict=True):
+            y, _ = block(y, first, memory)
+        action = policy.heads(policy.finish(y))
+        return _mean(action.buttons) + _mean(action.camera)
+
+    report("  without its pictures", lanes * frames, after, after)
+    steps(policy, 20 if size == "1x" else 300)
+
+
+@torch.no_grad()
+def steps(policy: Policy, n: int) -> None:
+    """Latency of one frame at a time, and what the process grows by over n of them."""
+    frame, first, memory = video(1), torch.zeros(1, dtype=torch.bool), policy.start(1)
+    for _ in range(5):
+        _, memory = policy.act(frame, first, memory)
+    before, walls, cpus = _peak_mb(), [], []
+    for _ in range(n):
+        wall, cpu = time.perf_counter(), time.process_time()
+        _, memory = policy.act(frame, first, memory)
+        walls.append(1e3 * (time.perf_counter() - wall))
+        cpus.append(1e3 * (time.process_time() - cpu))
+    walls.sort()
+    latency = f"median {walls[n // 2]:.1f} ms, 95 % {walls[int(0.95 * n)]:.1f} ms, best {walls[0]:.1f} ms"
+    growth = f"grew by {_peak_mb() - before:.1f} MB over {n} frames"
+    print(f"{'  one frame at a time':28s} {latency} ({min(cpus):.1f} cpu ms); {growth}")
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def convolution_rate() -> None:
+    """What this machine gives a large plain convolution: the ceiling to compare with."""
+    x = torch.randn(8, 128, 64, 64).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(128, 128, 3, 3).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        wall, cpu = best(lambda: F.conv2d(x, weight, padding=1))
+    work = 2 * 8 * 64**2 * 128**2 * 9 / 1e9
+    print(f"large convolution: {work / wall:.0f} GFLOP/s ({work / cpu:.0f} a processor second)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--only", choices=["pictures", "idm", "tiny", "1x"], help="run one part")
+    parser.add_argument("--keep", action="store_true", help="keep freed memory (vpt.allocator)")
+    options = parser.parse_args()
+    if options.keep:
+        keep_freed_memory()
+    torch.set_num_threads(options.threads)
+    print(f"torch {torch.__version__}, {options.threads} threads, {torch.backends.cpu.get_cpu_capability()}")
+    convolution_rate()
+    parts = {"pictures": encoders, "idm": inverse_dynamics, "tiny": lambda: agent("tiny", 4, 32),
+             "1x": lambda: agent("1x", 1, 16)}  # fmt: skip
+    for name, part in parts.items():
+        if options.only in (None, name):
+            part()
+
+
+if __name__ == "__main__":
+    main()
