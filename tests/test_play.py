@@ -92,7 +92,8 @@ def test_a_broken_recording_leaves_nothing_behind(model, tmp_path):
 def test_wrong_flags_are_one_clear_line(model, tmp_path, capsys):
     for flags, told in ((["--recording", "a.mp4", "--hear", "hello"], "need a world"),
                         (["--world", "mars"], "dummy, luanti"), (["--seconds", "0"], "above 0"),
-                        (["--hears", "hello"], "--hear")):
+                        (["--hears", "hello"], "--hear"),
+                        (["--hear", "hello", "--hear-at", "70"], "outside the 60.0 seconds")):
         with pytest.raises(SystemExit):
             parse(Options, ["--model", model, *flags])
         error = capsys.readouterr().err

@@ -56,6 +56,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.recording and (self.hear or self.errand):
             raise ValueError("--hear and --errand need a world: on a recording the agent hears what is said in it")
+        if self.hear and not 0 <= self.hear_at < self.seconds:
+            raise ValueError(f"--hear-at {self.hear_at} lies outside the {self.seconds} seconds of play")
         if self.seconds <= 0 or not self.out.endswith(".mp4"):
             raise ValueError(f"--seconds is above 0 and --out ends in .mp4, got {self.seconds} and {self.out!r}")
 
