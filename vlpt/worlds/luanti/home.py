@@ -1,8 +1,8 @@
 """A temporary folder whose processes and files are gone when we are, whatever ends us.
 
 In: nothing. Out: a folder to run programs in. A small shell waits on a pipe that only this process holds open: when we
-close it, or die of anything (exception, Ctrl-C, SIGTERM, SIGKILL), the shell ends every process that names the folder
-in its command line, and removes the folder and the shared memory named after it.
+close it, or die of anything (exception, Ctrl-C, SIGTERM, SIGKILL), the shell ends the game and the display that name
+the folder in their command lines, and removes the folder and the shared memory named after it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 __all__ = ["PREFIX", "Home"]
 
 PREFIX = "vlpt-luanti-"
-WATCH = """
+WATCH = r"""
 trap '' INT TERM HUP
 read _
 end() {
     for entry in $(grep -laF "$VLPT_HOME" /proc/[0-9]*/cmdline 2>/dev/null); do
+        case "$(tr '\0' ' ' <"$entry")" in Xvfb*|*/minetest*) ;; *) continue ;; esac
         entry=${entry#/proc/}; kill "$1" "${entry%/cmdline}" 2>/dev/null && ended=yes
     done
 }

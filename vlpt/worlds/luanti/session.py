@@ -24,7 +24,7 @@ from vlpt.worlds.luanti.screen import Screen
 __all__ = ["DEGREES_PER_COUNT", "Session", "Tick", "wrap"]
 
 DEGREES_PER_COUNT = 0.15  # VPT's mouse
-START_S, ANSWER_S, ARENA_S = 60.0, 20.0, 60.0  # patience, in real time: a busy machine is slow
+START_S, ANSWER_S, ARENA_S = 120.0, 60.0, 120.0  # patience, in real time: a busy machine is slow
 
 
 @dataclass(frozen=True)

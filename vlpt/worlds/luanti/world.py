@@ -20,7 +20,7 @@ import numpy as np
 
 from vlpt.worlds.contract import BUTTONS, action_space, observation_space
 from vlpt.worlds.errands import Errand, check_options
-from vlpt.worlds.luanti.game import GameError, check_installed
+from vlpt.worlds.luanti.game import check_installed
 from vlpt.worlds.luanti.session import DEGREES_PER_COUNT, Session
 
 __all__ = ["Luanti"]
@@ -111,7 +111,7 @@ class Luanti(gymnasium.Env):
         for attempt in range(STARTS):
             try:
                 self._session = Session(self.size, self.viewing_range, self._number)
-            except GameError:
+            except RuntimeError:  # of the game or of its display
                 if attempt == STARTS - 1:
                     raise
             else:
