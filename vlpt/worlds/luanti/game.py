@@ -75,7 +75,7 @@ def settings(width: int, height: int, degrees_per_count: float, port: int, viewi
         "server_map_save_interval": 1_000_000, "disable_anticheat": "true", "default_privs": "interact, shout, fast",
         "fast_move": "true", "movement_speed_fast": 5.6, "enable_client_modding": "true", "csm_restriction_flags": 0,
         "csm_restriction_noderange": 0, "enable_mod_channels": "true", "server_announce": "false", "max_users": 1,
-        "bind_address": "127.0.0.1", "port": port, "remote_port": port, "debug_log_level": "",
+        "bind_address": "127.0.0.1", "port": port, "remote_port": port, "debug_log_level": "", "chat_log_level": "",
     }  # fmt: skip
     keys = {"keymap_aux1": "KEY_LCONTROL", "keymap_inventory": "KEY_KEY_E", "keymap_zoom": "KEY_F8"}
     return {**draw, **world, **keys, **{f"keymap_{name}": "" for name in UNBOUND}}
