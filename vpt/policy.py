@@ -116,6 +116,9 @@ class Policy(nn.Module, Pretrained):
         self, frames: Tensor, first: Tensor, memory: tuple[BlockMemory, ...]
     ) -> tuple[PolicyOutput, tuple[BlockMemory, ...]]:
         """frames (B, T, 128, 128, 3) uint8, first (B, T) bool -> PolicyOutput and the memory after the chunk."""
+        if first.shape != frames.shape[:2] or first.dtype != torch.bool:
+            raise ValueError(f"first is bool {tuple(frames.shape[:2])}, one flag a frame; got {first.dtype} "
+                             f"{tuple(first.shape)}")  # fmt: skip
         x = self.embed(frames)
         visible = window_mask(first, memory[0].mask, self.config.memory_frames)
         after = []
