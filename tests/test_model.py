@@ -25,6 +25,7 @@ CONFIG = VLPTConfig(
 VARIANTS = {
     "default": {}, "D=1": dict(frames_per_tick=1), "D=2": dict(frames_per_tick=2), "flamingo": dict(flamingo_every=1),
     "every block": dict(listen_every_block=True), "softmax": dict(silence="softmax"),
+    "listen to ticks": dict(listen_to="ticks"),
     "remember none": dict(remember_silence="none"), "remember all": dict(remember_silence="all"),
     "no window": dict(sight_window=1, words_window=1),
 }  # fmt: skip
@@ -164,6 +165,22 @@ def test_a_word_changes_nothing_before_it_is_heard_and_something_at_once(frames_
     unread = heard.clone()
     unread[0, [t for t in range(40) if t % frames_per_tick]] = 7
     assert_same(run(model, sight, first, unread, [slice(0, 40)])[0], before, atol=0)
+
+
+@torch.no_grad()
+def test_frames_ask_words_and_not_silence():
+    """Nothing said yet: the actions are those of the agent alone. A silent tick's thoughts are no answer."""
+    for listen_to in ("words", "ticks"):
+        model, deaf = a_model(listen_to=listen_to), a_model(gate=0.0)
+        sight, first, heard = a_stream(1, 40, resets=0)
+        heard[:] = V
+        heard[0, 20] = 5
+        for cross in model.frames_ask_words.values():
+            torch.nn.init.zeros_(cross.feedforward_gate)
+        with_ears, _ = run(model, sight, first, heard, [slice(0, 40)])
+        alone, _ = run(deaf, sight, first, heard, [slice(0, 40)])
+        different = (with_ears["buttons"] != alone["buttons"]).any(-1)[0].nonzero()[:, 0].tolist()
+        assert different == list(range(20 if listen_to == "words" else 0, 40))
 
 
 @torch.no_grad()
@@ -398,7 +415,8 @@ def test_saved_is_loaded(variant, tmp_path):
 
 @pytest.mark.parametrize("wrong,message", [
     (dict(frames_per_tick=0), "frames_per_tick"), (dict(remember_silence="some"), "none, last, all"),
-    (dict(silence="loud"), "factored, softmax"), (dict(policy=replace(CONFIG.policy, blocks=1)), "block 2"),
+    (dict(silence="loud"), "factored, softmax"), (dict(listen_to="all"), "words or ticks"),
+    (dict(policy=replace(CONFIG.policy, blocks=1)), "block 2"),
 ])  # fmt: skip
 def test_wrong_settings_are_one_clear_error(wrong, message):
     with pytest.raises(ValueError, match=message):

@@ -14,7 +14,7 @@ Legend: B lanes, T frames in a chunk, L language ticks in a chunk, D agent width
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from vlpt.language import LanguageConfig, LanguageModel
 from vlpt.memory import LanguageMemory, Memory, Recall, Rows
 from vlpt.parts import freeze, gates, groups
 from vlpt.silence import Silence
-from vlpt.ticks import Clock, View
+from vlpt.ticks import Clock, Stamps, View
 from vpt.attention import BlockMemory, window_mask
 from vpt.checkpoint import Pretrained
 from vpt.heads import ActionLogits
@@ -43,6 +43,7 @@ class VLPTConfig:
     remember_silence: str = "last"  # none | last | all, see vlpt/remember.py
     silence: str = "factored"  # or softmax, see vlpt/silence.py
     flamingo_every: int = 0  # 0: words ask frames once, at the input (PaLI); n: before every n-th layer (Flamingo)
+    listen_to: str = "words"  # frames ask the ticks that hear a word, or all "ticks", most of which are silent
     listen_every_block: bool = False  # frames ask words before each of blocks 2..n, not only before block 2
     cross_heads: int = 4
     cross_head_width: int = 32
@@ -55,6 +56,8 @@ class VLPTConfig:
                 object.__setattr__(self, name, value)
         if self.policy.blocks < 2:
             raise ValueError(f"frames ask words before VPT's block 2, but this agent has {self.policy.blocks} block")
+        if self.listen_to not in ("words", "ticks"):
+            raise ValueError(f"listen_to is words or ticks, got {self.listen_to!r}")
         for name in ("frames_per_tick", "sight_window", "words_window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is a number of frames, at least 1; got {getattr(self, name)}")
@@ -137,8 +140,10 @@ class VLPT(nn.Module, Pretrained):
         clock = Clock.of(first, memory.frame, self.config.frames_per_tick)
         x, trunk = self.look(sight, first, memory.blocks[0])  # (B, T, D)
         pictures = memory.sight.followed_by(x, clock.frames)
-        hidden, language = self.think(heard, pictures, clock, memory.language)  # (B, L, E), words ask frames
-        words = memory.words.followed_by(hidden, clock.ticks)
+        ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
+        spoken = ids != self.language.vocabulary
+        hidden, language = self.think(ids, spoken, pictures, clock, memory.language)  # (B, L, E), words ask frames
+        words = memory.words.followed_by(hidden, self._listen(clock.ticks, spoken))
         action, blocks = self.respond(x, first, words, clock, memory.blocks[1:]) if act else (None, memory.blocks[1:])
         silence_logit, token_log_probs = self.silence.heads(hidden, self.language)
         output = Output(action, silence_logit, token_log_probs, clock.ticks.time, clock.ticks.real)
@@ -160,14 +165,16 @@ class VLPT(nn.Module, Pretrained):
             return sight, memory
         return self.policy.blocks[0](self.policy.embed(sight), first, memory)
 
+    def _listen(self, ticks: Stamps, spoken: Tensor) -> Stamps:
+        """The ticks that frames may ask. Silent ones are four of five: left in, they drown the words at birth."""
+        return replace(ticks, real=ticks.real & spoken) if self.config.listen_to == "words" else ticks
+
     def think(
-        self, heard: Tensor, pictures: Rows, clock: Clock, memory: LanguageMemory
+        self, ids: Tensor, spoken: Tensor, pictures: Rows, clock: Clock, memory: LanguageMemory
     ) -> tuple[Tensor, LanguageMemory]:
-        """What the language model makes of the words heard and the frames seen: hidden states (B, L, E), memory."""
+        """What the language model makes of the words heard, ids (B, L), and the frames seen: (B, L, E), memory."""
         if not clock.tick_count:  # most frames of a stream
-            return pictures.content.new_zeros(len(heard), 0, self.language.width), memory
-        ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
-        spoken = ids != self.language.vocabulary
+            return pictures.content.new_zeros(len(ids), 0, self.language.width), memory
         plan = self.language.plan(clock.ticks, clock.last_life, spoken, memory, self.config.remember_silence)
         view = View.of(clock.ticks, pictures.stamps, self.config.sight_window)
 
