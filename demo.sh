@@ -10,6 +10,7 @@ pretrained=pretrained
 held_out="ch4 ch5"            # channels that nothing is trained on
 contractors="ch0"             # the channel whose true keys the inverse dynamics model may see
 mkdir -p $run
+from() { if [ -e "$pretrained/$1/config.json" ]; then echo "--start $pretrained/$1"; fi; }   # from nothing otherwise
 [ -e $run/started ] || date +%s > $run/started
 
 if [ -n "${SCRATCH:-}" ]; then
@@ -23,14 +24,14 @@ parts="--base $run/base --language $run/words"
 
 # ---- 1. which keys were pressed? an inverse dynamics model learns it from one channel and labels all others
 python -m data_gathering.shard --recordings $recordings --labels truth --out data/truth_shards
-python train.py --stage idm --runs $run --name idm --start $pretrained/idm --shards data/truth_shards \
+python train.py --stage idm --runs $run --name idm $(from idm) --shards data/truth_shards \
     --train-on $contractors --held-out $held_out --steps 60 --lanes 4 --accumulate 1 --rate-new 1e-4 --validate-every 0
 python -m data_gathering.label --idm $run/idm/checkpoint/model --videos $recordings --out data/5_actions
 python -m data_gathering.shard --recordings $recordings --labels data/5_actions --out data/6_shards
 
 # ---- 2. the two models to be joined, fitted to this play: one that acts, one that speaks
-python train.py --stage base --runs $run --name base --start $pretrained/base $data --steps 30 --validate-every 0
-python train.py --stage words --runs $run --name words --start $pretrained/words --videos $recordings \
+python train.py --stage base --runs $run --name base $(from base) $data --steps 30 --validate-every 0
+python train.py --stage words --runs $run --name words $(from words) --videos $recordings \
     --held-out $held_out --steps 40 --lanes 4 --chunk 64 --accumulate 1
 
 # ---- 3. join them: words ask frames, frames ask words, both

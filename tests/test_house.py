@@ -87,17 +87,37 @@ def commands(heading: str) -> list[str]:
     return [line.split("#")[0].strip() for line in text.splitlines() if line.split("#")[0].strip()]
 
 
-def test_readme_commands_run(tmp_path):
-    """The tour, line by line, in a copy of the repository."""
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The repository as a clone would be, to run things in."""
+    folder = tmp_path_factory.mktemp("clone")
     for path in tracked():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / path, tmp_path / path)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, folder / path)
+    return folder
+
+
+def shell(line: str, folder: Path) -> None:
+    """Runs a line as a person would with the virtual environment active; it must succeed."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "VLPT_QUICK": "1"}
+    done = subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
+
+
+def test_readme_commands_run(copy):
+    """The tour, line by line."""
     lines = commands("A tour in two minutes")
     assert len(lines) >= 4
     for line in lines:
-        done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        shell(line, copy)
+    assert (copy / "runs/tour.mp4").stat().st_size > 10_000
+
+
+def test_notebook_runs_top_to_bottom(copy):
+    """At its reduced size."""
+    shell("jupyter nbconvert --to notebook --execute --output ran.ipynb main.ipynb", copy)
+    cells = json.loads((copy / "ran.ipynb").read_text())["cells"]
+    assert sum("image/png" in str(cell.get("outputs")) for cell in cells) >= 3
 
 
 def test_makefile_has_what_readme_names():
