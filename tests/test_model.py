@@ -200,10 +200,11 @@ def test_windows_end():
     """One-layer parts: a frame older than every window it can pass through has no effect, at the edge it has."""
     one = replace(CONFIG.language, layers=1, window=1)
     policy = replace(CONFIG.policy, blocks=2, attention_memory_size=9, timesteps=8)  # a memory of one frame: itself
-    model = a_model(language=one, policy=policy, frames_per_tick=1, remember_silence="all", words_window=3)
+    model = a_model(language=one, policy=policy, frames_per_tick=1, words_window=3)
     for cross in (*model.words_ask_frames.values(), *model.frames_ask_words.values()):
         cross.log_decay.fill_(-5)  # so that what is old still weighs something
     sight, first, heard = a_stream(1, 40, resets=0)
+    heard = heard.clamp(max=V - 1)  # all are words: none goes unremembered or unheard
     changed, cutting = sight.clone(), cuts(40, np.random.default_rng(0))
     changed[0, 10] += torch.randn(32)
     before, _ = run(model, sight, first, heard, cutting)
