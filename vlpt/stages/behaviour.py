@@ -59,16 +59,20 @@ class OnEpisodes:
         """Unigrams counted on the training channels, measured on the held-out ones, under the same masks."""
         if not self.held_out:
             return {}
-        counts = Counts.zero(self.batches.silence)
-        for chunk in self.lanes(self.train, once=True, sight=blind):
-            counts = counts.plus_actions(chunk.buttons_index, chunk.camera_index, chunk.action_mask)
-            counts = counts.plus_words(chunk.spoken, chunk.language_mask)
-        unigram, parts = Unigram.of(counts), Parts()
+        unigram, parts = self.unigram(), Parts()
         for chunk in self.lanes(self.held_out, once=True, sight=blind):
             parts.add(unigram.action_loss(chunk.buttons_index, chunk.camera_index, chunk.action_mask))
             if self.tokenizer is not None:
                 parts.add(unigram.language_loss(chunk.spoken, chunk.language_mask))
         return prefixed("unigram", parts.means())
+
+    def unigram(self) -> Unigram:
+        """How often each label counts in the training channels."""
+        counts = Counts.zero(self.batches.silence)
+        for chunk in self.lanes(self.train, once=True, sight=blind):
+            counts = counts.plus_actions(chunk.buttons_index, chunk.camera_index, chunk.action_mask)
+            counts = counts.plus_words(chunk.spoken, chunk.language_mask)
+        return Unigram.of(counts)
 
     def state(self) -> dict:
         return dict(batches=self.batches.state_dict(), memory=tensors(self.memory))
@@ -92,6 +96,14 @@ class Behaviour(OnEpisodes):
         made = Policy.from_pretrained(model_folder(options.start)) if options.start else Policy(SIZES[options.size])
         self.model, self.sight = made.to(device), self.shards.frames
         self.begin()
+        if not options.start:
+            self.expect(self.unigram())
+
+    @torch.no_grad()
+    def expect(self, unigram: Unigram) -> None:
+        """A newborn agent begins with the frequencies of actions, instead of learning 8,641 of them one by one."""
+        for head, log_probs in ((self.model.heads.buttons, unigram.buttons), (self.model.heads.camera, unigram.camera)):
+            head.linear.bias.copy_(log_probs.to(self.device) * head.temperature)
 
     def start(self, lanes: int):
         return self.model.start(lanes)
