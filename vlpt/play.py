@@ -83,7 +83,7 @@ def play(options: Options) -> list[dict]:
     rows, begin = [], time.time()
     out = Path(options.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with closing(moments), write_video(out, overlay.size, fps=FRAMES_PER_SECOND, crf=26) as video:
+    with closing(moments), write_video(out, overlay.size, fps=FRAMES_PER_SECOND, crf=30) as video:
         for moment in tqdm(moments, "play", options.frames, unit="frame", disable=not options.progress):
             video.write(overlay.draw(moment))
             rows.append(line(len(rows), moment, options.recording != ""))
