@@ -19,9 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from vlpt.ticks import View
+from vlpt.ticks import NOTHING, View
 
-NOTHING = -1e9  # finite, so that nothing becomes NaN; its weight beside any visible row is exactly 0
 SHORTEST_FRAMES = 4  # the shortest wave of the rotation: a fifth of a second
 
 

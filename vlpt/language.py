@@ -21,11 +21,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from vlpt.adaptive import TokenTable
 from vlpt.memory import LanguageMemory
 from vlpt.remember import Plan, plan, slots
-from vlpt.ticks import Stamps
+from vlpt.ticks import NOTHING, Stamps
 from vpt.checkpoint import Pretrained
-
-# Finite, so that no row of weights can become NaN; exp(NOTHING - anything) is exactly 0 in every precision.
-NOTHING = -1e9
 
 
 @dataclass(frozen=True)
