@@ -113,20 +113,24 @@ def gates_figure(runs: dict[str, RunRecord], threshold: float = 0.05) -> Figure:
     for ax in axes.flat:
         ax.axhline(threshold, color=SOFT, linewidth=0.8, linestyle=":")
         ax.set_ylim(0, max(1.3 * threshold, ax.get_ylim()[1] * 1.1))
-        ax.set_xlim(0, max(1, ax.dataLim.x1) * 1.45)  # room for the names
+        ax.set_xlim(0, max(1, ax.dataLim.x1) * 1.6)  # room for the names
     return figure
 
 
 def _gate_lines(ax, run: RunRecord, offset: int, styles: dict, label: str = "") -> int:
     """Draws a run's gates from step `offset` on; returns its number of steps."""
+    highest = max(styles, key=lambda direction: run.last(f"gate/{direction}") or 0.0)
     for direction, style in styles.items():
         steps, values = run.series(f"gate/{direction}")
-        if len(steps):
-            ax.plot(steps + offset, values, color=GATE_COLOURS[direction], linestyle=style, linewidth=1.6)
-            if label or run.name == "joint":
-                name = label or direction.replace("_", " ")
-                ax.annotate(f"{name} {values[-1]:.3f}", (steps[-1] + offset, values[-1]), (5, -3), fontsize=8.5,
-                            textcoords="offset points", color=GATE_COLOURS[direction], fontweight="bold")
+        if not len(steps):
+            continue
+        ax.plot(steps + offset, values, color=GATE_COLOURS[direction], linestyle=style, linewidth=1.6)
+        if label or run.name == "joint":
+            name = label or direction.replace("_", " ")
+            above = label != "shuffled" and direction == highest  # so that names of close lines stay apart
+            ax.annotate(f"{name} {values[-1]:.3f}", (steps[-1] + offset, values[-1]), (5, 0), fontsize=8.5,
+                        va="bottom" if above else "top", textcoords="offset points",
+                        color=GATE_COLOURS[direction], fontweight="bold")
     return run.rows[-1]["step"] if run.rows else 0
 
 
