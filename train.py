@@ -28,6 +28,7 @@ from vlpt.checkpoint import Run
 from vlpt.losses import Part, Parts
 from vlpt.optim import clip, make_optimizer, schedule, set_rates
 from vlpt.stages import STAGES
+from vpt.allocator import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def train(options: Options) -> dict:
     # ---- reproducible from the seed
     if options.threads:
         torch.set_num_threads(options.threads)
+    keep_freed_memory()
     seed_everything(options.seed)
     device = pick_device(options.device)
     run = Run(f"{options.runs}/{options.name}", options, free=("stop_after", "progress", "threads", "device"))
