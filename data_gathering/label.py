@@ -21,6 +21,7 @@ from data_gathering.shard import find_recordings
 from vlpt.options import option, run
 from vlpt.shards import check_rate
 from vpt.actions import read_contractor
+from vpt.allocator import keep_freed_memory
 from vpt.frames import count_frames, read_video, resize_to_agent
 from vpt.idm import IDM
 from vpt.scores import Scores
@@ -42,6 +43,7 @@ class Options:
 
 def main(options: Options) -> dict[str, int]:
     """Returns how many videos were labelled, left alone and failed; ends with status 1 when one failed."""
+    keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
     if not Path(options.idm).is_dir():

@@ -5,7 +5,7 @@ back to the system when freed, and its pages are zeroed anew at the next step: 5
 training step at picture widths 0.25 to 1. The process then stays at its peak size until it ends.
 
     from vpt.allocator import keep_freed_memory
-    keep_freed_memory()        # once, at the start of a program (train.py does)
+    keep_freed_memory()        # once, at the start of a program (train.py and label do)
 """
 
 import ctypes
