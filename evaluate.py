@@ -53,7 +53,7 @@ class Trial:
         self.model = VLPT.from_pretrained(folder).eval()
         self.tokenizer = load_tokenizer(folder / "tokenizer.json")
         self.shards = Shards(options.shards)
-        train, self.episodes = split(self.shards.episodes, options.held_out)
+        _, self.episodes = split(self.shards.episodes, options.held_out)
         if seen := set(options.held_out) - set(self.trained["held_out"]):
             raise ValueError(f"{run} was trained on {sorted(seen)}: these channels cannot be held out now")
         self.features = cache_features(self.model, self.shards)

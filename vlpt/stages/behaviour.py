@@ -3,6 +3,7 @@
 In: shards. Out: a policy. Legend: B lanes, T frames in a chunk.
 """
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -59,15 +60,16 @@ class OnEpisodes:
         """Unigrams counted on the training channels, measured on the held-out ones, under the same masks."""
         if not self.held_out:
             return {}
-        unigram, parts = self.unigram(), Parts()
+        parts = Parts()
         for chunk in self.lanes(self.held_out, once=True, sight=blind):
-            parts.add(unigram.action_loss(chunk.buttons_index, chunk.camera_index, chunk.action_mask))
+            parts.add(self.unigram.action_loss(chunk.buttons_index, chunk.camera_index, chunk.action_mask))
             if self.tokenizer is not None:
-                parts.add(unigram.language_loss(chunk.spoken, chunk.language_mask))
+                parts.add(self.unigram.language_loss(chunk.spoken, chunk.language_mask))
         return prefixed("unigram", parts.means())
 
+    @cached_property
     def unigram(self) -> Unigram:
-        """How often each label counts in the training channels."""
+        """How often each label counts in the training channels; counted once, when it is first asked for."""
         counts = Counts.zero(self.batches.silence)
         for chunk in self.lanes(self.train, once=True, sight=blind):
             counts = counts.plus_actions(chunk.buttons_index, chunk.camera_index, chunk.action_mask)
@@ -97,7 +99,7 @@ class Behaviour(OnEpisodes):
         self.model, self.sight = made.to(device), self.shards.frames
         self.begin()
         if not options.start:
-            self.expect(self.unigram())
+            self.expect(self.unigram)
 
     @torch.no_grad()
     def expect(self, unigram: Unigram) -> None:
