@@ -65,6 +65,8 @@ class Options:
     warmup: int = opt.option(20, "updates until the full learning rate")
     rate_pretrained: float = opt.option(4e-5, "learning rate of pre-trained weights")
     rate_new: float = opt.option(1e-4, "learning rate of new modules")
+    heads_rate: float = opt.option(1.0, "times the rate of the rest, for the action heads (idm, base)")
+    picture_rate: float = opt.option(1.0, "times the rate of the rest, for the picture encoder (base)")
     rate_gates: float = opt.option(1e-2, "learning rate of the gates")
     weight_decay: float = opt.option(0.01, "AdamW's, on matrices only")
     clip: float = opt.option(1.0, "largest joint norm of the gradients")

@@ -15,7 +15,8 @@ from vlpt.load import Chunk, Lanes
 from vlpt.losses import Counts, Part, Parts, Unigram, action_loss
 from vlpt.memory import tensors, with_tensors
 from vlpt.shards import Episode
-from vlpt.stages.data import count_parameters, detached, prefixed, read_episodes
+from vlpt.stages.data import count_parameters, detached, glimpse, parameters_apart, prefixed, read_episodes
+from vpt.birth import expect, see_change, standardise
 from vpt.policy import SIZES, Policy
 
 
@@ -95,17 +96,21 @@ class Behaviour(OnEpisodes):
 
     def __init__(self, options, device: torch.device) -> None:
         super().__init__(options, device)
+        self.sight = self.shards.frames
         made = Policy.from_pretrained(model_folder(options.start)) if options.start else Policy(SIZES[options.size])
-        self.model, self.sight = made.to(device), self.shards.frames
+        self.model = made.to(device)
         self.begin()
         if not options.start:
-            self.expect(self.unigram)
+            self.bear()
 
-    @torch.no_grad()
-    def expect(self, unigram: Unigram) -> None:
-        """A newborn agent begins with the frequencies of actions, instead of learning 8,641 of them one by one."""
-        for head, log_probs in ((self.model.heads.buttons, unigram.buttons), (self.model.heads.camera, unigram.camera)):
-            head.linear.bias.copy_(log_probs.to(self.device) * head.temperature)
+    def bear(self) -> None:
+        """A newborn agent sees change, and expects the frequencies of actions instead of learning 8,641 one by one."""
+        see_change(self.model)
+        frames = glimpse(self.shards, self.train, count=32, frames=2, seed=self.options.seed).to(self.device)
+        first = torch.zeros(frames.shape[:2], dtype=torch.bool, device=self.device)
+        standardise(self.model, lambda: self.model(frames, first, self.model.start(len(frames))))
+        expect(self.model.heads.buttons, self.unigram.buttons.exp())
+        expect(self.model.heads.camera, self.unigram.camera.exp())
 
     def start(self, lanes: int):
         return self.model.start(lanes)
@@ -116,10 +121,11 @@ class Behaviour(OnEpisodes):
         return action_loss(out.action, chunk.buttons_index, chunk.camera_index, chunk.action_mask), memory
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        return {"policy": list(self.model.parameters())}
+        return parameters_apart("policy", self.model, picture=[self.model.picture], heads=[self.model.heads])
 
     def rates(self) -> dict[str, float]:
-        return {"policy": self.options.rate_pretrained if self.options.start else self.options.rate_new}
+        rate = self.options.rate_pretrained if self.options.start else self.options.rate_new
+        return {"policy": rate, "picture": rate * self.options.picture_rate, "heads": rate * self.options.heads_rate}
 
     def weights(self) -> dict[str, float]:
         return {"action": 1.0}

@@ -14,8 +14,10 @@ from vlpt.checkpoint import model_folder
 from vlpt.clips import Clips
 from vlpt.losses import Part
 from vlpt.shards import Episode
-from vlpt.stages.data import count_parameters, prefixed, read_episodes
+from vlpt.stages.data import count_parameters, glimpse, parameters_apart, prefixed, read_episodes
+from vpt.actions import MINECRAFT
 from vpt.augment import augment
+from vpt.birth import expect, see_motion, standardise
 from vpt.idm import IDM, IDM_SIZES
 from vpt.scores import Scores
 from vpt.windows import infer
@@ -27,20 +29,30 @@ class InverseDynamics:
     def __init__(self, options, device: torch.device) -> None:
         self.options, self.device = options, device
         self.shards, train, self.held_out = read_episodes(options)
-        made = IDM.from_pretrained(model_folder(options.start)) if options.start else newborn(options.size)
+        made = IDM.from_pretrained(model_folder(options.start)) if options.start else self.newborn(train)
         self.model = made.to(device)
         self.clips = Clips(self.shards, train, clips=options.lanes, frames_per_clip=options.chunk, seed=options.seed)
         self.class_weight = button_weights(train).to(device)
+
+    def newborn(self, episodes: list[Episode]) -> IDM:
+        """A model made anew: it uses its last layer, which the released one computes and discards (vpt/idm.py)."""
+        model = IDM(replace(IDM_SIZES[self.options.size], lastlayer="used", temperature=1.0))
+        see_motion(model)
+        glimpses = glimpse(self.shards, episodes, count=16, frames=4, seed=self.options.seed)
+        standardise(model, lambda: model(glimpses))
+        expect(model.buttons, button_frequency(episodes))
+        expect(model.camera, camera_frequency(episodes))
+        return model
 
     def describe(self) -> str:
         frames = sum(episode.frames for episode in self.clips.episodes)
         return f"idm: {count_parameters(self.model)}, {frames:,} frames, {len(self.held_out)} episodes held out"
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        return {"idm": list(self.model.parameters())}
+        return parameters_apart("idm", self.model, heads=[self.model.buttons, self.model.camera])
 
     def rates(self) -> dict[str, float]:
-        return {"idm": self.options.rate_new}
+        return {"idm": self.options.rate_new, "heads": self.options.rate_new * self.options.heads_rate}
 
     def weights(self) -> dict[str, float]:
         return {"buttons": 1.0, "camera": 1.0}
@@ -84,29 +96,22 @@ class InverseDynamics:
         self.clips.load_state_dict(state)
 
 
-def newborn(size: str) -> IDM:
-    """A model that sees change from the start: the first filters of its 3-D convolution are differences of brightness.
-
-    Both signs of (next - now) and (now - before), then now and next themselves; the rest stays random. What was pressed
-    shows in change, which random filters drown in what stands still: so it learns about twice as fast (docs/log.md).
-    It uses its last layer, which the released model computes and discards (see vpt/idm.py).
-    """
-    model = IDM(replace(IDM_SIZES[size], lastlayer="used", temperature=1.0))
-    weight = model.temporal.conv.weight  # (C, 3, 5, 1, 1): before, before, now, next, next
-    grey = torch.tensor([0.3, 0.6, 0.1])
-    before, now, after = (torch.zeros(3, 5).index_copy_(1, torch.tensor([t]), grey[:, None]) for t in (1, 2, 3))
-    filters = [5 * (after - now), 5 * (now - after), 5 * (now - before), 5 * (before - now), now, after]
-    with torch.no_grad():
-        weight[: len(filters)] = torch.stack(filters)[: len(weight), :, :, None, None]
-    return model
-
-
 def button_weights(episodes: list[Episode], power: float = 0.5, most: float = 10.0) -> torch.Tensor:
     """(20, 2) weights of "up" and "down" for each button: (inverse frequency)^power, at most `most`, mean about 1.
 
     Full balance (power 1) makes rare buttons fire too often; the root is the usual compromise.
     """
+    return ((0.5 / button_frequency(episodes)) ** power).clamp(max=most)
+
+
+def button_frequency(episodes: list[Episode]) -> torch.Tensor:
+    """(20, 2) shares of the frames on which each button is up and down, none quite 0."""
     pressed = np.concatenate([episode.true_buttons for episode in episodes]).mean(0)
-    frequency = np.stack([1 - pressed, pressed], 1).clip(1e-4, 1)
-    weight = np.minimum((0.5 / frequency) ** power, most)
-    return torch.tensor(weight, dtype=torch.float32)
+    return torch.tensor(np.stack([1 - pressed, pressed], 1).clip(1e-4, 1), dtype=torch.float32)
+
+
+def camera_frequency(episodes: list[Episode]) -> torch.Tensor:
+    """(2, 11) shares of the bins of pitch and yaw, each bin counted once more than it occurs."""
+    bins = MINECRAFT.camera_bins(np.concatenate([episode.true_camera_deg for episode in episodes]))
+    counts = np.stack([np.bincount(axis, minlength=MINECRAFT.camera.n_bins) for axis in bins.T]) + 1
+    return torch.tensor(counts / counts.sum(1, keepdims=True), dtype=torch.float32)
