@@ -16,7 +16,8 @@ from vlpt.losses import Counts, Part, Parts, Unigram, action_loss
 from vlpt.memory import tensors, with_tensors
 from vlpt.shards import Episode
 from vlpt.stages.data import count_parameters, detached, glimpse, parameters_apart, prefixed, read_episodes
-from vpt.birth import expect, see_change, standardise
+from vpt.birth import expect, standardise
+from vpt.motion import see_change
 from vpt.policy import SIZES, Policy
 
 

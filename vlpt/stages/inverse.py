@@ -17,8 +17,9 @@ from vlpt.shards import Episode
 from vlpt.stages.data import count_parameters, glimpse, parameters_apart, prefixed, read_episodes
 from vpt.actions import MINECRAFT
 from vpt.augment import augment
-from vpt.birth import expect, see_motion, standardise
+from vpt.birth import expect, standardise
 from vpt.idm import IDM, IDM_SIZES
+from vpt.motion import see_motion
 from vpt.scores import Scores
 from vpt.windows import infer
 
