@@ -15,7 +15,7 @@ from() { if [ -e "$pretrained/$1/config.json" ]; then echo "--start $pretrained/
 
 if [ -n "${SCRATCH:-}" ]; then
     recordings=data/3_video
-    pretrained=runs/pretrained
+    pretrained=runs/scratch
     python -m data_gathering.demonstrate --out $recordings --channels 6 --episodes 4 --seconds 50 --seed 1
     bash pretrain.sh $pretrained
 fi

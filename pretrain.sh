@@ -1,24 +1,26 @@
 #!/usr/bin/env bash
-# How the weights in pretrained/ were made: 2.2 hours of recorded play, then three models, each alone. About two hours.
+# How the weights in pretrained/ were made: 2 hours of recorded play, then three models, each alone. About two hours.
 # Usage: bash pretrain.sh [FOLDER]      FOLDER gets idm/, base/ and words/ (default: pretrained)
 set -euo pipefail
 cd "$(dirname "$0")"
 
 out=${1:-pretrained}
 data=data/pretrain
-run=runs/pretrain
+run=runs/pretrained
 export OMP_NUM_THREADS=1      # the last two trainings run side by side, a core each
 
 # 13 channels whose numbers start at 18: the sample's channels 0..5 are strangers to them
-python -m data_gathering.demonstrate --out $data/3_video --channels 13 --first-channel 18 --episodes 12 --seconds 51 --seed 2
+python -m data_gathering.demonstrate --out $data/3_video --channels 13 --first-channel 18 --episodes 11 --seconds 51 --seed 2
 python -m data_gathering.shard --recordings $data/3_video --labels truth --out $data/6_shards
-python -m data_gathering.demonstrate --text-only 300000 --out $data/narration.txt --seed 2
+[ -e $data/narration.txt ] || python -m data_gathering.demonstrate --text-only 300000 --out $data/narration.txt --seed 2
 
 common="--runs $run --accumulate 1 --warmup 50 --no-progress"
 python train.py --stage words --name words $common --videos "" --text $data/narration.txt \
     --steps 1200 --lanes 16 --chunk 64 --rate-new 2e-3 --validate-every 200 --save-every 300 --export $out/words
 play="$common --held-out ch30 --shards $data/6_shards --validate-every 0 --save-every 200"
-python train.py --stage idm --name idm $play --steps 2000 --lanes 4 --chunk 16 --rate-new 1e-3 --export $out/idm &
-python train.py --stage base --name base $play --steps 1500 --lanes 4 --chunk 32 --rate-new 1e-3 --export $out/base
+python train.py --stage idm --name idm $play --steps 4000 --lanes 4 --chunk 16 --rate-new 1e-3 --heads-rate 10 \
+    --export $out/idm &
+python train.py --stage base --name base $play --steps 2800 --lanes 32 --chunk 4 --rate-new 5e-4 --heads-rate 2 \
+    --picture-rate 0.2 --export $out/base
 wait
 for part in words idm base; do cp $run/$part/options.json $run/$part/log.jsonl $run/$part/done.json $out/$part/; done
