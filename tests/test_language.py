@@ -10,6 +10,7 @@ import pytest
 import torch
 from fixture_data import arrays, record, tensors
 
+from vlpt.adaptive import TokenTable
 from vlpt.language import LanguageConfig, RelativeAttention, TransformerXL
 from vlpt.memory import LanguageMemory
 from vlpt.published import from_published
@@ -252,3 +253,25 @@ def test_silence_does_not_push_words_out():
         h, _ = model.run(x, model.plan(clock.ticks, clock.last_life, spoken, memory, rule), memory)
         reached[rule] = bool(torch.autograd.grad(h[0, -1].square().sum(), x)[0][0, 0].abs().sum() > 0)
     assert reached == {"last": True, "all": False}
+
+
+@pytest.mark.parametrize("cutoffs", [(), (20, 40)])
+def test_renewed_words_are_told_apart_and_others_stay(cutoffs):
+    """Words that no text held have been pushed one way by the softmax."""
+    torch.manual_seed(0)
+    table = TokenTable(60, 32, cutoffs, 2)
+    strange = [3, 25, 59, 41]
+    with torch.no_grad():
+        for low, rows in zip(table.bounds, table.tables):
+            for token in strange:
+                if low <= token < low + len(rows):
+                    rows[token - low] = 5.0
+    before = table.embed(torch.arange(60)).detach()
+    table.renew(strange)
+    after = table.embed(torch.arange(60)).detach()
+    others = [token for token in range(60) if token not in strange]
+    assert torch.equal(after[others], before[others])
+    directions = torch.nn.functional.normalize(after[strange], dim=-1)
+    assert (directions @ directions.T - torch.eye(4)).abs().max() < 0.7
+    ratio = after[strange].norm(dim=-1) / before[others].norm(dim=-1).mean()
+    assert ((ratio > 0.5) & (ratio < 1.6)).all()

@@ -49,6 +49,14 @@ class TokenTable(nn.Module):
             out = torch.where(inside[..., None], rows, out)
         return out * scale
 
+    @torch.no_grad()
+    def renew(self, ids: list[int]) -> None:
+        """Fresh rows for tokens that training never showed: its softmax pushed them one way, until all look alike."""
+        for token in ids:
+            cluster = sum(token >= bound for bound in self.bounds[1:-1])
+            row = self.tables[cluster][token - self.bounds[cluster]]
+            row.copy_(torch.randn_like(row) * self.width**-0.5)
+
     def log_probs(self, hidden: Tensor) -> Tensor:
         """hidden (..., E) -> (..., V) fp32, normalised, in token order."""
         head = self._head(hidden).log_softmax(-1)

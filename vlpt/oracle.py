@@ -9,6 +9,7 @@ In: labelled actions of an episode. Out: one word a tick naming the actions of t
 from itertools import product
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from vpt.actions import MINECRAFT
 
@@ -17,6 +18,15 @@ _FEET = ("stand", "forward", "jump", "step")
 _YAW = ("", "left", "right")
 _PITCH = ("", "up", "down")
 ACTION_WORDS = tuple("-".join(part for part in parts if part) for parts in product(_HANDS, _FEET, _YAW, _PITCH))
+
+
+def action_ids(tokenizer: Tokenizer | None) -> list[int]:
+    """The token of each action word. Raises ValueError when the tokenizer has no such tokens."""
+    ids = [tokenizer.token_to_id(word) if tokenizer else None for word in ACTION_WORDS]
+    if None in ids:
+        raise ValueError(f"the tokenizer has no token {ACTION_WORDS[ids.index(None)]!r}: train it with "
+                         "whole_words=ACTION_WORDS to run the oracle control")
+    return ids
 
 
 def name_actions(buttons_index: np.ndarray, camera_index: np.ndarray, frames_per_tick: int) -> np.ndarray:

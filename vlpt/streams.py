@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from tokenizers import Tokenizer
 
-from vlpt.oracle import ACTION_WORDS, name_actions
+from vlpt.oracle import action_ids, name_actions
 from vlpt.shards import Episode
 from vlpt.words import Placement, count_ticks, place, tokenise, vocabulary
 
@@ -89,10 +89,7 @@ class Streams:
 
     def _oracle(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """At tick k-1 it says what tick k will do: heard at tick k, it names the actions of tick k."""
-        ids = [self.tokenizer.token_to_id(word) if self.tokenizer else None for word in ACTION_WORDS]
-        if None in ids:
-            raise ValueError(f"the tokenizer has no token {ACTION_WORDS[ids.index(None)]!r}: train it with "
-                             "whole_words=ACTION_WORDS to run the oracle control")
         episode = self.episodes[index]
-        names = np.array(ids)[name_actions(episode.buttons_index, episode.camera_index, self.frames_per_tick)]
+        numbers = name_actions(episode.buttons_index, episode.camera_index, self.frames_per_tick)
+        names = np.array(action_ids(self.tokenizer))[numbers]
         return np.append(names[1:], self.silence), np.zeros(len(names), dtype=bool)

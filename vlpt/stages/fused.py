@@ -14,6 +14,7 @@ from vlpt.language import LanguageModel
 from vlpt.load import Chunk
 from vlpt.losses import Part, action_loss, kl_to_reference, language_loss
 from vlpt.model import VLPT
+from vlpt.oracle import action_ids
 from vlpt.stages.behaviour import OnEpisodes
 from vlpt.stages.data import TOKENIZER, prefixed
 from vlpt.words import load_tokenizer, save_tokenizer
@@ -40,8 +41,10 @@ class Fused(OnEpisodes):
     def join(self, language: Path) -> VLPT:
         """The fused model at birth: agent and language model as they are."""
         policy = Policy.from_pretrained(model_folder(self.options.base))
-        return VLPT.from_parts(policy, LanguageModel.from_pretrained(language),
-                               frames_per_tick=self.options.frames_per_tick)
+        speaker = LanguageModel.from_pretrained(language)
+        if self.options.words == "oracle":
+            speaker.table.renew(action_ids(self.tokenizer))
+        return VLPT.from_parts(policy, speaker, frames_per_tick=self.options.frames_per_tick)
 
     def start(self, lanes: int) -> tuple:
         """Fresh memories: the model's and, where there is one, the reference's."""
