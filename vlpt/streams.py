@@ -89,7 +89,6 @@ class Streams:
 
     def _oracle(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """At tick k-1 it says what tick k will do: heard at tick k, it names the actions of tick k."""
-        episode = self.episodes[index]
-        numbers = name_actions(episode.buttons_index, episode.camera_index, self.frames_per_tick)
-        names = np.array(action_ids(self.tokenizer))[numbers]
+        ids, episode = np.array(action_ids(self.tokenizer)), self.episodes[index]
+        names = ids[name_actions(episode.buttons_index, episode.camera_index, self.frames_per_tick)]
         return np.append(names[1:], self.silence), np.zeros(len(names), dtype=bool)
