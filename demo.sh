@@ -21,28 +21,30 @@ if [ -n "${SCRATCH:-}" ]; then
 fi
 data="--shards data/6_shards --held-out $held_out"
 parts="--base $run/base --language $run/words"
-rates="--rate-new 1e-3 --rate-pretrained 4e-4"   # small models move at larger rates than the published ones
+# Small models on little data: many small updates, at larger rates than the published ones.
+joined="$data --lanes 8 --chunk 64 --accumulate 1 --rate-new 1e-3 --rate-pretrained 1e-4 --validate-every 50"
 
 # ---- 1. which keys were pressed? an inverse dynamics model learns it from one channel and labels all others
 python -m data_gathering.shard --recordings $recordings --labels truth --out data/truth_shards
 python train.py --stage idm --runs $run --name idm $(from idm) --shards data/truth_shards \
-    --train-on $contractors --held-out $held_out --steps 60 --lanes 4 --accumulate 1 --rate-new 5e-4 --validate-every 0
+    --train-on $contractors --held-out $held_out --steps 50 --lanes 4 --accumulate 1 --rate-new 2e-4 --validate-every 0
 python -m data_gathering.label --idm $run/idm/checkpoint/model --videos $recordings --out data/5_actions
 python -m data_gathering.shard --recordings $recordings --labels data/5_actions --out data/6_shards
 
 # ---- 2. the two models to be joined, fitted to this play: one that acts, one that speaks
-python train.py --stage base --runs $run --name base $(from base) $data $rates --steps 30 --validate-every 0
+python train.py --stage base --runs $run --name base $(from base) $data --steps 50 \
+    --lanes 16 --chunk 32 --accumulate 1 --rate-pretrained 1e-4 --validate-every 0
 python train.py --stage words --runs $run --name words $(from words) --videos $recordings \
-    --held-out $held_out $rates --steps 40 --lanes 4 --chunk 64 --accumulate 1
+    --held-out $held_out --rate-pretrained 4e-4 --steps 40 --lanes 4 --chunk 64 --accumulate 1
 
 # ---- 3. join them: words ask frames, frames ask words, both
-python train.py --stage language --runs $run --name language $parts $data $rates --steps 100
-python train.py --stage action --runs $run --name action --start $run/language $data $rates --steps 100
-python train.py --stage joint --runs $run --name joint --start $run/action $data $rates --steps 100
+python train.py --stage language --runs $run --name language $parts $joined --rate-pretrained 4e-4 --steps 200
+python train.py --stage action --runs $run --name action --start $run/language $joined --steps 200
+python train.py --stage joint --runs $run --name joint --start $run/action $joined --steps 100
 
 # ---- 4. two controls: words that name the actions must matter, words of other episodes must not
-python train.py --stage action --runs $run --name oracle --words oracle $parts $data $rates --steps 100
-python train.py --stage action --runs $run --name shuffled --words shuffled $parts $data $rates --steps 100
+python train.py --stage action --runs $run --name oracle --words oracle $parts $joined --steps 200
+python train.py --stage action --runs $run --name shuffled --words shuffled $parts $joined --steps 200
 
 # ---- 5. do words steer actions, do frames shape words? then play, and show everything
 [ -e $run/evaluation.json ] || python evaluate.py --runs $run $data --out $run/evaluation.json
