@@ -52,4 +52,4 @@ python train.py --stage action --runs $run --name shuffled --words shuffled $par
     --out $run/watched.mp4
 [ -e $run/play.mp4 ] || python -m vlpt.play --model $run/joint --world luanti --seed 3 --seconds 40 \
     --hear "let's chop a tree" --out $run/play.mp4
-python -m vlpt.report --run $run --out $run/report.html
+python -m vlpt.show.report --run $run --out $run/report.html

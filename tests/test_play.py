@@ -13,9 +13,9 @@ from toy_agent import FRAMES_PER_TICK, save_toy
 
 from vlpt.agent import Agent
 from vlpt.options import parse
-from vlpt.overlay import Moment, Overlay, Subtitle
-from vlpt.paint import AGENT, OTHER
 from vlpt.play import Options, play, true_tokens
+from vlpt.show.overlay import Moment, Overlay, Subtitle
+from vlpt.show.paint import AGENT, OTHER
 from vpt.actions import BUTTONS
 from vpt.frames import read_video, write_video
 

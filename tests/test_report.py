@@ -12,11 +12,11 @@ import pytest
 from toy_runs import EPISODES, STAGES, write_runs, write_watched
 
 import train
-from vlpt import plots
 from vlpt.options import from_dict, parse, to_dict
-from vlpt.report import Options, command, main
-from vlpt.results import episode_differences, idm_scores, read_results, speech, summary
 from vlpt.shards import Shards
+from vlpt.show import plots
+from vlpt.show.report import Options, command, main
+from vlpt.show.results import episode_differences, idm_scores, read_results, speech, summary
 from vpt.frames import write_video
 
 KEYS = {

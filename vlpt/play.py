@@ -1,7 +1,7 @@
 """Play: the agent in a world, or watching a recording, one frame at a time, as a video with its keys and words.
 
-In: a model folder, and a world or a recording. Out: an mp4 (vlpt/overlay.py draws it) and beside it a .jsonl with one
-line a frame: {"frame", "ms", "buttons", "camera_deg", "word", "heard", "p_silence"} and, on a recording, "true".
+In: a model folder, and a world or a recording. Out: an mp4 (vlpt/show/overlay.py draws it) and beside it a .jsonl with
+one line a frame: {"frame", "ms", "buttons", "camera_deg", "word", "heard", "p_silence"} and, on a recording, "true".
 
     python -m vlpt.play --model runs/demo/joint --world luanti --seed 3 --seconds 60 --hear "let's chop a tree"
     python -m vlpt.play --model runs/demo/joint --recording data_gathering/samples/ch4-00.mp4 --out watched.mp4
@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from vlpt.agent import Agent, Sampling
 from vlpt.options import option, run
-from vlpt.overlay import Moment, Overlay
+from vlpt.show.overlay import Moment, Overlay
 from vlpt.words import FRAME_MS, FRAMES_PER_SECOND, count_ticks, place, read_words, tokenise
 from vlpt.worlds import WORLDS, make, noop
 from vpt.actions import BUTTONS, from_world, read_contractor

@@ -1,4 +1,4 @@
-"""The pictures of the report and of main.ipynb. In: what vlpt/results.py reads. Out: matplotlib figures.
+"""The pictures of the report and of main.ipynb. In: what vlpt/show/results.py reads. Out: matplotlib figures.
 
     losses_figure(results.runs); gates_figure(results.runs); dependence_figure(results.evaluation)
     buttons_figure(results.idm); camera_figure(results.idm)
@@ -7,7 +7,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from vlpt.results import RunRecord, episode_differences
+from vlpt.show.results import RunRecord, episode_differences
 from vpt.actions import MINECRAFT
 from vpt.scores import Scores
 

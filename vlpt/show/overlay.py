@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vlpt.keyboard import Keyboard, Mouse
-from vlpt.paint import AGENT, DIM, FAINT, OTHER, PANEL, WHITE, box, place, shade, text, text_width
+from vlpt.show.keyboard import Keyboard, Mouse
+from vlpt.show.paint import AGENT, DIM, FAINT, OTHER, PANEL, WHITE, box, place, shade, text, text_width
 from vpt.frames import AGENT_SIZE
 
 PICTURE = (960, 540)

@@ -7,7 +7,7 @@ In: a folder of runs, as demo.sh leaves it:
     <run>/play.mp4, .jsonl     written by vlpt.play in a world; watched.mp4, .jsonl: the same on a recording
     <run>/started              when the demo began, seconds since 1970
 
-Out: `Results`, and from it `summary.json`. What vlpt/report.py and main.ipynb show is read here.
+Out: `Results`, and from it `summary.json`. What vlpt/show/report.py and main.ipynb show is read here.
 """
 
 import json

@@ -1,9 +1,9 @@
 """One page that shows what a demo found, and its numbers under fixed keys.
 
-In: a folder of runs (see vlpt/results.py). Out: a self-contained HTML page (pictures and videos inside it, nothing to
-load from elsewhere) and, beside it, `summary.json`. What has not been made yet is named on the page. Run:
+In: a folder of runs (see vlpt/show/results.py). Out: a self-contained HTML page (pictures and videos inside it, nothing
+to load from elsewhere) and, beside it, `summary.json`. What has not been made yet is named on the page. Run:
 
-    python -m vlpt.report --run runs/demo --out runs/demo/report.html
+    python -m vlpt.show.report --run runs/demo --out runs/demo/report.html
 """
 
 import base64
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from vlpt import plots
 from vlpt.checkpoint import write_json
 from vlpt.options import option, run
-from vlpt.results import Results, read_results, speech, summary
+from vlpt.show import plots
+from vlpt.show.results import Results, read_results, speech, summary
 
 
 @dataclass(frozen=True)

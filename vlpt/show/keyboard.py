@@ -8,7 +8,7 @@ from collections import deque
 import cv2
 import numpy as np
 
-from vlpt.paint import AGENT, DIM, FAINT, OTHER, PANEL, WHITE, arrow, box, text, text_width
+from vlpt.show.paint import AGENT, DIM, FAINT, OTHER, PANEL, WHITE, arrow, box, text, text_width
 from vpt.actions import BUTTONS
 
 KEY, GAP = 30, 4
