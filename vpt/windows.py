@@ -3,6 +3,8 @@
 In: the model and a video's frames, one after another. Out: what was pressed on every frame, each frame exactly once.
 A window of 128 frames advances by 64; its middle 64 are kept, because a frame near a window's end has little future
 (or past) to be seen by (VPT, arXiv 2206.11795, appendix D). The first window keeps its beginning, the last its end.
+Buttons are the likelier; the camera is the bin nearest to the expected angle, which has the least squared error: where
+the model knows how far but not which way, the likeliest bin would be as far off as can be.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,7 +34,7 @@ class Inferred:
     """N frames."""
 
     buttons: np.ndarray  # (N, 20) uint8
-    camera_deg: np.ndarray  # (N, 2) float64 pitch, yaw: the centres of the camera bins
+    camera_deg: np.ndarray  # (N, 2) float64 pitch, yaw: centres of camera bins
     confidence: np.ndarray  # (N,) float32: the probability of the frame's whole action
 
 
@@ -57,18 +59,20 @@ def infer(idm: IDM, frames: Iterable[np.ndarray], count: int, batch: int = 4, le
     """
     buttons = np.zeros((count, idm.config.n_buttons), np.uint8)
     bins, confidence = np.zeros((count, 2), np.int64), np.zeros(count, np.float32)
-    device, was_training = next(idm.parameters()).device, idm.training
+    like, was_training = next(idm.parameters()), idm.training
+    degrees = torch.from_numpy(MINECRAFT.camera_deg_of_bins(np.arange(idm.config.n_bins))).to(like)
     idm.eval()
     for group, clips in _batches(iter(frames), windows(count, length) if count else [], count, batch):
-        output = idm(torch.from_numpy(clips).to(device))
-        said, pointed = (x.cpu().numpy() for x in output.greedy())
+        output = idm(torch.from_numpy(clips).to(like.device))
+        said, turned_deg = output.greedy()[0].cpu().numpy(), (output.camera.exp() @ degrees).cpu().numpy()
         sure = output.confidence().float().cpu().numpy()
         for i, window in enumerate(group):
             kept, inside = (
                 slice(window.keep_from, window.keep_to),
                 slice(window.keep_from - window.start, window.keep_to - window.start),
             )
-            buttons[kept], bins[kept], confidence[kept] = said[i, inside], pointed[i, inside], sure[i, inside]
+            buttons[kept], bins[kept] = said[i, inside], MINECRAFT.camera_bins(turned_deg[i, inside])
+            confidence[kept] = sure[i, inside]
     idm.train(was_training)
     return Inferred(buttons, MINECRAFT.camera_deg_of_bins(bins), confidence)
 
