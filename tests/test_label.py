@@ -47,7 +47,9 @@ def test_infer_is_the_model_by_hand():
         if (start, stop) not in seen:
             with torch.no_grad():
                 output = idm(torch.from_numpy(video[None, start:stop]))
-            seen[start, stop] = [x[0].numpy() for x in (*output.greedy(), output.confidence())]
+            chance, degrees = output.camera[0].exp().numpy(), MINECRAFT.camera_deg_of_bins(np.arange(11))
+            bins = MINECRAFT.camera_bins((chance * degrees).sum(-1))  # the bin nearest to the expected angle
+            seen[start, stop] = output.greedy()[0][0].numpy(), bins, output.confidence()[0].numpy()
         return seen[start, stop]
 
     edges = {64 * k + d for k in range(1, 7) for d in (-1, 0, 1)}
