@@ -23,6 +23,7 @@ data="--shards data/6_shards --held-out $held_out"
 parts="--base $run/base --language $run/words"
 # Small models on little data: many small updates, at larger rates than the published ones.
 joined="$data --lanes 8 --chunk 64 --accumulate 1 --rate-new 1e-3 --rate-pretrained 1e-4 --validate-every 50"
+gently="--rate-new 1e-4 --rate-pretrained 2e-5 --rate-gates 1e-3"   # 13 minutes of play are soon known by heart
 
 # ---- 1. which keys were pressed? an inverse dynamics model learns it from one channel and labels all others
 python -m data_gathering.shard --recordings $recordings --labels truth --out data/truth_shards
@@ -39,8 +40,8 @@ python train.py --stage words --runs $run --name words $(from words) --videos $r
 
 # ---- 3. join them: words ask frames, frames ask words, both
 python train.py --stage language --runs $run --name language $parts $joined --rate-pretrained 4e-4 --steps 200
-python train.py --stage action --runs $run --name action --start $run/language $joined --steps 200
-python train.py --stage joint --runs $run --name joint --start $run/action $joined --steps 100
+python train.py --stage action --runs $run --name action --start $run/language $joined --steps 150
+python train.py --stage joint --runs $run --name joint --start $run/action $joined --steps 50 $gently
 
 # ---- 4. two controls: words that name the actions must matter, words of other episodes must not
 python train.py --stage action --runs $run --name oracle --words oracle $parts $joined --steps 200
