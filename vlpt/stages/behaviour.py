@@ -102,9 +102,9 @@ class Behaviour(OnEpisodes):
         self.model = made.to(device)
         self.begin()
         if not options.start:
-            self.bear()
+            self.prepare_newborn()
 
-    def bear(self) -> None:
+    def prepare_newborn(self) -> None:
         """A newborn agent sees change, and expects the frequencies of actions instead of learning 8,641 one by one."""
         see_change(self.model)
         frames = glimpse(self.shards, self.train, count=32, frames=2, seed=self.options.seed).to(self.device)
