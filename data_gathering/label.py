@@ -1,15 +1,21 @@
 """Videos -> what was pressed in them, as an inverse dynamics model sees it.
 
-In: a trained model's folder, a folder of `<id>.mp4` (20 frames a second). Out: `<id>.parquet` for each (see
-data_gathering/label_file.py). A video labelled by the same weights is left alone; one that fails is named and the
-others go on. Where the contractor's `<id>.jsonl` lies beside a video the accuracy is printed. Run:
+In: a model, and a folder of videos `<id>.mp4` of any size and frame rate (vpt/footage.py: 20 pictures a second by the
+file's clock, black borders cut off). Out: `<id>.parquet` for each (see data_gathering/label_file.py). A video labelled
+by the same weights is left alone; one that is broken, empty or not 16:9 is named and the others go on. Where the
+contractor's `<id>.jsonl` lies beside a video the accuracy is printed. Run:
 
-    python -m data_gathering.label --idm checkpoints/idm --videos data/3_video --out data/5_actions
+    python -m data_gathering.label --idm pretrained/idm --videos data/3_video --out data/5_actions
+    python -m data_gathering.label --model 4x_idm.model --weights 4x_idm.weights --lastlayer used
+
+The model is a folder of ours, or OpenAI's two released files. Their public code computes a last layer and throws the
+result away, though the weights hold it trained: --lastlayer says whether to do the same (discarded) or to use it.
 """
 
 import hashlib
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,24 +25,29 @@ from tqdm import tqdm
 from data_gathering.label_file import Labels, labelled_by, read_labels, write_labels
 from data_gathering.shard import find_recordings
 from vlpt.options import option, run
-from vlpt.shards import check_rate
 from vpt.actions import read_contractor
 from vpt.allocator import keep_freed_memory
-from vpt.frames import count_frames, read_video, resize_to_agent
+from vpt.footage import survey
 from vpt.idm import IDM
+from vpt.released import load_idm
 from vpt.scores import Scores
-from vpt.windows import infer
+from vpt.windows import Inferred, infer_videos
 
 
 @dataclass(frozen=True)
 class Options:
     """Labels videos with the actions that an inverse dynamics model infers."""
 
-    idm: str = option("checkpoints/idm", "folder of the trained model (config.json, model.safetensors)")
+    idm: str = option("pretrained/idm", "folder of the trained model (config.json, model.safetensors)")
+    model: str = option("", "instead of --idm: OpenAI's .model file")
+    weights: str = option("", "and its .weights file")
+    lastlayer: str = option("discarded", "of OpenAI's model: discarded, as their code has it, or used",
+                            choices=("discarded", "used"))
     videos: str = option("data/3_video", "folder of <id>.mp4")
     out: str = option("data/5_actions", "folder for <id>.parquet")
     channels: tuple[str, ...] = option((), "only these channels; all when none is named")
-    batch: int = option(4, "windows of 128 frames that go through the model together")
+    batch: int = option(4, "windows of 128 frames, of one video or several, that go through the model together")
+    mirror: bool = option(False, "look at each picture and its mirror image: fewer errors, twice the time")
     threads: int = option(0, "processor threads; 0: as many as there are")
     device: str = option("cpu", "torch device")
 
@@ -46,24 +57,24 @@ def main(options: Options) -> dict[str, int]:
     keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
-    if not Path(options.idm).is_dir():
-        raise ValueError(f"{options.idm} is no folder: --idm names a trained model (train.py --stage idm makes one)")
+    idm, made_by = load(options)
     ids = find_recordings(options.videos, options.channels)
-    idm, made_by = IDM.from_pretrained(options.idm).to(options.device), fingerprint(Path(options.idm))
-    out = Path(options.out)
+    out, totals, scores = Path(options.out), Counter(labelled=0, done_before=0, failed=0), Scores()
     out.mkdir(parents=True, exist_ok=True)
-    totals, scores = Counter(labelled=0, done_before=0, failed=0), Scores()
-    for id_ in tqdm(ids, "videos", unit=""):
-        video, path = Path(options.videos) / f"{id_}.mp4", out / f"{id_}.parquet"
-        try:
-            done = labelled_by(path) == made_by
-            if not done:
-                write_labels(path, label_video(idm, video, options.batch), made_by)
-            _compare(scores, read_labels(path), video.with_suffix(".jsonl"))
-            totals["done_before" if done else "labelled"] += 1
-        except (ValueError, OSError) as error:
-            totals["failed"] += 1
-            tqdm.write(f"failed: {error}", file=sys.stderr)
+    with tqdm(total=len(ids), desc="videos", unit="") as bar:
+        for id_, found in label_videos(idm, ids, options, made_by):
+            path, video = out / f"{id_}.parquet", Path(options.videos) / f"{id_}.mp4"
+            try:
+                if isinstance(found, Exception):
+                    raise found
+                if found is not None:
+                    write_labels(path, Labels(found.buttons, found.camera_deg, found.confidence), made_by)
+                _compare(scores, read_labels(path), video.with_suffix(".jsonl"))
+                totals["done_before" if found is None else "labelled"] += 1
+            except (ValueError, OSError) as error:
+                totals["failed"] += 1
+                bar.write(f"failed: {error if str(video.stem) in str(error) else f'{video}: {error}'}", file=sys.stderr)
+            bar.update()
     print(f"{len(ids)} videos: {totals['labelled']} labelled, {totals['done_before']} done before, "
           f"{totals['failed']} failed")
     if scores.frames:
@@ -74,20 +85,49 @@ def main(options: Options) -> dict[str, int]:
     return dict(totals)
 
 
-def label_video(idm: IDM, path: Path, batch: int) -> Labels:
-    """One video's labels, as many as it has frames. Raises ValueError naming a video that cannot be read."""
-    check_rate(path)
-    try:
-        count = count_frames(path) or sum(1 for _ in read_video(path))  # not every header says
-        said = infer(idm, (resize_to_agent(rgb) for rgb in read_video(path)), count, batch)
-    except ValueError as error:
-        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    return Labels(said.buttons, said.camera_deg, said.confidence)
+def load(options: Options) -> tuple[IDM, str]:
+    """The model on its device, and a name for its weights: what others have labelled is labelled anew."""
+    how = ("mirror",) if options.mirror else ()
+    precision = torch.bfloat16 if options.device.startswith("cuda") else torch.float32
+    if bool(options.model) != bool(options.weights):
+        raise ValueError("--model and --weights belong together: OpenAI's model is in two files")
+    if options.model:
+        idm = load_idm(options.model, options.weights, lastlayer=options.lastlayer)
+        return idm.to(options.device, precision), fingerprint([options.model, options.weights], options.lastlayer, *how)
+    folder = Path(options.idm)
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder: --idm names a trained model (train.py --stage idm makes one)")
+    idm = IDM.from_pretrained(folder).to(options.device, precision)
+    return idm, fingerprint([folder / "config.json", folder / "model.safetensors"], *how)
 
 
-def fingerprint(idm: Path) -> str:
-    """A name for the weights: labels of other weights are made anew."""
-    return hashlib.sha256((idm / "model.safetensors").read_bytes()).hexdigest()[:16]
+def label_videos(
+    idm: IDM, ids: list[str], options: Options, made_by: str
+) -> Iterator[tuple[str, Inferred | Exception | None]]:
+    """Each video once: what was inferred, why it failed, or None where the same weights have labelled it already."""
+    skipped: list[tuple[str, Exception | None]] = []
+
+    def readable() -> Iterator[tuple[str, Iterable, int]]:
+        for id_ in ids:
+            if labelled_by(Path(options.out) / f"{id_}.parquet") == made_by:
+                skipped.append((id_, None))
+                continue
+            try:
+                footage = survey(Path(options.videos) / f"{id_}.mp4")
+                yield id_, footage.frames(), footage.count
+            except (ValueError, OSError) as error:
+                skipped.append((id_, error))
+
+    yield from infer_videos(idm, readable(), options.batch, mirror=options.mirror)
+    yield from skipped
+
+
+def fingerprint(files: list[Path | str], *more: str) -> str:
+    """A name for weights and how they are read."""
+    digest = hashlib.sha256(b"expected angles")
+    for content in (*(Path(file).read_bytes() for file in files), *(part.encode() for part in more)):
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()[:16]
 
 
 def _compare(scores: Scores, labels: Labels, truth_path: Path) -> None:

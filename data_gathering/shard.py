@@ -18,10 +18,11 @@ from tqdm import tqdm
 
 from data_gathering.label_file import Labels, read_labels
 from vlpt.options import option, run
-from vlpt.shards import Episode, check_rate, fits, read_source, write_shards
+from vlpt.shards import Episode, fits, read_source, write_shards
 from vlpt.words import FRAMES_PER_SECOND, read_words
 from vpt.actions import MINECRAFT, read_contractor
-from vpt.frames import AGENT_SIZE, read_video, resize_to_agent, write_video
+from vpt.footage import survey
+from vpt.frames import AGENT_SIZE, write_video
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,13 @@ def read_recording(id_: str, options: Options, small: Path) -> Episode:
 
 
 def _agent_video(path: Path, small: Path, crf: int) -> tuple[Path, int]:
-    """A 128x128 H.264 file of the same frames, and how many; all are decoded, so that no broken one passes."""
-    check_rate(path)
-    if fits(path):
-        return path, sum(1 for _ in read_video(path))
+    """A 128x128 H.264 file of the pictures that labelling saw, and how many; all are decoded: no broken one passes."""
+    footage = survey(path)
+    if footage.as_it_is and fits(path):
+        return path, sum(1 for _ in footage.frames())
     with write_video(small / path.name, (AGENT_SIZE, AGENT_SIZE), FRAMES_PER_SECOND, crf) as video:
-        for rgb in read_video(path):
-            video.write(resize_to_agent(rgb))
+        for rgb in footage.frames():
+            video.write(rgb)
     return small / path.name, video.frames
 
 

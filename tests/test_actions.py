@@ -228,3 +228,16 @@ def test_a_broken_recording_is_one_clear_error(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match="broken.jsonl"):
         read_contractor(path)
+
+
+def test_shares_mean_the_angle_itself():
+    camera, angles = MINECRAFT.camera, np.linspace(-12, 12, 481)
+    shares = camera.shares(angles)
+    np.testing.assert_allclose(shares @ camera.degrees(np.arange(11)), angles.clip(-10, 10), atol=1e-5)
+    assert ((shares > 0).sum(-1) <= 2).all() and (shares >= 0).all()
+    np.testing.assert_allclose(camera.shares(camera.degrees(np.arange(11))), np.eye(11), atol=1e-7)
+
+
+def test_a_mirror_swaps_left_and_right_only():
+    assert [BUTTONS[i] for i in MINECRAFT.mirror] == [
+        {"left": "right", "right": "left"}.get(name, name) for name in BUTTONS]

@@ -11,6 +11,7 @@ from data_gathering.shard import Options, main
 from vlpt.clips import Clips
 from vlpt.load import Lanes, split
 from vlpt.oracle import ACTION_WORDS, name_actions
+from vlpt.resident import Resident
 from vlpt.shards import Shards
 from vlpt.streams import SOURCES, Streams
 from vlpt.words import train_tokenizer, vocabulary
@@ -231,7 +232,7 @@ def test_splits_are_disjoint(shards):
 def test_clips_hold_what_was_pressed_in_their_frames(shards):
     clips = Clips(shards, shards.episodes, clips=4, frames_per_clip=32)
     assert clips.left_out == ["ch2-00", "ch2-01"]
-    starts = set()
+    starts, centres = set(), MINECRAFT.camera_deg_of_bins(np.arange(11))
     for _ in range(30):
         clip = next(clips)
         shown = numbers(clip.frames.numpy())
@@ -242,9 +243,19 @@ def test_clips_hold_what_was_pressed_in_their_frames(shards):
             for t in (0, 13, 31):
                 buttons, camera_deg = action(first + t)
                 assert clip.buttons[b, t].tolist() == buttons.tolist()
-                assert clip.camera_bins[b, t].tolist() == MINECRAFT.camera_bins(camera_deg).tolist()
+                np.testing.assert_allclose(clip.camera_shares[b, t].numpy() @ centres, camera_deg, atol=1e-5)
             starts.add(first)
     assert len(starts) > 30 and {start // STRIDE for start in starts} == {0, 1, 2}
+
+
+def test_resident_pictures_are_the_shards_own(shards):
+    resident = Resident(shards, shards.episodes, processes=2)
+    for episode in shards.episodes:
+        shown = resident.frames(episode, 1, episode.frames)
+        np.testing.assert_array_equal(shown.numpy(), shards.frames(episode, 1))
+    plain, fed = (Clips(shards, shards.episodes, clips=3, frames_per_clip=20, frames=frames)
+                  for frames in (None, resident.frames))
+    assert torch.equal(next(plain).frames, next(fed).frames)
 
 
 def test_clips_resume_and_refuse(shards):

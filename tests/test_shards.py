@@ -15,7 +15,7 @@ from data_gathering.shard import Options, main
 from vlpt.film import Film, Reel, join
 from vlpt.options import run
 from vlpt.shards import Shards
-from vpt.actions import MINECRAFT
+from vpt.actions import MINECRAFT, action_to_step
 from vpt.frames import read_video, write_video
 
 LENGTHS = {"ch0-00": 300, "ch0-01": 1, "ch1-00": 17, "ch1-01": 261, "ch2-00": 2}
@@ -132,11 +132,17 @@ def test_a_wrong_flag_is_one_line(program):
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "did you mean --out?" in done.stderr
 
 
-def test_another_frame_rate_is_refused(copy, tmp_path):
+def test_another_frame_rate_is_taken_by_the_clock(copy, tmp_path):
+    """300 pictures at 30 a second are 200 at 20; what was pressed must have as many rows."""
     with write_video(copy / "ch0-01.mp4", (128, 128), fps=30) as video:
-        video.write(picture(0))
-    with pytest.raises(ValueError, match="ch0-01.mp4 has 30 frames a second: convert it to 20"):
+        for number in range(300):
+            video.write(picture(number))
+    with pytest.raises(ValueError, match=r"ch0-01.jsonl has \d+ rows, .*ch0-01.mp4 has 200 frames"):
         make(copy, tmp_path / "shards")
+    (copy / "ch0-01.jsonl").write_text("".join(json.dumps(action_to_step(*action(0))) + "\n" for _ in range(200)))
+    shards = make(copy, tmp_path / "shards")
+    episode = next(episode for episode in shards.episodes if episode.id == "ch0-01")
+    assert numbers(shards.frames(episode)).tolist() == [k * 3 // 2 for k in range(200)]
 
 
 def test_rerunning_a_finished_stage_does_no_work(copy, tmp_path, capsys):

@@ -11,6 +11,7 @@ import torch
 from fixture_data import record, tensors
 
 import vpt
+from vpt.convert import main as convert
 from vpt.idm import IDM, IDMConfig
 from vpt.policy import SIZES, Policy, PolicyConfig
 from vpt.released import (
@@ -146,6 +147,31 @@ def test_released_idm_round_trip(tmp_path):
     same(back.state_dict(), idm.state_dict())
     with pytest.raises(ValueError, match="not an agent"):
         vpt.load_policy(tmp_path / "m.model", tmp_path / "m.weights")
+
+
+@pytest.mark.parametrize("model", [
+    Policy(replace(SMALL, n_buttons=8641)), IDM(replace(SMALL_IDM, lastlayer="discarded")),
+], ids=["agent", "idm"])  # fmt: skip
+def test_the_converter_goes_both_ways(model, tmp_path, capsys):
+    model.save_pretrained(tmp_path / "ours")
+    convert(["--folder", str(tmp_path / "ours"), "--out", str(tmp_path / "theirs")])
+    files = [str(tmp_path / f"theirs.{ending}") for ending in ("model", "weights")]
+    convert(["--model", files[0], "--weights", files[1], "--out", str(tmp_path / "again")])
+    back = type(model).from_pretrained(tmp_path / "again")
+    same(back.state_dict(), model.state_dict())
+    assert back.config == model.config
+    assert type(model).__name__ in capsys.readouterr().out and not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("flags, says", [
+    (["--out", "x"], "give --model and --weights, or --folder"),
+    (["--folder", "nowhere", "--out", "x"], "nowhere/config.json is missing"),
+    (["--model", "nowhere.model", "--weights", "w", "--out", "x"], "nowhere.model"),
+])  # fmt: skip
+def test_the_converter_says_what_is_wrong(flags, says, capsys):
+    with pytest.raises(SystemExit) as stop:
+        convert(flags)
+    assert says in str(stop.value) + capsys.readouterr().err
 
 
 def test_released_weights_load_strictly():

@@ -21,9 +21,11 @@ from vlpt import options as opt
 
 def versions() -> dict[str, str]:
     """What made a run: commit of this repository (or "unknown"), Python, torch."""
-    here = Path(__file__).parent
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
-    return dict(commit=commit.stdout.strip() or "unknown", python=platform.python_version(), torch=torch.__version__)
+    commit = ""
+    if shutil.which("git"):
+        asked = ["git", "rev-parse", "--short", "HEAD"]
+        commit = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    return dict(commit=commit or "unknown", python=platform.python_version(), torch=torch.__version__)
 
 
 def peak_gb() -> float:

@@ -5,7 +5,7 @@ In: `Shards`, episodes whose truth is known. Out: `Clip`s, endlessly; the positi
     for clip in Clips(shards, episodes, clips=8): ...
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ class Clip:
 
     frames: torch.Tensor  # (B, T, 128, 128, 3) uint8 RGB
     buttons: torch.Tensor  # (B, T, 20) int64 0/1
-    camera_bins: torch.Tensor  # (B, T, 2) int64 pitch, yaw
+    camera_shares: torch.Tensor  # (B, T, 2, 11) float32 pitch, yaw: each angle shared between the two nearest bins
     episode: torch.Tensor  # (B,) int64
     start: torch.Tensor  # (B,) int64, first frame
 
@@ -33,7 +33,8 @@ class Clips:
     """
 
     def __init__(self, shards: Shards, episodes: Sequence[Episode], *, clips: int, frames_per_clip: int = 128,
-                 seed: int = 0):
+                 seed: int = 0, frames: Callable | None = None):
+        """frames: (episode, start, stop) -> (stop - start, 128, 128, 3) uint8, the shards' own when None."""
         unknown = [episode.id for episode in episodes if episode.true_buttons is None]
         if unknown:
             raise ValueError(f"what was pressed in {', '.join(unknown)} is not known: an inverse dynamics model needs "
@@ -42,7 +43,8 @@ class Clips:
         self.episodes = [episode for episode in episodes if episode.frames >= frames_per_clip]
         if not self.episodes:
             raise ValueError(f"no episode has {frames_per_clip} frames: use shorter clips or longer recordings")
-        self.shards, self.clips, self.frames_per_clip, self.seed, self.step = shards, clips, frames_per_clip, seed, 0
+        self.frames, self.clips, self.frames_per_clip = frames or shards.frames, clips, frames_per_clip
+        self.seed, self.step = seed, 0
         self.ends = np.cumsum([episode.frames - frames_per_clip + 1 for episode in self.episodes])
 
     def __iter__(self):
@@ -54,8 +56,8 @@ class Clips:
         index = np.searchsorted(self.ends, windows, side="right")
         start = windows - np.append(0, self.ends)[index]
         made = [self._clip(self.episodes[i], s) for i, s in zip(index, start, strict=True)]
-        frames, buttons, bins = (torch.from_numpy(np.stack(parts)) for parts in zip(*made, strict=True))
-        return Clip(frames, buttons, bins, torch.from_numpy(index), torch.from_numpy(start))
+        frames, buttons, shares = (torch.stack(parts) for parts in zip(*made, strict=True))
+        return Clip(frames, buttons, shares, torch.from_numpy(index), torch.from_numpy(start))
 
     def state_dict(self) -> dict:
         """The position, and what it is a position in."""
@@ -72,8 +74,8 @@ class Clips:
         return {"episodes": [episode.id for episode in self.episodes], "clips": self.clips, "seed": self.seed,
                 "frames_per_clip": self.frames_per_clip}
 
-    def _clip(self, episode: Episode, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _clip(self, episode: Episode, start: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         stop = int(start) + self.frames_per_clip
-        buttons = episode.true_buttons[start:stop].astype(np.int64)
-        bins = MINECRAFT.camera_bins(episode.true_camera_deg[start:stop])
-        return self.shards.frames(episode, int(start), stop), buttons, bins
+        buttons = torch.from_numpy(episode.true_buttons[start:stop].astype(np.int64))
+        shares = torch.from_numpy(MINECRAFT.camera.shares(episode.true_camera_deg[start:stop]))
+        return torch.as_tensor(self.frames(episode, int(start), stop)), buttons, shares

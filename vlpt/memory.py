@@ -6,31 +6,13 @@ reset, picked, moved and saved without the model knowing. Size and cost do not g
 Legend: B lanes, M slots, D agent width, E language width.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vlpt.ticks import Clock, Stamps, newest
-
-
-def map_tensors(function: Callable[[Tensor], Tensor], value):
-    """`value` (a tensor, or any nest of dataclasses and tuples of tensors) with every tensor put through `function`."""
-    if isinstance(value, Tensor):
-        return function(value)
-    if isinstance(value, tuple):
-        return tuple(map_tensors(function, part) for part in value)
-    if is_dataclass(value):
-        return replace(value, **{f.name: map_tensors(function, getattr(value, f.name)) for f in fields(value)})
-    return value
-
-
-def tensors(value) -> list[Tensor]:
-    """Every tensor of a nest, in a fixed order: what a checkpoint stores."""
-    found: list[Tensor] = []
-    map_tensors(lambda tensor: found.append(tensor) or tensor, value)
-    return found
+from vpt.trees import map_tensors, tensors
 
 
 def with_tensors(template, values: list[Tensor]):

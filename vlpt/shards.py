@@ -70,13 +70,6 @@ class Episode:
         return len(self.buttons_index)
 
 
-def check_rate(video: Path) -> None:
-    """Raises ValueError naming a video that does not have 20 frames a second: frames are our unit of time."""
-    rate = signature(video)[7]
-    if rate != FRAMES_PER_SECOND:
-        raise ValueError(f"{video} has {rate} frames a second: convert it to {FRAMES_PER_SECOND}")
-
-
 def fits(video: Path) -> bool:
     """Whether `write_shards` takes a file's pictures as they are: 128x128, H.264, yuv420p in BT.601's studio range."""
     width, height, pixels, codec, _, colours, studio, _, _ = signature(video)

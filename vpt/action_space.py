@@ -51,6 +51,21 @@ class CameraQuantiser:
             a = np.sign(a) * np.log1p(self.mu * np.abs(a) / self.maxval_deg) / np.log1p(self.mu) * self.maxval_deg
         return np.round((a + self.maxval_deg) / self.binsize).astype(np.int64)
 
+    def shares(self, camera_deg) -> np.ndarray:
+        """camera_deg (...) -> (..., n_bins) float32: how near the angle is to each bin ("two-hot").
+
+        An angle between two bins' centres is shared between these two so that the mean of the centres is the angle
+        itself: what is learned from shares can be read to finer than a bin.
+        """
+        centres = self.degrees(np.arange(self.n_bins))
+        a = np.clip(np.asarray(camera_deg, dtype=np.float64), -self.maxval_deg, self.maxval_deg)
+        upper = np.searchsorted(centres, a).clip(1, self.n_bins - 1)
+        share = (a - centres[upper - 1]) / (centres[upper] - centres[upper - 1])
+        out = np.zeros((*a.shape, self.n_bins), dtype=np.float32)
+        np.put_along_axis(out, upper[..., None] - 1, (1 - share)[..., None], axis=-1)
+        np.put_along_axis(out, upper[..., None], share[..., None], axis=-1)
+        return out
+
     def degrees(self, bins) -> np.ndarray:
         """bins: any shape, int -> the angle in degrees (float64) that each bin stands for."""
         e = np.asarray(bins) * float(self.binsize) - self.maxval_deg
@@ -81,6 +96,7 @@ class ActionSpace:
     groups: tuple[Group, ...]
     alone: tuple[str, ...] = ()
     camera: CameraQuantiser = CameraQuantiser()
+    mirrored: tuple[tuple[str, str], ...] = ()  # pairs that change places in a mirror; the yaw turns round by itself
 
     def __post_init__(self) -> None:
         named = sorted([name for group in self.groups for name in group.members] + list(self.alone))
@@ -92,6 +108,12 @@ class ActionSpace:
     def column(self) -> dict[str, int]:
         """name of a button -> its column in a `buttons` array."""
         return {name: i for i, name in enumerate(self.buttons)}
+
+    @cached_property
+    def mirror(self) -> list[int]:
+        """For each button, the column of the one that its mirror image presses."""
+        other = dict(self.mirrored) | {b: a for a, b in self.mirrored}
+        return [self.column[other.get(name, name)] for name in self.buttons]
 
     @cached_property
     def _strides(self) -> tuple[int, ...]:

@@ -44,6 +44,7 @@ MINECRAFT = ActionSpace(
     ),
     alone=("inventory",),
     camera=CameraQuantiser(maxval_deg=10, binsize=2, mu=10),
+    mirrored=(("left", "right"),),
 )
 
 DEGREES_PER_COUNT = 360 / 2400  # of mouse motion, as the contractors' recorder set it

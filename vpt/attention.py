@@ -8,13 +8,14 @@ Legend: B lanes, T frames in a chunk, M remembered frames, D agent width, H head
 Source: openai/Video-Pre-Training; the relative bias is a sum of ten learned curves over the age of a frame.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vpt.cnn import Dense, rescale_rows
+from vpt.trees import map_tensors
 
 CURVES = 10  # basis curves of the relative bias
 
@@ -34,19 +35,16 @@ class BlockMemory:
 
     def detach(self) -> "BlockMemory":
         """The same memory cut from the graph."""
-        return self._each(Tensor.detach)
+        return map_tensors(Tensor.detach, self)
 
     def index(self, lanes) -> "BlockMemory":
         """The memory of those lanes (an index or mask over B)."""
-        return self._each(lambda x: x[lanes])
+        return map_tensors(lambda x: x[lanes], self)
 
     def to(self, *args) -> "BlockMemory":
         """Moved to a device; a dtype concerns keys and values only."""
-        moved = self._each(lambda x: x.to(*args))
+        moved = map_tensors(lambda x: x.to(*args), self)
         return replace(moved, mask=moved.mask.bool())
-
-    def _each(self, function) -> "BlockMemory":
-        return replace(self, **{f.name: function(getattr(self, f.name)) for f in fields(self)})
 
 
 def episode_count(first: Tensor) -> Tensor:

@@ -1,19 +1,19 @@
 """Picture augmentation for training on play: the list in VPT's paper, one draw per clip.
 
-In: frames (B, T, H, W, 3) uint8. Out: the same, changed. Colour: hue, saturation, brightness, contrast. Shape:
-rotation, scale, shear, translation. All frames of a clip change alike, as motion is read from what differs between
-them. Colour is one affine map of RGB and shape one of the plane, so a frame costs 0.1 ms.
+In: frames (B, T, H, W, 3) uint8 on any device. Out: the same, changed. Colour: hue, saturation, brightness, contrast.
+Shape: rotation, scale, shear, translation. All frames of a clip change alike, as motion is read from what differs
+between them. Colour is one affine map of RGB and shape one of the plane, so a clip costs one sampling of the plane.
 
     augmented = augment(frames, np.random.default_rng(0))
 
-Source: VPT (arXiv 2206.11795), appendix on training the foundation models; the ranges are the fields' defaults.
+Source: VPT (arXiv 2206.11795), appendix on training the inverse dynamics model, whose ranges these are.
 """
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -46,19 +46,29 @@ def augment(frames: Tensor, rng: np.random.Generator | None = None, ranges: Rang
             f"frames are uint8 (clips, frames, height, width, 3), got {frames.dtype} {tuple(frames.shape)}"
         )
     rng = rng or np.random.default_rng(int(torch.randint(2**62, ())))
-    out = np.empty(frames.shape, dtype=np.uint8)
-    for clip, changed in zip(frames.cpu().numpy(), out, strict=True):
-        height, width = clip.shape[1:3]
-        colour = draw_colour(rng, ranges, clip.mean((0, 1, 2)) @ LUMA)
-        x_map, y_map = cv2.convertMaps(*_source_px(draw_shape(rng, ranges), height, width), cv2.CV_16SC2)
-        for frame, target in zip(clip, changed, strict=True):
-            moved = cv2.remap(frame, x_map, y_map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            cv2.transform(moved, colour, dst=target)
-    return torch.from_numpy(out).to(frames.device)
+    draws = [(draw_colour(rng, ranges), draw_shape(rng, ranges)) for _ in frames]
+    colours, shapes = (np.stack(kind) for kind in zip(*draws, strict=True))
+    planes = frames.permute(0, 1, 4, 2, 3).flatten(1, 2).float()  # (B, T * 3, H, W): a clip is sampled as one picture
+    grid = F.affine_grid(_in_half_widths(shapes, *frames.shape[2:4]).to(frames.device), planes[:, :1].shape,
+                         align_corners=True)  # fmt: skip
+    moved = F.grid_sample(planes, grid, padding_mode="border", align_corners=True)
+    return recolour(moved.unflatten(1, (-1, 3)), torch.from_numpy(colours).to(frames.device))
 
 
-def draw_colour(rng: np.random.Generator, ranges: Ranges, mean_luma: float) -> np.ndarray:
-    """(3, 4): a linear map of RGB in 0..255 and an offset; contrast turns about the clip's mean luma."""
+def recolour(planes: Tensor, colours: Tensor) -> Tensor:
+    """planes (B, T, 3, H, W) 0..255, colours (B, 4, 3) -> (B, T, H, W, 3) uint8.
+
+    A clip's colour is a linear map of RGB and, in the last row, how much of the clip's mean RGB is added to it.
+    """
+    colours = colours.to(planes)
+    mean = planes.mean((1, 3, 4))  # (B, 3)
+    offset = (mean * colours[:, 3]).sum(1)
+    mixed = torch.einsum("btchw,bcd->bthwd", planes, colours[:, :3]) + offset[:, None, None, None, None]
+    return mixed.round_().clamp_(0, 255).byte()
+
+
+def draw_colour(rng: np.random.Generator, ranges: Ranges) -> np.ndarray:
+    """(4, 3) float32: a map of RGB, one column a result, and the share of mean RGB about which contrast turns."""
     hue = rng.uniform(-ranges.hue_rad, ranges.hue_rad)
     widths = (ranges.saturation, ranges.brightness, ranges.contrast)
     saturation, brightness, contrast = (1 + rng.uniform(-width, width) for width in widths)
@@ -66,8 +76,7 @@ def draw_colour(rng: np.random.Generator, ranges: Ranges, mean_luma: float) -> n
     turn[1:, 1:] = [[np.cos(hue), -np.sin(hue)], [np.sin(hue), np.cos(hue)]]
     grey = np.tile(LUMA, (3, 1))
     linear = (grey + saturation * (np.eye(3) - grey)) @ np.linalg.inv(TO_YIQ) @ turn @ TO_YIQ
-    offset = np.full((3, 1), (1 - contrast) * brightness * mean_luma)
-    return np.hstack([contrast * brightness * linear, offset])
+    return np.vstack([contrast * brightness * linear.T, (1 - contrast) * brightness * LUMA]).astype(np.float32)
 
 
 def draw_shape(rng: np.random.Generator, ranges: Ranges) -> np.ndarray:
@@ -79,9 +88,8 @@ def draw_shape(rng: np.random.Generator, ranges: Ranges) -> np.ndarray:
     return np.hstack([scale * rotation @ np.array([[1, np.tan(shear)], [0, 1]]), shift_px])
 
 
-def _source_px(shape: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each pixel of the result, the (x, y) it is taken from: two (height, width) float32."""
-    y, x = np.mgrid[0:height, 0:width]
-    centre = np.array([[(width - 1) / 2], [(height - 1) / 2]])
-    source = shape[:, :2] @ (np.stack([x.ravel(), y.ravel()]) - centre) + shape[:, 2:] + centre
-    return tuple(axis.reshape(height, width).astype(np.float32) for axis in source)
+def _in_half_widths(shapes: np.ndarray, height: int, width: int) -> Tensor:
+    """Maps in pixels (B, 2, 3) -> the same in torch's coordinates, which run from -1 to 1 over the picture."""
+    half = np.array([(width - 1) / 2, (height - 1) / 2])
+    linear = shapes[:, :, :2] * half[None, None, :] / half[None, :, None]
+    return torch.from_numpy(np.concatenate([linear, shapes[:, :, 2:] / half[None, :, None]], axis=2)).float()

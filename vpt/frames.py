@@ -75,7 +75,7 @@ def read_video(path: str | Path) -> Iterator[np.ndarray]:
             stream.codec_context.options = {"err_detect": "explode"}  # an error is better than a concealed picture
             for frame in container.decode(stream):
                 count += 1
-                yield _to_rgb(frame)
+                yield to_rgb(frame)
     except (av.error.FFmpegError, IndexError) as error:
         raise ValueError(f"{path} cannot be read as a video after {count} frames: {error}") from error
     if count == 0 or count < promised:
@@ -91,7 +91,8 @@ def count_frames(path: str | Path) -> int:
         raise ValueError(f"{path} cannot be read as a video: {error}") from error
 
 
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
+def to_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """A decoded frame -> (H, W, 3) uint8 RGB."""
     even = frame.width % 2 == 0 and frame.height % 2 == 0
     plain = frame.colorspace in _BT601 and frame.color_range in _STUDIO
     if frame.format.name == "yuv420p" and even and plain:  # three times faster than the general conversion

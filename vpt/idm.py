@@ -14,7 +14,7 @@ needed for the same numbers); "used" passes through it as the agent does, for mo
 Legend: B clips, T frames, C channels of the 3-D convolution, D width.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +59,8 @@ class IDMConfig:
 
 IDM_SIZES = {
     "tiny": IDMConfig(width=128, heads=4, conv_channels=8, impala_width=0.5),
+    "small": IDMConfig(width=512, heads=8, conv_channels=32, impala_width=2.0),
+    "1x": IDMConfig(width=1024, heads=8, conv_channels=64, impala_width=4.0),
     "4x": IDMConfig(),
 }
 
@@ -94,14 +96,13 @@ class TemporalConvolution(nn.Module):
         nn.init.zeros_(self.conv.bias)
 
     @staticmethod
-    def pieces(frames: Tensor, most: int) -> Iterator[Tensor]:
-        """(B, T, H, W, 3) -> pieces (b, t + 4, H, W, 3) that overlap by four frames, with b * t <= most.
+    def pieces(run: Tensor, most: int) -> Iterator[Tensor]:
+        """(B, T + 4, H, W, 3) -> pieces (b, t + 4, H, W, 3) that overlap by four frames, with b * t <= most.
 
         In order: the pieces' convolutions, each flattened to (b * t, ...), follow one another as the frames do.
         """
-        length = frames.shape[1]
-        padded = F.pad(frames, (0, 0, 0, 0, 0, 0, REACH, REACH))
-        for lanes in padded.split(max(1, most // length)):
+        length = run.shape[1] - 2 * REACH
+        for lanes in run.split(max(1, most // length)):
             for start in range(0, length, most):
                 yield lanes[:, start : min(start + most, length) + 2 * REACH]
 
@@ -133,21 +134,35 @@ class IDM(nn.Module, Pretrained):
         self.camera = CategoricalHead(c.width, c.n_bins, (2,), c.temperature)
 
     def embed(self, frames: Tensor) -> Tensor:
-        """frames (B, T, 128, 128, 3) uint8 -> (B, T, D), a bounded number of frames at a time."""
+        """frames (B, T, 128, 128, 3) uint8 -> (B, T, D); nothing is seen beyond a clip's ends."""
         check_frames(frames, self.config.px)
-        pieces = self.temporal.pieces(frames, self.picture.frames_per_call)
-        codes = [self.picture.encode(self.temporal(piece)) for piece in pieces]
-        return self.picture.project(torch.cat(codes)).unflatten(0, frames.shape[:2])
+        run = F.pad(frames, (0, 0, 0, 0, 0, 0, REACH, REACH))
+        return self.encode([run]).unflatten(0, frames.shape[:2])
+
+    def encode(self, runs: Sequence[Tensor]) -> Tensor:
+        """runs: (b, t + 4, 128, 128, 3) uint8 each, two neighbours at either end -> (sum of b * t, D), in order.
+
+        On a processor a bounded number of frames goes through the encoder at a time, on a GPU all at once.
+        """
+        if runs[0].device.type == "cpu":
+            most = self.picture.frames_per_call
+            calls = (self.temporal(piece) for run in runs for piece in self.temporal.pieces(run, most))
+        else:
+            calls = [torch.cat([self.temporal(run) for run in runs])]
+        return self.picture.project(torch.cat([self.picture.encode(x) for x in calls]))
 
     def finish(self, x: Tensor) -> Tensor:
         """Output of the last block (B, T, D) -> latent (B, T, D), through the last layer or not: see `lastlayer`."""
         x = F.relu(x)
         return self.final_norm(self.last(x) if self.config.lastlayer == "used" else x)
 
-    def forward(self, frames: Tensor) -> IDMOutput:
-        """frames (B, T, 128, 128, 3) uint8 -> IDMOutput."""
-        x = self.embed(frames)
+    def read(self, x: Tensor) -> IDMOutput:
+        """x (B, T, D) as `embed` gives it -> IDMOutput."""
         for block in self.blocks:
             x = block.all_to_all(x)
         latent = self.finish(x)
         return IDMOutput(self.buttons(latent), self.camera(latent), latent)
+
+    def forward(self, frames: Tensor) -> IDMOutput:
+        """frames (B, T, 128, 128, 3) uint8 -> IDMOutput."""
+        return self.read(self.embed(frames))

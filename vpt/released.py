@@ -2,7 +2,7 @@
 
     policy = load_policy("foundation-model-1x.model", "foundation-model-1x.weights")
     idm = load_idm("4x_idm.model", "4x_idm.weights")
-    torch.save(to_released(policy), "ours.weights")
+    write_released(policy, "ours.model", "ours.weights")         # on the command line: python -m vpt.convert
 
 Names inside are ours, files are theirs: `key_table` maps one to the other, as a bijection. A pickle can run any
 program when it is opened, so `.model` is read by an unpickler that knows plain containers, strings and numbers and
@@ -10,6 +10,7 @@ refuses everything else by name; weights are read with torch's own `weights_only
 """
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -96,6 +97,11 @@ def _common(net: dict, temperature: float) -> dict:
     }  # fmt: skip
 
 
+def is_idm(content: dict, path="settings") -> bool:
+    """Whether a `.model` is one of an inverse dynamics model."""
+    return "conv3d_params" in _settings(content, path)[0]
+
+
 def policy_config(content: dict, path="settings") -> PolicyConfig:
     """The content of an agent's `.model` -> PolicyConfig. Raises ValueError on what our code does not implement."""
     net, temperature = _settings(content, path)
@@ -111,6 +117,22 @@ def idm_config(content: dict, path="settings") -> IDMConfig:
     if net.get("attention_mask_style") != "none" or list(conv.get("kernel_size", ())) != [5, 1, 1]:
         raise ValueError(f"{path} is not an inverse dynamics model with a 5x1x1 convolution and unmasked attention")
     return IDMConfig(**_common(net, temperature), conv_channels=conv["outchan"])
+
+
+def settings_of(model: Policy | IDM) -> dict:
+    """The content of the `.model` that gives this model: the inverse of `policy_config` and `idm_config`."""
+    c, is_idm = model.config, isinstance(model, IDM)
+    net = {name: value for name, value in FIXED.items() if value is not None} | {
+        "attention_heads": c.heads, "attention_mask_style": "none" if is_idm else "clipped_causal",
+        "attention_memory_size": c.timesteps if is_idm else c.attention_memory_size, "hidsize": c.width,
+        "img_shape": [c.px, c.px, c.conv_channels if is_idm else 3], "impala_chans": list(c.impala_channels),
+        "impala_width": c.impala_width, "n_recurrence_layers": c.blocks, "pointwise_ratio": c.mlp_ratio,
+        "timesteps": c.timesteps,
+    }  # fmt: skip
+    if is_idm:
+        net["conv3d_params"] = {"inchan": 3, "outchan": c.conv_channels, "kernel_size": [5, 1, 1],
+                                "padding": [2, 0, 0]}  # fmt: skip
+    return {"model": {"args": {"net": {"args": net}, "pi_head_opts": {"temperature": c.temperature}}}}
 
 
 def key_table(model: Policy | IDM) -> dict[str, str]:
@@ -170,6 +192,20 @@ def to_released(model: Policy | IDM) -> dict[str, Tensor]:
     return {theirs: own[ours] for ours, theirs in key_table(model).items()}
 
 
+def write_released(model: Policy | IDM, model_file: str | Path, weights_file: str | Path) -> None:
+    """Both files as OpenAI's code reads them, each whole or not at all; an IDM's `lastlayer` has no place in them."""
+    parts = {Path(path): Path(f"{path}.tmp") for path in (model_file, weights_file)}
+    try:
+        with open(parts[Path(model_file)], "wb") as file:
+            pickle.dump(settings_of(model), file)
+        torch.save(to_released(model), parts[Path(weights_file)])
+        for path, part in parts.items():
+            part.replace(path)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+
+
 def from_released(model: nn.Module, weights: dict[str, Tensor], source="weights") -> dict[str, str]:
     """Load weights under OpenAI's names into the model, strictly.
 
@@ -208,8 +244,11 @@ def load_policy(model_file: str | Path, weights_file: str | Path) -> Policy:
     return policy.eval()
 
 
-def load_idm(model_file: str | Path, weights_file: str | Path) -> IDM:
-    """The inverse dynamics model from OpenAI's two files, in eval mode. Raises ValueError as `load_policy`."""
-    idm = IDM(idm_config(read_model_file(model_file), model_file))
+def load_idm(model_file: str | Path, weights_file: str | Path, lastlayer: str = "discarded") -> IDM:
+    """The inverse dynamics model from OpenAI's two files, in eval mode. Raises ValueError as `load_policy`.
+
+    lastlayer: "discarded" as the public code has it, or "used" (see vpt/idm.py).
+    """
+    idm = IDM(replace(idm_config(read_model_file(model_file), model_file), lastlayer=lastlayer))
     from_released(idm, read_weights_file(weights_file), weights_file)
     return idm.eval()

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from vlpt.load import split
-from vlpt.memory import map_tensors
 from vlpt.shards import Episode, Shards
+from vpt.trees import map_tensors
 
 TOKENIZER = "tokenizer.json"
 

@@ -13,11 +13,13 @@ from torch import nn
 from vlpt.checkpoint import model_folder
 from vlpt.clips import Clips
 from vlpt.losses import Part
+from vlpt.resident import Resident
 from vlpt.shards import Episode
 from vlpt.stages.data import count_parameters, glimpse, parameters_apart, prefixed, read_episodes
 from vpt.actions import MINECRAFT
 from vpt.augment import augment
 from vpt.birth import expect, standardise
+from vpt.fast import compile_parts
 from vpt.idm import IDM, IDM_SIZES
 from vpt.motion import see_motion
 from vpt.scores import Scores
@@ -31,8 +33,10 @@ class InverseDynamics:
         self.options, self.device = options, device
         self.shards, train, self.held_out = read_episodes(options)
         made = IDM.from_pretrained(model_folder(options.start)) if options.start else self.newborn(train)
-        self.model = made.to(device)
-        self.clips = Clips(self.shards, train, clips=options.lanes, frames_per_clip=options.chunk, seed=options.seed)
+        self.model = compile_parts(made.to(device)) if options.compile else made.to(device)
+        frames = Resident(self.shards, train, device).frames if options.resident else None
+        self.clips = Clips(self.shards, train, clips=options.lanes, frames_per_clip=options.chunk, seed=options.seed,
+                           frames=frames)
         self.class_weight = button_weights(train).to(device)
 
     def newborn(self, episodes: list[Episode]) -> IDM:
@@ -61,14 +65,16 @@ class InverseDynamics:
     def losses(self) -> dict[str, Part]:
         """buttons: class-balanced nats a frame, summed over the buttons; camera: nats a frame, both axes."""
         clip = next(self.clips)
-        frames, buttons, bins = (x.to(self.device) for x in (clip.frames, clip.buttons, clip.camera_bins))
+        frames, buttons, shares = (x.to(self.device) for x in (clip.frames, clip.buttons, clip.camera_shares))
+        if self.options.mirror:
+            frames, buttons, shares = mirror_some(frames, buttons, shares)
         if self.options.augment:
             frames = augment(frames)
         out = self.model(frames)
         on = buttons.bool()
         weight = torch.where(on, self.class_weight[:, 1], self.class_weight[:, 0])
         nats = -out.buttons.gather(-1, buttons[..., None])[..., 0] * weight
-        camera = -out.camera.gather(-1, bins[..., None])[..., 0]
+        camera = -(out.camera * shares).sum(-1)
         every = torch.ones_like(buttons[..., 0], dtype=torch.bool)
         return dict(buttons=Part.of(nats.sum(-1), every), camera=Part.of(camera.sum(-1), every))
 
@@ -76,7 +82,7 @@ class InverseDynamics:
         """Scores on the held-out episodes, read in the overlapping windows that labelling uses."""
         scores = Scores()
         for episode in self.held_out:
-            inferred = infer(self.model, self.shards.frames(episode), episode.frames)
+            inferred = infer(self.model, self.shards.frames(episode), episode.frames, mirror=self.options.mirror)
             scores.add(inferred.buttons, inferred.camera_deg, episode.true_buttons, episode.true_camera_deg)
         return prefixed("valid", scores.numbers()) if self.held_out else {}
 
@@ -97,10 +103,22 @@ class InverseDynamics:
         self.clips.load_state_dict(state)
 
 
-def button_weights(episodes: list[Episode], power: float = 0.5, most: float = 10.0) -> torch.Tensor:
+def mirror_some(
+    frames: torch.Tensor, buttons: torch.Tensor, shares: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Half of the clips (by torch's global seed) as in a mirror: pictures, what was pressed, and the yaw."""
+    chosen = torch.rand(len(frames)).to(frames.device) < 0.5
+    frames = torch.where(chosen[:, None, None, None, None], frames.flip(3), frames)
+    buttons = torch.where(chosen[:, None, None], buttons[..., MINECRAFT.mirror], buttons)
+    turned = torch.stack([shares[:, :, 0], shares[:, :, 1].flip(-1)], dim=2)
+    return frames, buttons, torch.where(chosen[:, None, None, None], turned, shares)
+
+
+def button_weights(episodes: list[Episode], power: float = 0.25, most: float = 10.0) -> torch.Tensor:
     """(20, 2) weights of "up" and "down" for each button: (inverse frequency)^power, at most `most`, mean about 1.
 
-    Full balance (power 1) makes rare buttons fire too often; the root is the usual compromise.
+    Full balance (power 1) makes rare buttons fire too often, and so does its root: with 0.25 more frames are right
+    as a whole at hardly less balanced accuracy (docs/log.md).
     """
     return ((0.5 / button_frequency(episodes)) ** power).clamp(max=most)
 
@@ -112,7 +130,6 @@ def button_frequency(episodes: list[Episode]) -> torch.Tensor:
 
 
 def camera_frequency(episodes: list[Episode]) -> torch.Tensor:
-    """(2, 11) shares of the bins of pitch and yaw, each bin counted once more than it occurs."""
-    bins = MINECRAFT.camera_bins(np.concatenate([episode.true_camera_deg for episode in episodes]))
-    counts = np.stack([np.bincount(axis, minlength=MINECRAFT.camera.n_bins) for axis in bins.T]) + 1
-    return torch.tensor(counts / counts.sum(1, keepdims=True), dtype=torch.float32)
+    """(2, 11) mean shares of the bins of pitch and yaw, none quite 0."""
+    shares = MINECRAFT.camera.shares(np.concatenate([episode.true_camera_deg for episode in episodes]))
+    return torch.from_numpy(shares.mean(0).clip(1e-5, 1))

@@ -1,0 +1,92 @@
+"""How fast videos are labelled, against a loop over windows, and whether memory stays flat.
+
+In: nothing. Out: frames a second on standard output; nothing is asserted. The loop takes one window of 128 frames after
+another through the whole model, written as the published code is (channels-last group norms, ReLU before pooling, the
+3-D convolution as such), and keeps the middle 64, so that it encodes every frame twice.
+
+    python tests/benchmarks/bench_label.py --size small        # about a minute; --size 4x: the released one, minutes
+"""
+
+import argparse
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from vpt.cnn import DENSE_WIDTH  # noqa: E402
+from vpt.idm import IDM, IDM_SIZES  # noqa: E402
+from vpt.windows import infer_videos, windows  # noqa: E402
+
+
+def published(idm: IDM, frames: torch.Tensor) -> torch.Tensor:
+    """The codes of a window (T, 128, 128, 3) as the published code computes them."""
+
+    def layer(part, x):
+        return F.relu(F.conv2d(F.group_norm(x, 1, part.norm.weight, part.norm.bias), part.conv.weight, padding=1))
+
+    x = frames.permute(3, 0, 1, 2)[None].float() / 255
+    x = F.relu(F.conv3d(x, idm.temporal.conv.weight, idm.temporal.conv.bias, padding=(2, 0, 0)))[0].transpose(0, 1)
+    for stack in idm.picture.stacks:
+        x = F.max_pool2d(layer(stack.convolution, x), 3, 2, 1)
+        x = F.group_norm(x, 1, stack.norm.weight, stack.norm.bias)
+        for residual in stack.residuals:
+            x = x + layer(residual.second, layer(residual.first, x))
+    code = idm.picture.dense(x.flatten(1))
+    assert code.shape[-1] == DENSE_WIDTH
+    return idm.picture.project(code)
+
+
+@torch.inference_mode()
+def rate(run, frames: int) -> float:
+    begin = time.perf_counter()
+    run()
+    return frames / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", default="small", choices=sorted(IDM_SIZES))
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--frames", type=int, default=448, help="of the video that both ways label")
+    parser.add_argument("--stream", type=int, default=0, help="then label a video of so many frames, and watch memory")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    idm = IDM(IDM_SIZES[options.size]).eval()
+    video = np.random.default_rng(0).integers(0, 256, (options.frames, 128, 128, 3), dtype=np.uint8)
+    clips = [torch.from_numpy(video[window.start : window.stop]) for window in windows(options.frames)]
+    loops = {
+        "window by window, as published": lambda: [idm.read(published(idm, clip)[None]) for clip in clips],
+        "window by window, our networks": lambda: [idm(clip[None]) for clip in clips],
+        "infer_videos": lambda: list(infer_videos(idm, [("", iter(video), len(video))])),
+        "infer_videos, both sides of a mirror": lambda: list(infer_videos(idm, [("", iter(video), len(video))],
+                                                                         mirror=True)),
+    }  # fmt: skip
+    rates = {}
+    for name, run in loops.items():
+        rates[name] = max(rate(run, options.frames) for _ in range(2))
+        print(f"{name:38s} {rates[name]:7.1f} frames/s  {rates[name] / next(iter(rates.values())):.2f}x", flush=True)
+    if options.stream:
+        peaks = []
+        stream(idm, video, options.stream, peaks)
+        print(f"peak memory after each 1,000 frames, MB: {' '.join(f'{peak:.0f}' for peak in peaks)}")
+
+
+def stream(idm: IDM, video: np.ndarray, count: int, peaks: list[float]) -> None:
+    """Label one long video, made of a short one over and over, and note the process's peak memory on the way."""
+
+    def frames():
+        for i in range(count):
+            if i % 1000 == 999:
+                peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            yield video[i % len(video)]
+
+    list(infer_videos(idm, [("", frames(), count)]))
+
+
+if __name__ == "__main__":
+    main()
