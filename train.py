@@ -45,10 +45,15 @@ class Options:
     held_out: tuple[str, ...] = opt.option(("ch4", "ch5"), "channels kept for validation")
     words: str = opt.option("true", "what the agent hears in training; oracle and shuffled are controls",
                             choices=("true", "shuffled", "oracle", "silence"))
+    drop_words: float = opt.option(0.0, "share of episodes that are trained on without words, for guidance in play")
     # where to start
     start: str = opt.option("", "weights of this very model to go on from: a run or a model folder")
     base: str = opt.option("pretrained/base", "the agent to embody, if start is empty (language, action, joint)")
-    language: str = opt.option("pretrained/words", "the language model to embody, if start is empty")
+    language: str = opt.option("pretrained/words", "the language model to embody, if start is empty: a run, a folder, "
+                               "or a published decoder's folder (Llama, SmolLM2, Qwen)")
+    language_window: int = opt.option(512, "tokens that a published decoder looks back on")
+    lora_rank: int = opt.option(0, "train adapters of this rank on a published decoder's attention (0: all weights)")
+    train_language: bool = opt.option(True, "train the language model too, not only what joins it (language, joint)")
     # model
     size: str = opt.option("tiny", "size of a model made anew")
     vocabulary: int = opt.option(1500, "tokens, for a tokenizer made anew (words)")

@@ -167,3 +167,67 @@ def test_mistakes_are_told(agent, tmp_path):
         agent.act(pictures(1), agent.start(2))
     with pytest.raises(ValueError, match="top_p"):
         Sampling(top_p=0)
+
+
+# ---- guards and guidance
+
+
+def runs_of(tokens: list[int], silence: int) -> list[tuple[bool, int]]:
+    """[(talks, for how many ticks)] in order."""
+    found: list[tuple[bool, int]] = []
+    for talks in (token != silence for token in tokens):
+        if found and found[-1][0] == talks:
+            found[-1] = (talks, found[-1][1] + 1)
+        else:
+            found.append((talks, 1))
+    return found
+
+
+def test_guards_bound_talk_and_silence_and_are_off_by_default(agent):
+    def spoken(sampling):
+        steps = stream(Agent(agent.model, tokenizer(), sampling), agent.start(seed=8), 400)
+        return runs_of([int(memory.token[0]) for _, _, memory in steps[::FRAMES_PER_TICK]], agent.silence)
+
+    free, guarded = spoken(Sampling()), spoken(Sampling(least_silence_ticks=3, most_talk_ticks=2))
+    assert max(n for talks, n in free if talks) > 2 and min(n for talks, n in free if not talks) < 3
+    assert max(n for talks, n in guarded if talks) <= 2
+    between = [n for talks, n in guarded[1:-1] if not talks]  # before the first word and after the last none is owed
+    assert between and min(between) >= 3
+
+
+def test_guidance_goes_beyond_what_words_change():
+    model = toy_model()
+    plain, guided = Agent(model, tokenizer()), Agent(model, tokenizer(), Sampling(guidance=1.5))
+    memory, deaf, both = plain.start(seed=1), plain.start(seed=1), guided.start(seed=1)
+    frames = [torch.from_numpy(np.stack([resize_to_agent(p) for p in pictures(1, t)])) for t in range(16)]
+    for t, sight in enumerate(frames):
+        token = torch.tensor([agent_word(t)])
+        memory, both = replace(memory, token=token), replace(both, token=token)
+        deaf = replace(deaf, token=torch.full_like(token, plain.silence))
+        with torch.no_grad():
+            hears, hears_not, guides = (one._see(sight, state) for one, state in (
+                (plain, memory), (plain, deaf), (guided, both)))
+        for name in ("buttons", "camera"):
+            with_words, without, found = (getattr(seen[1], name) for seen in (hears, hears_not, guides))
+            expected = (2.5 * with_words - 1.5 * without).log_softmax(-1)
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(guides[0].silence_logit, hears[0].silence_logit, atol=1e-5, rtol=1e-5)
+        memory, deaf, both = (replace(state, model=seen[2], first=torch.zeros_like(state.first)) for state, seen in (
+            (memory, hears), (deaf, hears_not), (both, guides)))
+    assert (with_words - without).abs().max() > 1e-3
+
+
+def agent_word(t: int) -> int:
+    return 5 + t % 7
+
+
+def test_a_guided_agent_plays_resets_and_hears(agent):
+    guided = Agent(agent.model, tokenizer(), Sampling(guidance=1.0))
+    memory = guided.reset(stream(guided, guided.start(2, seed=1), 6, lanes=2)[-1][2], [True, False])
+    steps = stream(guided, guided.hear(TEXT, memory, lane=1), 12, lanes=2)
+    assert len(steps[-1][0]) == 2 and steps[-1][2].model.frame.tolist()[:2] == steps[-1][2].model.frame.tolist()[2:]
+
+
+def test_negative_guards_are_refused():
+    with pytest.raises(ValueError, match="at least 0"):
+        Sampling(guidance=-1)

@@ -1,4 +1,4 @@
-"""Gated temporal cross attention, in both directions: whole = chunks = one frame at a time; windows; gates; Flamingo.
+"""Gated temporal cross attention, in both directions: whole = chunks = one frame at a time; windows; gates.
 
 Run: pytest tests/test_fusion.py
 """
@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from fixture_data import arrays, tensors
 
 from vlpt.fusion import GatedCrossAttention, rotate, wave_frequencies
 from vlpt.memory import Recall
@@ -194,38 +193,3 @@ def test_a_constant_gradient_opens_a_gate():
         optimizer.step()
     assert out.dtype == torch.float32 and block.attention_gate.dtype == torch.float32
     assert block.attention_gate.tanh().item() > 0.5
-
-
-# ---- Flamingo's gated block is ours without time and without a norm on what is asked
-
-
-@pytest.mark.parametrize("mode", ["immediate", "all_previous"])
-def test_equals_flamingo_where_the_two_coincide(mode):
-    fixture = arrays("flamingo_gated_xattn_tiny.io.npz")
-    weights = tensors("flamingo_gated_xattn_tiny.weights.safetensors")
-    block = GatedCrossAttention(32, 32, window=1, heads=3, head_width=8, inner=64)
-    block.source_norm = torch.nn.Identity()
-    key, value = weights["xattn.attn.to_kv.weight"].chunk(2)
-    block.load_state_dict({
-        "query_norm.weight": weights["xattn.attn.norm.weight"], "query_norm.bias": weights["xattn.attn.norm.bias"],
-        "query.weight": weights["xattn.attn.to_q.weight"], "key.weight": key, "value.weight": value,
-        "out.weight": weights["xattn.attn.to_out.weight"],
-        **{f"feedforward.{i}": weights[f"xattn.ff.{i}"] for i in ("0.weight", "0.bias", "1.weight", "3.weight")},
-        "attention_gate": weights["xattn.attn_gate"], "feedforward_gate": weights["xattn.ff_gate"],
-        "log_decay": torch.zeros(3),
-    })
-    x, media = torch.from_numpy(fixture["in.x"]), torch.from_numpy(fixture["in.media"])
-    text_time = torch.from_numpy(fixture["in.media_locations"]).long().cumsum(1)
-    number = torch.arange(1, 4).repeat_interleave(media.shape[2])
-    visible = (number == text_time[..., None]) if mode == "immediate" else (number <= text_time[..., None])
-    at_once = View(visible, torch.zeros(3, 12), torch.zeros(3, 12))
-    out, branch = block(x, media.flatten(1, 2), at_once), block.attend(x, media.flatten(1, 2), at_once)
-    # Where a row may see nothing, Flamingo attends to everything alike (but for text before media, when "immediate").
-    sees = visible.any(2)
-    assert sees.sum() > 20 and not sees.all()
-    assert torch.allclose(out[sees], torch.from_numpy(fixture[f"out.{mode}.out"])[sees], atol=2e-5)
-    assert torch.allclose(branch[sees], torch.from_numpy(fixture[f"out.{mode}.attn_branch"])[sees], atol=2e-5)
-    assert torch.equal(branch[~sees], torch.zeros_like(branch[~sees]))
-    feedforward = torch.from_numpy(fixture[f"out.{mode}.ff_branch"])[sees]
-    after = x + block.attention_gate.tanh() * branch
-    assert torch.allclose(block.feedforward(after)[sees], feedforward, atol=2e-5)

@@ -1,4 +1,4 @@
-"""The language model: equal to the published numbers; whole = chunks = one token at a time; what it remembers.
+"""The language model: whole = chunks = one token at a time; what it remembers.
 
 Run: pytest tests/test_language.py
 """
@@ -8,18 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fixture_data import arrays, record, tensors
 
 from vlpt.adaptive import TokenTable
 from vlpt.language import LanguageConfig, RelativeAttention, TransformerXL
 from vlpt.memory import LanguageMemory
-from vlpt.published import from_published
 from vlpt.remember import RULES, plan, slots
 from vlpt.ticks import Clock
 
 TINY = LanguageConfig(vocabulary=40, width=32, layers=2, heads=2, head_width=16, inner=64, window=6)
-PUBLISHED = LanguageConfig(vocabulary=80, width=64, layers=3, heads=4, head_width=12, inner=96, window=5,
-                           cutoffs=(20, 40, 60), div_val=4)
 
 
 def a_model(config: LanguageConfig = TINY) -> TransformerXL:
@@ -38,56 +34,7 @@ def cuts(length: int, generator: np.random.Generator) -> list[slice]:
     return [slice(a, b) for a, b in zip(edges, edges[1:])]
 
 
-# ---- parity with the published implementation
-
-
-def the_published_model(config: LanguageConfig) -> TransformerXL:
-    model = TransformerXL(config).eval()
-    model.load_state_dict(from_published(tensors("transfo_xl_tiny.weights.safetensors"), config))
-    return model
-
-
-@pytest.mark.parametrize("variant", list(record("transfo_xl_tiny.config.json")["variants"]))
-def test_equals_the_published_numbers(variant):
-    fixture = arrays("transfo_xl_tiny.io.npz")
-    how = record("transfo_xl_tiny.config.json")["variants"][variant]
-    seen_before = how["mem_len"] - 1 if how["same_length"] else how["mem_len"] + 5
-    clamp = how["clamp_len"] if how["clamp_len"] > 0 else None
-    model = the_published_model(replace(PUBLISHED, window=seen_before, clamp_distance=clamp))
-    memory = model.start(2)
-    if how["first_segment_mems"] == "default":  # the published default attends to zeros before the text
-        age = torch.arange(seen_before, 0, -1).expand(2, -1)
-        memory = replace(memory, age=age, mask=age <= how["mem_len"])
-    for segment in range(3):
-        ids = torch.from_numpy(fixture[f"in.ids{segment}"])
-        log_probs, memory = model(ids, torch.zeros_like(ids, dtype=torch.bool), memory)
-        # Without `same_length` the published window depends on the chunk: mem_len tokens before the chunk's start.
-        memory = replace(memory, mask=memory.mask & (memory.age <= how["mem_len"]))
-        out = f"out.{variant}.seg{segment}."
-        assert torch.allclose(log_probs, torch.from_numpy(fixture[out + "log_probs"]), atol=5e-5)
-        published = torch.from_numpy(fixture[out + "mems"]).transpose(1, 2)
-        for ours, theirs in zip(memory.layers, published):
-            known = min(memory.mask[0].sum(), theirs.shape[1])
-            assert torch.allclose(ours[:, ours.shape[1] - known:], theirs[:, theirs.shape[1] - known:], atol=2e-5)
-
-
-def test_published_embeddings_and_losses_in_token_order():
-    fixture = arrays("transfo_xl_tiny.io.npz")
-    model = the_published_model(PUBLISHED)
-    word_emb = torch.from_numpy(fixture["out.word_emb.all_tokens"])
-    assert torch.allclose(model.embed(torch.arange(80)), word_emb, atol=2e-5)
-    ids = torch.from_numpy(fixture["in.ids0"])
-    log_probs, _ = model(ids, torch.zeros_like(ids, dtype=torch.bool), model.start(2))
-    losses = -log_probs[:, :-1].gather(2, ids[:, 1:, None])[..., 0]
-    expected = torch.from_numpy(fixture["out.same_len_noclamp_emptymems.seg0.labels_losses_in_order"])
-    assert torch.allclose(losses, expected, atol=5e-5)
-
-
-def test_a_missing_or_foreign_tensor_is_named():
-    weights = dict(tensors("transfo_xl_tiny.weights.safetensors"))
-    weights["crit.surprise"] = weights.pop("crit.cluster_bias")
-    with pytest.raises(ValueError, match=r"missing \['crit.cluster_bias'\], left over \['crit.surprise'\]"):
-        from_published(weights, PUBLISHED)
+# ---- probabilities
 
 
 @pytest.mark.parametrize("cutoffs", [(), (10, 30)])

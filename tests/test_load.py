@@ -229,6 +229,23 @@ def test_splits_are_disjoint(shards):
         split([*shards.episodes, replace(train[0], channel="ch1")], ["ch1"])
 
 
+def test_dropped_episodes_hear_nothing_and_the_rest_is_as_it_was(shards, tokenizer):
+    def chunks(**more):
+        lanes = Lanes(shards, shards.episodes, lanes=3, frames_per_chunk=40, tokenizer=tokenizer, seed=4, epochs=6,
+                      **more)
+        return list(lanes), lanes.silence
+
+    (plain, silence), (dropped, _) = chunks(), chunks(drop_words=0.4)
+    deaf = hearing = 0
+    for one, other in zip(plain, dropped, strict=True):
+        same = other.heard == one.heard
+        assert torch.equal(one.spoken, other.spoken) and torch.equal(one.buttons_index, other.buttons_index)
+        assert (other.heard[~same] == silence).all() and not other.language_mask[~same].any()
+        deaf, hearing = deaf + int((~same).sum()), hearing + int((same & (one.heard != silence)).sum())
+    assert 0.15 < deaf / (deaf + hearing) < 0.7
+    assert all(torch.equal(a.heard, b.heard) for a, b in zip(dropped, chunks(drop_words=0.4)[0], strict=True))
+
+
 def test_clips_hold_what_was_pressed_in_their_frames(shards):
     clips = Clips(shards, shards.episodes, clips=4, frames_per_clip=32)
     assert clips.left_out == ["ch2-00", "ch2-01"]

@@ -44,8 +44,14 @@ def an_output(generator):
     valid = torch.tensor([[True, True, True], [True, True, False]])
     silence = torch.randn(B, 3, generator=generator).requires_grad_()
     tokens = torch.randn(B, 3, V, generator=generator).requires_grad_()
-    return SimpleNamespace(silence_logit=silence, token_log_probs=tokens.log_softmax(-1), tick_index=index,
-                           tick_valid=valid, leaves=(silence, tokens))
+    log_probs = tokens.log_softmax(-1)
+
+    def token_nats(ids, where):
+        nats = -log_probs[where].gather(-1, ids[where][:, None])[:, 0]
+        return torch.zeros(B, 3).masked_scatter(where, nats)
+
+    return SimpleNamespace(silence_logit=silence, token_log_probs=log_probs, token_nats=token_nats, vocabulary=V,
+                           tick_index=index, tick_valid=valid, leaves=(silence, tokens))
 
 
 def test_camera_costs_nothing_and_learns_nothing_where_its_meta_button_is_off(generator):

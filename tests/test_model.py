@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from vlpt.language import LanguageConfig, LanguageModel
+from vlpt.decoder import DecoderConfig
+from vlpt.language import LanguageConfig, TransformerXL
 from vlpt.memory import Memory, tensors, with_tensors
 from vlpt.model import VLPT, Output, VLPTConfig
 from vlpt.remember import RULES
@@ -22,12 +23,16 @@ CONFIG = VLPTConfig(
     language=LanguageConfig(vocabulary=V, width=32, layers=2, heads=2, head_width=16, inner=64, window=5),
     frames_per_tick=4, sight_window=9, words_window=14, cross_heads=2, cross_head_width=16,
 )  # fmt: skip
+LLAMA = DecoderConfig(dict(
+    model_type="llama", vocab_size=V, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, head_dim=8, tie_word_embeddings=True, initializer_range=0.3, pad_token_id=0), window=5)
 VARIANTS = {
     "default": {}, "D=1": dict(frames_per_tick=1), "D=2": dict(frames_per_tick=2), "flamingo": dict(flamingo_every=1),
     "every block": dict(listen_every_block=True), "softmax": dict(silence="softmax"),
     "listen to ticks": dict(listen_to="ticks"),
     "remember none": dict(remember_silence="none"), "remember all": dict(remember_silence="all"),
     "no window": dict(sight_window=1, words_window=1),
+    "decoder": dict(language=LLAMA), "decoder, flamingo": dict(language=LLAMA, flamingo_every=1),
 }  # fmt: skip
 
 
@@ -243,7 +248,7 @@ def test_reset_lane_is_a_fresh_lane():
 @pytest.mark.parametrize("variant", ["default", "flamingo", "every block", "D=1"])
 @torch.no_grad()
 def test_closed_gates_are_the_two_models_alone_bit_for_bit(variant):
-    policy, language = Policy(CONFIG.policy), LanguageModel(CONFIG.language)
+    policy, language = Policy(CONFIG.policy), TransformerXL(CONFIG.language)
     options = dict(frames_per_tick=4, cross_heads=2, cross_head_width=16) | VARIANTS[variant]
     model = VLPT.from_parts(policy, language, **options).eval()
     sight, first, heard = a_stream(2, 30, pixels=True)
@@ -285,6 +290,19 @@ def test_gates_are_reported_after_tanh():
     assert model.gates()["words_ask_frames"] == 0
 
 
+@pytest.mark.parametrize("variant", ["default", "decoder"])
+@torch.no_grad()
+def test_nats_of_what_is_said_are_those_of_the_whole_distribution(variant):
+    model = a_model(**VARIANTS[variant])
+    sight, first, heard = a_stream(2, 24)
+    output, _ = model(sight, first, heard, model.start(2))
+    ids = torch.randint(0, V, output.tick_index.shape)
+    where = torch.rand(ids.shape) < 0.5
+    expected = -output.token_log_probs.gather(-1, ids[..., None])[..., 0] * where
+    torch.testing.assert_close(output.token_nats(ids, where), expected)
+    assert output.token_nats(ids, where & False).sum() == 0
+
+
 @torch.no_grad()
 def test_both_silence_heads_give_one_distribution():
     """P(silence) + P(speech) sum P(token | speech) = 1; with softmax, silence is one more entry of one softmax."""
@@ -295,7 +313,7 @@ def test_both_silence_heads_give_one_distribution():
         p = output.silence_logit.sigmoid()
         assert torch.allclose(p + (1 - p) * output.token_log_probs.exp().sum(-1), torch.ones_like(p), atol=1e-5)
     hidden = torch.randn(3, 32)
-    logit, log_probs = model.silence.heads(hidden, model.language)
+    logit, log_probs = model.silence.logit_of(hidden, model.language), model.language.log_probs(hidden)
     scores = hidden @ model.language.table.tables[0].T + model.language.table.biases[0]
     joint = torch.cat([scores, model.silence.logit(hidden)], -1).softmax(-1)
     assert torch.allclose(logit.sigmoid(), joint[:, -1], atol=1e-5)
@@ -411,7 +429,7 @@ def test_saved_is_loaded(variant, tmp_path):
     assert_same(run(loaded, *stream, [slice(0, 20)])[0], run(model, *stream, [slice(0, 20)])[0], atol=0)
     (tmp_path / "language").mkdir()
     model.language.save_pretrained(tmp_path / "language")
-    assert LanguageModel.from_pretrained(tmp_path / "language").config == CONFIG.language
+    assert TransformerXL.from_pretrained(tmp_path / "language").config == CONFIG.language
 
 
 @pytest.mark.parametrize("wrong,message", [

@@ -19,7 +19,7 @@ from vpt.released import (
     idm_config,
     key_table,
     policy_config,
-    read_model_file,
+    read_plain_pickle,
     read_weights_file,
     to_released,
 )
@@ -249,7 +249,7 @@ def test_hostile_settings_are_refused_by_name_and_run_nothing(tmp_path, name, pr
     payload, asked = payloads(marker)[name]
     (tmp_path / "evil.model").write_bytes(pickle.dumps(payload, protocol=protocol))
     with pytest.raises(ValueError, match=asked) as error:
-        read_model_file(tmp_path / "evil.model")
+        read_plain_pickle(tmp_path / "evil.model")
     assert "evil.model" in str(error.value) and not marker.exists()
 
 
@@ -264,7 +264,7 @@ def test_the_payloads_do_run_in_an_ordinary_unpickler(tmp_path):
 def test_a_broken_settings_file_is_one_clear_error(tmp_path, data):
     (tmp_path / "bad.model").write_bytes(data)
     with pytest.raises(ValueError, match="bad.model"):
-        read_model_file(tmp_path / "bad.model")
+        read_plain_pickle(tmp_path / "bad.model")
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -285,7 +285,7 @@ def test_hostile_weights_are_refused(tmp_path):
 def test_plain_settings_are_read(tmp_path, protocol):
     content = {"a": [1, 2.5, (True, None)], "b": {"c": "text", "d": {1, 2}, "e": OrderedDict(f=10**40)}}
     (tmp_path / "fine.model").write_bytes(pickle.dumps(content, protocol=protocol))
-    assert read_model_file(tmp_path / "fine.model") == content
+    assert read_plain_pickle(tmp_path / "fine.model") == content
 
 
 def test_lastlayer_is_kept_in_the_config(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vlpt.language import LanguageConfig, LanguageModel
+from vlpt.language import LanguageConfig, TransformerXL
 from vlpt.model import VLPT
 from vlpt.oracle import ACTION_WORDS
 from vlpt.words import save_tokenizer, train_tokenizer, vocabulary
@@ -25,7 +25,7 @@ def toy_model() -> VLPT:
     """Speaks on about half of its ticks."""
     torch.manual_seed(0)
     policy = Policy(PolicyConfig(width=32, heads=2, blocks=2, attention_memory_size=24, timesteps=8, impala_width=0.25))
-    language = LanguageModel(LanguageConfig(vocabulary(tokenizer()), width=32, layers=2, heads=2, head_width=16,
+    language = TransformerXL(LanguageConfig(vocabulary(tokenizer()), width=32, layers=2, heads=2, head_width=16,
                                             inner=64, window=16))
     model = VLPT.from_parts(policy, language, frames_per_tick=FRAMES_PER_TICK, sight_window=20, words_window=40,
                             cross_heads=2, cross_head_width=16).eval()

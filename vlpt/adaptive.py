@@ -67,6 +67,22 @@ class TokenTable(nn.Module):
                  for i in range(len(self.tables) - 1)]
         return torch.cat([head[..., :frequent], *tails], -1)
 
+    def nats(self, hidden: Tensor, ids: Tensor) -> Tensor:
+        """hidden (n, E), ids (n,) -> (n,) fp32: -log-probability of each id, in order.
+
+        A rare word's cluster is computed for the rows that ask for it only: the whole vocabulary is never spelt out.
+        """
+        head = self._head(hidden).log_softmax(-1)
+        frequent = self.bounds[1] if self.projections else self.vocabulary
+        cluster = sum(((ids >= bound).long() for bound in self.bounds[1:-1]), start=torch.zeros_like(ids))
+        column = torch.where(ids < frequent, ids, frequent - 1 + cluster)
+        nats = -head.gather(-1, column[:, None])[:, 0]
+        for i in range(1, len(self.tables)):
+            rows = (cluster == i).nonzero()[:, 0]
+            tail = self._tail(hidden[rows], i).log_softmax(-1)
+            nats = nats.index_add(0, rows, -tail.gather(-1, (ids[rows] - self.bounds[i])[:, None])[:, 0])
+        return nats
+
     def log_normaliser(self, hidden: Tensor) -> Tensor:
         """hidden (..., E) -> (...) fp32: log of what the first softmax divides by, so that silence can join it."""
         return self._head(hidden).logsumexp(-1)

@@ -24,7 +24,9 @@ from vlpt.model import VLPT, Output
 from vlpt.words import load_tokenizer, vocabulary
 from vpt.actions import MINECRAFT, to_world
 from vpt.frames import resize_to_agent
-from vpt.heads import sample
+from vpt.heads import ActionLogits, sample
+
+NEVER_TALKED = -(2**31)  # so long has a fresh lane been silent
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,15 @@ class Sampling:
     action_temperature: float = 1.0
     word_temperature: float = 1.0  # of which token, once something is said
     top_p: float = 1.0  # only the likeliest tokens that together have this much probability
+    # Classifier-free guidance (Ho & Salimans 2022, 2207.12598) of actions by words: how far beyond what words change
+    # about them, by an agent that was trained with `drop_words`. 0 is off and costs nothing, else a step costs twice.
+    guidance: float = 0.0
+    least_silence_ticks: int = 0  # once it has stopped talking; 0: off
+    most_talk_ticks: int = 0  # in one go; 0: off
 
     def __post_init__(self) -> None:
+        if min(self.guidance, self.least_silence_ticks, self.most_talk_ticks) < 0:
+            raise ValueError(f"guidance and the guards are at least 0, got {self}")
         if min(self.action_temperature, self.word_temperature) < 0 or not 0 < self.top_p <= 1:
             raise ValueError(f"temperatures are at least 0 and top_p lies in (0, 1], got {self}")
 
@@ -50,6 +59,7 @@ class AgentMemory:
     queue: tuple[tuple[int, ...], ...]  # each lane's tokens that are still to be heard
     told: tuple[str, ...]  # the piece each lane heard at the last frame; "" if none
     p_silence: Tensor  # (B,) float32: of the last tick, nan before the first
+    run: Tensor  # (B,) int64: ticks that the lane has talked in one go or, negative, been silent since it last did
     random: Tensor  # state of the torch.Generator
 
 
@@ -79,15 +89,18 @@ class Agent:
         """A fresh memory; everything the agent will draw follows from the seed."""
         silent = torch.full((lanes,), self.silence, device=self.device)
         generator = torch.Generator(self.device).manual_seed(seed)
-        return AgentMemory(self.model.start(lanes), torch.ones_like(silent, dtype=torch.bool), silent, ((),) * lanes,
-                           ("",) * lanes, torch.full((lanes,), float("nan")), generator.get_state())
+        sides = 2 if self.sampling.guidance else 1  # guided lanes are followed by themselves, deaf
+        return AgentMemory(self.model.start(sides * lanes), torch.ones_like(silent, dtype=torch.bool), silent,
+                           ((),) * lanes, ("",) * lanes, torch.full((lanes,), float("nan")),
+                           torch.full_like(silent, NEVER_TALKED), generator.get_state())
 
     def reset(self, memory: AgentMemory, lanes: Sequence[bool]) -> AgentMemory:
         """Those lanes (B,) begin a new life at the next frame: nothing remembered, nothing left to be heard."""
         chosen = torch.as_tensor(lanes, device=self.device)
         queue = tuple(() if gone else rest for gone, rest in zip(lanes, memory.queue, strict=True))
         return replace(memory, first=memory.first | chosen, token=memory.token.masked_fill(chosen, self.silence),
-                       queue=queue, p_silence=memory.p_silence.masked_fill(chosen.cpu(), float("nan")))
+                       queue=queue, p_silence=memory.p_silence.masked_fill(chosen.cpu(), float("nan")),
+                       run=memory.run.masked_fill(chosen, NEVER_TALKED))
 
     def hear(self, text: str, memory: AgentMemory, lane: int = 0) -> AgentMemory:
         """Say something to a lane: from the next tick on its tokens take the place of the lane's own, one a tick."""
@@ -113,8 +126,8 @@ class Agent:
         generator = torch.Generator(self.device)
         generator.set_state(memory.random)
         sight = torch.from_numpy(np.stack([resize_to_agent(frame) for frame in frames])).to(self.device)
-        output, after = self.model(sight[:, None], memory.first[:, None], memory.token[:, None], memory.model)
-        actions = self._press(output, generator)
+        output, action, after = self._see(sight, memory)
+        actions = self._press(action, generator)
         words, memory = self._speak(output, memory, generator)
         return actions, words, replace(memory, model=after, first=torch.zeros_like(memory.first),
                                        random=generator.get_state())
@@ -126,8 +139,34 @@ class Agent:
         added = self.tokenizer.get_added_tokens_decoder()  # whole words whose blank the tokenizer has swallowed
         return " " * (token in added) + self.tokenizer.decode([token], skip_special_tokens=False)
 
-    def _press(self, output: Output, generator: torch.Generator) -> list[dict]:
-        drawn = output.action.sample(generator, self.sampling.action_temperature)
+    def _see(self, sight: Tensor, memory: AgentMemory) -> tuple[Output, ActionLogits, Memory]:
+        """sight (B, 128, 128, 3) -> the model's output, what it would do, its memory. Guided lanes see twice."""
+        heard, first, strength = memory.token, memory.first, self.sampling.guidance
+        if not strength:
+            output, after = self.model(sight[:, None], first[:, None], heard[:, None], memory.model)
+            return output, output.action, after
+        lanes, deaf = len(heard), torch.full_like(heard, self.silence)
+        output, after = self.model(torch.cat([sight, sight])[:, None], torch.cat([first, first])[:, None],
+                                   torch.cat([heard, deaf])[:, None], memory.model)
+        both = (output.action.buttons, output.action.camera)
+        action = ActionLogits(*(((1 + strength) * one[:lanes] - strength * one[lanes:]).log_softmax(-1)
+                                for one in both))
+        words = {name: getattr(output, name)[:lanes] for name in ("silence_logit", "hidden", "tick_index",
+                                                                  "tick_valid")}
+        return replace(output, action=action, **words), action, after
+
+    def _guard(self, silent: Tensor, ticks: Tensor, memory: AgentMemory) -> tuple[Tensor, Tensor]:
+        """silent, ticks (B,) bool -> silent with the guards applied, and how long each lane has talked or not."""
+        run, guards = memory.run, self.sampling
+        if guards.most_talk_ticks:
+            silent = silent | (run >= guards.most_talk_ticks)
+        if guards.least_silence_ticks:
+            silent = silent | ((run < 0) & (run > -guards.least_silence_ticks))
+        talked, rested = run.clamp(min=0) + 1, torch.where(run > 0, -1, (run - 1).clamp(min=NEVER_TALKED))
+        return silent, torch.where(ticks, torch.where(silent, rested, talked), run)
+
+    def _press(self, action: ActionLogits, generator: torch.Generator) -> list[dict]:
+        drawn = action.sample(generator, self.sampling.action_temperature)
         pressed = MINECRAFT.decode(*(index[:, 0].cpu().numpy() for index in drawn))
         return [to_world(buttons, camera_deg) for buttons, camera_deg in zip(*pressed, strict=True)]
 
@@ -139,6 +178,7 @@ class Agent:
         ticks = output.tick_valid[:, 0]
         p_silence = output.silence_logit[:, 0].sigmoid()
         silent = torch.rand(lanes, generator=generator, device=self.device) < p_silence
+        silent, run = self._guard(silent, ticks, memory)
         token = sample(likely(output.token_log_probs[:, 0], self.sampling), generator).masked_fill(silent, self.silence)
         token = torch.where(ticks, token, memory.token)
         said = token.tolist()
@@ -149,7 +189,7 @@ class Agent:
             memory, token=torch.tensor(stream, device=self.device),
             queue=tuple(rest[1:] if hear else rest for hear, rest in zip(hears, memory.queue, strict=True)),
             told=tuple(piece if hear else "" for hear, piece in zip(hears, pieces, strict=True)),
-            p_silence=torch.where(ticks, p_silence, memory.p_silence.to(p_silence)).cpu(),
+            p_silence=torch.where(ticks, p_silence, memory.p_silence.to(p_silence)).cpu(), run=run,
         )
 
 

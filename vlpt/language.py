@@ -2,8 +2,7 @@
 
 In: token ids, and who may see whom (`Plan`, made once a chunk). Out: hidden states, log-probabilities, the next memory.
 Architecture: Dai et al. 2019 (1901.02860) as published for wt103: relative positions, post-norm, tables tied, per-layer
-position biases. The memory is a mask, empty at first: zeros are never attended to. Other families of language models
-only need the same four methods: `embed`, `run`, `log_probs`/`log_normaliser`, `start`.
+position biases. The memory is a mask, empty at first: zeros are never attended to.
 
     model = TransformerXL(LanguageConfig(vocabulary=1500))
     log_probs, memory = model(ids, first, model.start(lanes))       # plain text
@@ -20,9 +19,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from vlpt.adaptive import TokenTable
 from vlpt.memory import LanguageMemory
-from vlpt.remember import Plan, plan, slots
-from vlpt.ticks import NOTHING, Stamps
-from vpt.checkpoint import Pretrained
+from vlpt.remember import Plan
+from vlpt.talker import Talker
+from vlpt.ticks import NOTHING
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class LanguageConfig:
     dropout: float = 0.0
 
 
-class TransformerXL(nn.Module, Pretrained):
+class TransformerXL(Talker):
     """Embeds tokens, runs on them with memory, and gives log-probabilities of the next."""
 
     config_class = LanguageConfig
@@ -65,25 +64,17 @@ class TransformerXL(nn.Module, Pretrained):
         return self.config.width
 
     @property
-    def vocabulary(self) -> int:
-        """V; ids are 0..V-1."""
-        return self.config.vocabulary
-
-    def start(self, lanes: int, rule: str = "none") -> LanguageMemory:
-        """A fresh memory for so many lanes; `rule` is `remember_silence` ("none" for plain text)."""
-        config = self.config
-        room = slots(config.window, rule)
-        return LanguageMemory.fresh(lanes, room, config.layers, config.width, self.waves.device)
-
-    def plan(
-        self, ticks: Stamps, last_life: Tensor, spoken: Tensor, memory: LanguageMemory, rule: str = "none"
-    ) -> Plan:
-        """Who sees whom in this chunk, see `vlpt.remember.plan`."""
-        return plan(ticks, last_life, spoken, memory, self.config.window, rule)
+    def row_width(self) -> int:
+        """What a layer keeps of a word: its input."""
+        return self.config.width
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, L) int64 -> (B, L, E)."""
         return self.table.embed(ids)
+
+    def renew(self, ids: list[int]) -> None:
+        """Fresh rows for tokens that training never showed, see `TokenTable.renew`."""
+        self.table.renew(ids)
 
     def run(
         self, x: Tensor, plan: Plan, memory: LanguageMemory, before: Callable[[int, Tensor], Tensor] | None = None
@@ -101,22 +92,13 @@ class TransformerXL(nn.Module, Pretrained):
         """hidden (..., E) -> (..., V) fp32."""
         return self.table.log_probs(hidden)
 
+    def nats(self, hidden: Tensor, ids: Tensor) -> Tensor:
+        """hidden (n, E), ids (n,) -> (n,) fp32, see `TokenTable.nats`."""
+        return self.table.nats(hidden, ids)
+
     def log_normaliser(self, hidden: Tensor) -> Tensor:
         """hidden (..., E) -> (...) fp32, see `TokenTable.log_normaliser`."""
         return self.table.log_normaliser(hidden)
-
-    def forward(self, ids: Tensor, first: Tensor, memory: LanguageMemory) -> tuple[Tensor, LanguageMemory]:
-        """Plain text: ids (B, L), first (B, L) bool, true where a new text begins -> log-probabilities of the token
-        that follows each (B, L, V), memory.
-        """
-        life = first.long().cumsum(1)
-        ticks = Stamps(torch.arange(ids.shape[1], device=ids.device).expand_as(ids), life, torch.ones_like(first))
-        chunk = self.plan(ticks, life[:, -1], ticks.real, memory)
-        hidden, memory = self.run(self.embed(ids), chunk, memory)
-        return self.log_probs(hidden), memory
-
-
-LanguageModel = TransformerXL  # the family in use, by the name that its users know
 
 
 @dataclass(frozen=True)

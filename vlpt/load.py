@@ -74,12 +74,14 @@ class Lanes:
     words: one of vlpt.streams.SOURCES; frames: "true" or "swapped" (the pictures of another episode, repeated or cut to
     length). Neither changes which frames count in the action loss. epochs None: endless. shuffle False: episodes in
     the given order. sight: (episode, start, stop) -> array (stop - start, ...), the shards' pictures when None.
+    drop_words: the share of episodes, drawn anew each epoch, in which nothing is heard and the language loss counts
+    nothing, so that the agent also learns to act without words (for guidance, see vlpt/agent.py).
     """
 
     def __init__(self, shards: Shards, episodes: Sequence[Episode], *, lanes: int, frames_per_chunk: int,
                  frames_per_tick: int = 4, tokenizer: Tokenizer | None = None, silence: int | None = None,
                  max_lateness_ms: float = 1000, words: str = "true", frames: str = "true", epochs: int | None = None,
-                 shuffle: bool = True, seed: int = 0, sight: Callable | None = None):
+                 shuffle: bool = True, seed: int = 0, sight: Callable | None = None, drop_words: float = 0.0):
         if not episodes:
             raise ValueError("no episodes to load: is every channel held out?")
         if words not in SOURCES or frames not in ("true", "swapped"):
@@ -88,7 +90,7 @@ class Lanes:
         self.streams = Streams(episodes, tokenizer, frames_per_tick, max_lateness_ms, silence, seed)
         self.frames_per_chunk, self.frames_per_tick = frames_per_chunk, frames_per_tick
         self.words, self.frames, self.epochs, self.shuffle, self.seed = words, frames, epochs, shuffle, seed
-        self.handed_out = 0
+        self.handed_out, self.drop_words = 0, drop_words
         self.lanes = [_Lane() for _ in range(lanes)]
         self._picture = self.sight(self.episodes[0], 0, 1)[0]
 
@@ -182,6 +184,8 @@ class Lanes:
         tick = frame[at] // self.frames_per_tick
         row["spoken"][t + at], row["language_mask"][t + at] = tokens[tick], ~late[tick]
         row["heard"][t + at] = np.where(tick > 0, tokens[tick - 1], self.silence)
+        if self.drop_words and np.random.default_rng((self.seed, lane.epoch, lane.episode)).random() < self.drop_words:
+            row["heard"][t: t + n], row["language_mask"][t: t + n] = self.silence, False
         lane.frame += n
         return n
 

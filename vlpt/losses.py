@@ -93,15 +93,14 @@ def kl_to_reference(action, reference, mask: Tensor) -> dict[str, Part]:
 def language_nats(output, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Nats of every tick.
 
-    output: `.silence_logit` (B, L), `.token_log_probs` (B, L, V), `.tick_index`, `.tick_valid` (B, L); target (B, T)
-    int64, read at tick frames. Returns silence (B, L): of whether anything is said; token (B, L): of which token, 0
-    where the target is silence; and spoken (B, L) bool: the target is a token. Padded ticks give numbers without
-    meaning: mask with tick_valid.
+    output: `.silence_logit` (B, L), `.token_nats(ids, where)`, `.vocabulary`, `.tick_index`, `.tick_valid` (B, L);
+    target (B, T) int64, read at tick frames. Returns silence (B, L): of whether anything is said; token (B, L): of
+    which token, 0 where the target is silence; and spoken (B, L) bool: the target is a token. Padded ticks give numbers
+    without meaning: mask with tick_valid.
     """
-    silence = output.token_log_probs.shape[-1]
     target = target.gather(1, output.tick_index)
-    spoken = target != silence
-    token = _nats(output.token_log_probs, target.clamp(max=silence - 1)).masked_fill(~spoken, 0)
+    spoken = target != output.vocabulary
+    token = output.token_nats(target, spoken)
     logit = output.silence_logit.float()
     return -logsigmoid(torch.where(spoken, -logit, logit)), token, spoken
 

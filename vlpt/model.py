@@ -7,7 +7,7 @@ memory. Chunks of any size, or one frame at a time, give the same as the whole s
                                      v words ask frames          ^ frames ask words
     words  -> embeddings ---------> (+) -> language model -------+---> next word, or silence
 
-    model = VLPT.from_parts(Policy.from_pretrained(a), LanguageModel.from_pretrained(b), frames_per_tick=4)
+    model = VLPT.from_parts(Policy.from_pretrained(a), load_language(b), frames_per_tick=4)
     output, memory = model(frames, first, heard, model.start(lanes))
 
 Legend: B lanes, T frames in a chunk, L language ticks in a chunk, D agent width, E language width, V vocabulary.
@@ -19,11 +19,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from vlpt.decoder import DecoderConfig
+from vlpt.families import build, config_of
 from vlpt.fusion import GatedCrossAttention
-from vlpt.language import LanguageConfig, LanguageModel
+from vlpt.language import LanguageConfig
 from vlpt.memory import LanguageMemory, Memory, Recall, Rows
 from vlpt.parts import freeze, gates, groups
 from vlpt.silence import Silence
+from vlpt.talker import Talker
 from vlpt.ticks import Clock, Stamps, View
 from vpt.attention import BlockMemory, window_mask
 from vpt.checkpoint import Pretrained
@@ -36,7 +39,7 @@ class VLPTConfig:
     """How the two models are joined. Windows are in frames: how far back words may look, and frames may listen."""
 
     policy: PolicyConfig
-    language: LanguageConfig
+    language: LanguageConfig | DecoderConfig
     frames_per_tick: int = 4
     sight_window: int = 128
     words_window: int = 256
@@ -49,11 +52,11 @@ class VLPTConfig:
     cross_head_width: int = 32
 
     def __post_init__(self) -> None:
-        for name, kind in (("policy", PolicyConfig), ("language", LanguageConfig)):
-            value = getattr(self, name)
-            if isinstance(value, dict):  # as config.json holds them
-                value = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
-                object.__setattr__(self, name, value)
+        if isinstance(self.policy, dict):  # as config.json holds them
+            policy = {key: tuple(value) if isinstance(value, list) else value for key, value in self.policy.items()}
+            object.__setattr__(self, "policy", PolicyConfig(**policy))
+        if isinstance(self.language, dict):
+            object.__setattr__(self, "language", config_of(self.language))
         if self.policy.blocks < 2:
             raise ValueError(f"frames ask words before VPT's block 2, but this agent has {self.policy.blocks} block")
         if self.listen_to not in ("words", "ticks"):
@@ -69,9 +72,25 @@ class Output:
 
     action: ActionLogits | None  # log-probabilities of a frame's action, (B, T, ...) fp32
     silence_logit: Tensor  # (B, L) fp32, of nothing being said at this tick
-    token_log_probs: Tensor  # (B, L, V) fp32, given that something is said
+    hidden: Tensor  # (B, L, E) what the language model thinks
+    language: Talker  # who thinks it; words are spelt out where they are asked for
     tick_index: Tensor  # (B, L) int64, the tick's frame in the chunk
     tick_valid: Tensor  # (B, L) bool
+
+    @property
+    def vocabulary(self) -> int:
+        """V, which as a token is silence."""
+        return self.language.vocabulary
+
+    @property
+    def token_log_probs(self) -> Tensor:
+        """(B, L, V) fp32, given that something is said."""
+        return self.language.log_probs(self.hidden)
+
+    def token_nats(self, ids: Tensor, where: Tensor) -> Tensor:
+        """(B, L) fp32: nats of ids (B, L), 0 where `where` (B, L) is False; only the others are computed."""
+        nats = self.language.nats(self.hidden[where], ids[where])
+        return torch.zeros_like(ids, dtype=nats.dtype).masked_scatter(where, nats)
 
 
 class VLPT(nn.Module, Pretrained):
@@ -83,7 +102,7 @@ class VLPT(nn.Module, Pretrained):
         super().__init__()
         self.config = config
         self.policy = Policy(config.policy)
-        self.language = LanguageModel(config.language)
+        self.language = build(config.language)
         self.silence = Silence(self.language.width, config.silence)
         self.silence.fit(self.language)
         agent, talker = config.policy.width, self.language.width
@@ -101,7 +120,7 @@ class VLPT(nn.Module, Pretrained):
         return GatedCrossAttention(width, source_width, window, self.config.cross_heads, self.config.cross_head_width)
 
     @classmethod
-    def from_parts(cls, policy: Policy, language: LanguageModel, **options) -> "VLPT":
+    def from_parts(cls, policy: Policy, language: Talker, **options) -> "VLPT":
         """The fused agent at birth: both models as they are, gates closed. `options` are fields of VLPTConfig."""
         model = cls(VLPTConfig(policy.config, language.config, **options))
         model.policy, model.language = policy, language
@@ -145,8 +164,8 @@ class VLPT(nn.Module, Pretrained):
         hidden, language = self.think(ids, spoken, pictures, clock, memory.language)  # (B, L, E), words ask frames
         words = memory.words.followed_by(hidden, self._listen(clock.ticks, spoken))
         action, blocks = self.respond(x, first, words, clock, memory.blocks[1:]) if act else (None, memory.blocks[1:])
-        silence_logit, token_log_probs = self.silence.heads(hidden, self.language)
-        output = Output(action, silence_logit, token_log_probs, clock.ticks.time, clock.ticks.real)
+        silence_logit = self.silence.logit_of(hidden, self.language)
+        output = Output(action, silence_logit, hidden, self.language, clock.ticks.time, clock.ticks.real)
         return output, Memory(
             (trunk, *blocks), pictures.remember(self._sight_slots, clock), language,
             words.remember(self._word_slots, clock), clock.next_frame, clock.next_tick,
@@ -208,9 +227,9 @@ class VLPT(nn.Module, Pretrained):
         """How open the cross attentions are, after tanh: see vlpt/parts.py."""
         return gates(self)
 
-    def freeze(self, stage: str, trunk: str = "frozen") -> None:
+    def freeze(self, stage: str, trunk: str = "frozen", language: bool = True) -> None:
         """Leaves to train what `stage` (language, action or joint) trains: see vlpt/parts.py."""
-        freeze(self, stage, trunk)
+        freeze(self, stage, trunk, language)
 
     def train(self, mode: bool = True) -> "VLPT":
         """Training mode for what is trained; what is frozen stays in eval mode."""

@@ -38,13 +38,16 @@ def _parameters(*modules: nn.Module) -> list[nn.Parameter]:
     return [parameter for module in modules for parameter in module.parameters()]
 
 
-def freeze(model, stage: str, trunk: str = "frozen") -> None:
-    """Only the stage's parts keep their gradients and go to training mode. Raises ValueError for an unknown stage."""
+def freeze(model, stage: str, trunk: str = "frozen", language: bool = True) -> None:
+    """Only the stage's parts keep their gradients and go to training mode. Raises ValueError for an unknown stage.
+
+    language: whether the stages that train words train the language model too (with LoRA: its adapters).
+    """
     if stage not in STAGES or trunk not in ("frozen", "trained"):
         raise ValueError(f"a stage is one of {', '.join(STAGES)}, trunk frozen or trained; got {stage!r}, {trunk!r}")
     policy, trained = model.policy, []
     if stage in ("language", "joint"):
-        trained += [model.language, model.silence, model.words_ask_frames]
+        trained += [model.silence, model.words_ask_frames]
     if stage in ("action", "joint"):
         trained += [model.frames_ask_words, *policy.blocks[1:], policy.last, policy.final_norm, policy.heads]
     if trunk == "trained":
@@ -52,6 +55,10 @@ def freeze(model, stage: str, trunk: str = "frozen") -> None:
     model.requires_grad_(False)
     for part in trained:
         part.requires_grad_(True)
+    if language and stage in ("language", "joint"):
+        for parameter in model.language.trainable():
+            parameter.requires_grad_(True)
+        trained.append(model.language)
     model.trained = tuple(trained)
     model.train()
 

@@ -30,12 +30,14 @@ RULES = ("none", "last", "all")
 class Plan:
     """Who sees whom, and what is kept.
 
-    visible (B, L, N) bool; distance (B, L, N) int64 in 0..window, meaningless where not visible; kept (B, M) int64: the
-    rows that make up the next memory, of age (B, M) int64 where mask (B, M) bool is true.
+    visible (B, L, N) bool; distance (B, L, N) int64 in 0..window, meaningless where not visible; position (B, N) int64,
+    of which distances are differences (the last L rows are those that ask); kept (B, M) int64: the rows that make up
+    the next memory, of age (B, M) int64 where mask (B, M) bool is true.
     """
 
     visible: Tensor
     distance: Tensor
+    position: Tensor
     kept: Tensor
     age: Tensor
     mask: Tensor
@@ -70,7 +72,7 @@ def plan(ticks: Stamps, last_life: Tensor, spoken: Tensor, memory: LanguageMemor
     visible |= _itself(visible)
     ends = _ends(counted, ticks.life, last_life)
     kept, age, mask = _kept(rows, is_counted, is_silence, last_life, ends, window, rule)
-    return Plan(visible, distance.clamp(0, window), kept, age, mask)
+    return Plan(visible, distance.clamp(0, window), rows.time, kept, age, mask)
 
 
 def _count_before(which: Tensor, life: Tensor) -> Tensor:

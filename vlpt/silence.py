@@ -1,7 +1,7 @@
 """Silence: what a language model hears and says on the ticks (four of five) where nobody speaks.
 
 In: token ids in which V, the first id the tokenizer cannot make, is silence; hidden states. Out: embeddings; the logit
-of P(silence) beside log P(token | speech).
+of P(silence), which stands beside the language model's own P(token | speech).
 
 The head is *factored* by default: silence has a logit of its own, and what is said, given that something is said, stays
 the language model's own head, so that pre-training on text is not bent by a stream that is mostly silence. *softmax*
@@ -41,9 +41,7 @@ class Silence(nn.Module):
         silent = ids == language.vocabulary
         return torch.where(silent[..., None], self.vector, language.embed(ids.masked_fill(silent, 0)))
 
-    def heads(self, hidden: Tensor, language) -> tuple[Tensor, Tensor]:
-        """hidden (B, L, E) -> logit of P(silence) (B, L) fp32, log P(token | speech) (B, L, V) fp32."""
+    def logit_of(self, hidden: Tensor, language) -> Tensor:
+        """hidden (B, L, E) -> logit of P(silence) (B, L) fp32."""
         logit = self.logit(hidden)[..., 0].float()
-        if self.head == "softmax":
-            logit = logit - language.log_normaliser(hidden)
-        return logit, language.log_probs(hidden)
+        return logit - language.log_normaliser(hidden) if self.head == "softmax" else logit

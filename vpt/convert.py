@@ -19,7 +19,7 @@ from vpt.released import (
     idm_config,
     is_idm,
     policy_config,
-    read_model_file,
+    read_plain_pickle,
     read_weights_file,
     write_released,
 )
@@ -27,7 +27,7 @@ from vpt.released import (
 
 def to_folder(model_file: str, weights_file: str, out: str) -> str:
     """Returns what was found, in words. Raises ValueError naming the file that is wrong."""
-    content = read_model_file(model_file)
+    content = read_plain_pickle(model_file)
     model = IDM(idm_config(content, model_file)) if is_idm(content) else Policy(policy_config(content, model_file))
     found = from_released(model, read_weights_file(weights_file), weights_file)
     model.save_pretrained(out)

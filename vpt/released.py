@@ -42,7 +42,8 @@ NORMALISER_NAMES = {
 }
 
 
-PLAIN = {"collections.OrderedDict": dict, "builtins.set": set, "builtins.frozenset": frozenset}
+PLAIN = {"collections.OrderedDict": dict, "collections.Counter": dict, "builtins.set": set,
+         "builtins.frozenset": frozenset}  # fmt: skip
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -59,8 +60,8 @@ class _PlainUnpickler(pickle.Unpickler):
         raise ValueError(f"refused: the pickle asks for an object stored elsewhere ({pid!r})")
 
 
-def read_model_file(path: str | Path) -> dict:
-    """A `.model` file as a dictionary. ValueError names the file and, for a hostile pickle, what it asked for."""
+def read_plain_pickle(path: str | Path) -> dict:
+    """A pickled dictionary. ValueError names the file and, for a hostile pickle, what it asked for."""
     try:
         with open(path, "rb") as file:
             content = _PlainUnpickler(file).load()
@@ -69,7 +70,7 @@ def read_model_file(path: str | Path) -> dict:
     except Exception as error:  # a broken pickle raises whatever its opcodes stumble over
         raise ValueError(f"{path} is not a pickle of plain settings ({type(error).__name__}: {error})") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, not the settings of a model")
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a dictionary of settings")
     return content
 
 
@@ -239,7 +240,7 @@ def read_weights_file(path: str | Path) -> dict[str, Tensor]:
 
 def load_policy(model_file: str | Path, weights_file: str | Path) -> Policy:
     """An agent from OpenAI's two files, in eval mode. Raises ValueError naming the file that is wrong, and how."""
-    policy = Policy(policy_config(read_model_file(model_file), model_file))
+    policy = Policy(policy_config(read_plain_pickle(model_file), model_file))
     from_released(policy, read_weights_file(weights_file), weights_file)
     return policy.eval()
 
@@ -249,6 +250,6 @@ def load_idm(model_file: str | Path, weights_file: str | Path, lastlayer: str = 
 
     lastlayer: "discarded" as the public code has it, or "used" (see vpt/idm.py).
     """
-    idm = IDM(replace(idm_config(read_model_file(model_file), model_file), lastlayer=lastlayer))
+    idm = IDM(replace(idm_config(read_plain_pickle(model_file), model_file), lastlayer=lastlayer))
     from_released(idm, read_weights_file(weights_file), weights_file)
     return idm.eval()

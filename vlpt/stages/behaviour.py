@@ -34,7 +34,8 @@ class OnEpisodes:
         return Lanes(self.shards, episodes, lanes=min(options.lanes, len(episodes)) if once else options.lanes,
                      frames_per_chunk=options.chunk, frames_per_tick=options.frames_per_tick, tokenizer=self.tokenizer,
                      max_lateness_ms=options.max_lateness_ms, words=words or options.words, epochs=1 if once else None,
-                     shuffle=not once, seed=options.seed, sight=sight or self.sight)
+                     shuffle=not once, seed=options.seed, sight=sight or self.sight,
+                     drop_words=0.0 if once else options.drop_words)
 
     def begin(self) -> None:
         """To be called when model and tokenizer are there."""

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from vlpt.checkpoint import model_folder
+from vlpt.families import load_language
 from vlpt.features import cache_features
-from vlpt.language import LanguageModel
 from vlpt.load import Chunk
 from vlpt.losses import Part, action_loss, kl_to_reference, language_loss
 from vlpt.model import VLPT
@@ -31,7 +31,7 @@ class Fused(OnEpisodes):
         source = model_folder(options.start or options.language)
         self.tokenizer = load_tokenizer(source / TOKENIZER)
         self.model = (VLPT.from_pretrained(source) if options.start else self.join(source)).to(device)
-        self.model.freeze(options.stage, trunk=options.trunk)
+        self.model.freeze(options.stage, options.trunk, options.train_language)
         self.reference = Reference(options.base, device) if options.kl_weight else None
         self.sight = self.shards.frames
         if options.trunk == "frozen":
@@ -41,9 +41,9 @@ class Fused(OnEpisodes):
     def join(self, language: Path) -> VLPT:
         """The fused model at birth: agent and language model as they are."""
         policy = Policy.from_pretrained(model_folder(self.options.base))
-        speaker = LanguageModel.from_pretrained(language)
+        speaker = load_language(language, self.options.language_window, self.options.lora_rank)
         if self.options.words == "oracle":
-            speaker.table.renew(action_ids(self.tokenizer))
+            speaker.renew(action_ids(self.tokenizer))
         return VLPT.from_parts(policy, speaker, frames_per_tick=self.options.frames_per_tick)
 
     def start(self, lanes: int) -> tuple:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vlpt.checkpoint import model_folder
-from vlpt.language import LanguageConfig, LanguageModel
+from vlpt.language import LanguageConfig, TransformerXL
 from vlpt.losses import Counts, Part, Parts, Unigram
 from vlpt.memory import tensors, with_tensors
 from vlpt.oracle import ACTION_WORDS
@@ -26,10 +26,10 @@ class Words:
         train, held_out = read_texts(options.videos, options.text, options.held_out)
         if options.start:
             folder = model_folder(options.start)
-            self.tokenizer, self.model = load_tokenizer(folder / TOKENIZER), LanguageModel.from_pretrained(folder)
+            self.tokenizer, self.model = load_tokenizer(folder / TOKENIZER), TransformerXL.from_pretrained(folder)
         else:
             self.tokenizer = train_tokenizer(train, options.vocabulary, whole_words=ACTION_WORDS)
-            self.model = LanguageModel(LanguageConfig(vocabulary=vocabulary(self.tokenizer)))
+            self.model = TransformerXL(LanguageConfig(vocabulary=vocabulary(self.tokenizer)))
         self.model.to(device)
         self.ids, self.held_out_ids = encode(train, self.tokenizer), encode(held_out, self.tokenizer)
         self.batches = TextLanes(self.ids, options.lanes, options.chunk)
@@ -89,6 +89,6 @@ class Words:
         return dict(position=self.batches.position, memory=tensors(self.memory))
 
     def load(self, folder: Path, state: dict) -> None:
-        self.model.load_state_dict(LanguageModel.from_pretrained(folder).state_dict())
+        self.model.load_state_dict(TransformerXL.from_pretrained(folder).state_dict())
         self.batches.position = state["position"]
         self.memory = with_tensors(self.memory, state["memory"])
