@@ -22,14 +22,14 @@ fi
 data="--shards data/6_shards --held-out $held_out"
 parts="--base $run/base --language $run/words"
 # Small models on little data: many small updates, at larger rates than the published ones.
-joined="$data --lanes 8 --chunk 64 --accumulate 1 --rate-new 1e-3 --rate-pretrained 1e-4 --validate-every 50"
+joined="$data --lanes 8 --chunk 64 --accumulate 1 --rate-new 1e-3 --rate-pretrained 1e-4 --validate-every 50 --drop-words 0.1"
 gently="--rate-new 1e-4 --rate-pretrained 2e-5 --rate-gates 1e-3"   # 13 minutes of play are soon known by heart
 
 # ---- 1. which keys were pressed? an inverse dynamics model learns it from one channel and labels all others
 python -m data_gathering.shard --recordings $recordings --labels truth --out data/truth_shards
 python train.py --stage idm --runs $run --name idm $(from idm) --shards data/truth_shards \
-    --train-on $contractors --held-out $held_out --steps 50 --lanes 4 --accumulate 1 --rate-new 2e-4 --validate-every 0
-python -m data_gathering.label --idm $run/idm/checkpoint/model --videos $recordings --out data/5_actions
+    --train-on $contractors --held-out $held_out --steps 50 --lanes 4 --accumulate 1 --rate-new 5e-5 --mirror --validate-every 0
+python -m data_gathering.label --idm $run/idm/checkpoint/model --videos $recordings --out data/5_actions --mirror
 python -m data_gathering.shard --recordings $recordings --labels data/5_actions --out data/6_shards
 
 # ---- 2. the two models to be joined, fitted to this play: one that acts, one that speaks

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the weights in pretrained/ were made: 2 hours of recorded play, then three models, each alone. About two hours.
+# How the weights in pretrained/ were made: 2 hours of recorded play, then three models, each alone (hours: idm).
 # Usage: bash pretrain.sh [FOLDER]      FOLDER gets idm/, base/ and words/ (default: pretrained)
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -18,9 +18,16 @@ common="--runs $run --accumulate 1 --warmup 50 --no-progress"
 python train.py --stage words --name words $common --videos "" --text $data/narration.txt \
     --steps 1200 --lanes 16 --chunk 64 --rate-new 2e-3 --validate-every 200 --save-every 300 --export $out/words
 play="$common --held-out ch30 --shards $data/6_shards --validate-every 0 --save-every 200"
-python train.py --stage idm --name idm $play --steps 4000 --lanes 4 --chunk 16 --rate-new 1e-3 --heads-rate 10 \
-    --export $out/idm &
+# idm: 4.5 minutes on one H100 (with --resident), four hours on a processor; then clips as in a mirror, 26 minutes on a core
+idm="$play --chunk 128"
+(python train.py --stage idm --name idm $idm --steps 2600 --lanes 8 --rate-new 1.5e-3 --heads-rate 5
+python train.py --stage idm --name idm-mirror $idm --start $run/idm --steps 1100 --lanes 2 --rate-new 3e-4 --heads-rate 3 \
+    --mirror --export $out/idm) &
 python train.py --stage base --name base $play --steps 2800 --lanes 32 --chunk 4 --rate-new 5e-4 --heads-rate 2 \
     --picture-rate 0.2 --export $out/base
 wait
-for part in words idm base; do cp $run/$part/options.json $run/$part/log.jsonl $run/$part/done.json $out/$part/; done
+for part in words base; do cp $run/$part/options.json $run/$part/log.jsonl $run/$part/done.json $out/$part/; done
+for file in options.json log.jsonl done.json; do
+    cp $run/idm-mirror/$file $out/idm/
+    cp $run/idm/$file $out/idm/${file%.*}_first.${file##*.}
+done

@@ -58,6 +58,11 @@ class Options:
     size: str = opt.option("tiny", "size of a model made anew")
     vocabulary: int = opt.option(1500, "tokens, for a tokenizer made anew (words)")
     frames_per_tick: int = opt.option(4, "frames a tick of the language model")
+    flamingo_every: int = opt.option(0, "words ask frames at the input (0) or before every so many layers")
+    silence: str = opt.option("factored", "silence has a logit of its own, or is one more token",
+                              choices=("factored", "softmax"))
+    remember_silence: str = opt.option("last", "which silent ticks the language model's memory keeps",
+                                       choices=("none", "last", "all"))
     max_lateness_ms: int = opt.option(2000, "a token later than this after its word's onset is not trained on")
     trunk: str = opt.option("frozen", "frozen: train from cached features; trained: from pixels",
                             choices=("frozen", "trained"))

@@ -44,7 +44,8 @@ class Fused(OnEpisodes):
         speaker = load_language(language, self.options.language_window, self.options.lora_rank)
         if self.options.words == "oracle":
             speaker.renew(action_ids(self.tokenizer))
-        return VLPT.from_parts(policy, speaker, frames_per_tick=self.options.frames_per_tick)
+        how = ("frames_per_tick", "flamingo_every", "silence", "remember_silence")
+        return VLPT.from_parts(policy, speaker, **{name: getattr(self.options, name) for name in how})
 
     def start(self, lanes: int) -> tuple:
         """Fresh memories: the model's and, where there is one, the reference's."""

@@ -1,0 +1,90 @@
+"""The health of talk: words of a stream, a trigram model that is a distribution, and degeneration that shows."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from vlpt.health import Options, Trigrams, Word, main, minutes, repeated, words_of_play
+
+SENTENCES = ["let's chop a tree", "look at the water over there", "i need some wood to build a tower",
+             "now we walk to the red pillar", "let's dig a hole here", "that was a good idea"]  # fmt: skip
+
+
+def talk(seed: int, length_ms: int) -> list[Word]:
+    random, words, t = np.random.default_rng(seed), [], 0
+    while t < length_ms:
+        for word in SENTENCES[random.integers(len(SENTENCES))].split():
+            words.append(Word(word, t))
+            t += 400
+        t += 1500
+    return [word for word in words if word.start_ms < length_ms]
+
+
+def test_the_trigram_model_is_a_distribution_and_prefers_what_it_saw():
+    model = Trigrams([sentence.split() for sentence in SENTENCES])
+    words = {word for sentence in SENTENCES for word in sentence.split()}
+    for context in ((), ("a",), ("chop", "a"), ("<s>", "<s>"), ("never", "seen")):
+        total = sum(model._chance(word, context) for word in words) + model._chance("<unknown>", context)
+        assert total == pytest.approx(1)
+    assert model.nats("let's chop a tree".split()).mean() < model.nats("tree a chop let's".split()).mean()
+    assert np.isfinite(model.nats(["zebra"])).all()
+
+
+def test_pieces_become_words():
+    pieces = ["", " let", "'s", "", " chop", " a", " tree", "!", ""]
+    rows = [{"word": piece, "ms": 200 * i} for i, piece in enumerate(pieces)]
+    assert words_of_play(rows) == [Word("let's", 200), Word("chop", 800), Word("a", 1000), Word("tree", 1200)]
+    assert words_of_play([{"word": "", "ms": 0}]) == []
+
+
+def test_minutes_count_what_they_say():
+    words = talk(0, 150_000)
+    rows = minutes(words, 150_000, Trigrams([]), 200)
+    assert len(rows) == 2 and rows[0].words_a_minute == sum(word.start_ms < 60_000 for word in words)
+    assert 0 < rows[0].silence < 1 and minutes([], 60_000, Trigrams([]), 200)[0].silence == 1
+    assert repeated("a b c d a b c d".split()) == pytest.approx(1 - 4 / 5) and math.isnan(repeated(["a"]))
+
+
+@pytest.fixture
+def people(tmp_path):
+    for channel in ("ch0", "ch1", "ch4"):
+        for i in range(4):
+            lines = [{"word": w.word, "start_ms": w.start_ms, "end_ms": w.start_ms + 300}
+                     for w in talk(10 * i + int(channel[2:]), 60_000)]
+            (tmp_path / f"{channel}-0{i}.words.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return tmp_path
+
+
+def play(folder, words: list[Word], length_ms: int):
+    at = {word.start_ms // 50 * 50: f" {word.word}" for word in words}
+    path = folder / "play.jsonl"
+    path.write_text("".join(json.dumps({"word": at.get(ms, ""), "ms": ms}) + "\n" for ms in range(0, length_ms, 50)))
+    return path
+
+
+def test_healthy_talk_is_like_people_s_and_degenerate_talk_is_not(people, tmp_path, capsys):
+    def measure(words):
+        return main(Options(play=str(play(tmp_path, words, 240_000)), people=str(people), held_out=("ch4",),
+                            out=str(tmp_path / "health.json")))
+
+    healthy = measure(talk(77, 240_000))
+    assert len(healthy["agent"]) == 4 and healthy["within"]["perplexity"] >= 0.5
+    stuck = measure(talk(77, 60_000) + [Word("tree", t) for t in range(60_000, 240_000, 400)])
+    assert stuck["last"]["repeated"] > 0.9 and stuck["within"]["repeated"] <= 0.25
+    rambling = measure(talk(77, 60_000) + [Word(f"w{t}", t) for t in range(60_000, 240_000, 400)])
+    assert rambling["last"]["perplexity"] > 3 * rambling["first"]["perplexity"]
+    assert json.loads((tmp_path / "health.json").read_text())["last"] == rambling["last"]
+    assert "people's talk" in capsys.readouterr().out
+
+
+def test_wrong_files_are_named(people, tmp_path):
+    with pytest.raises(ValueError, match="nothing.jsonl is missing"):
+        main(Options(play=str(tmp_path / "nothing.jsonl"), people=str(people)))
+    path = play(tmp_path, [], 1000)
+    with pytest.raises(ValueError, match="must hold talk of ch9"):
+        main(Options(play=str(path), people=str(people), held_out=("ch9",)))
+    path.write_text('{"a": 1}\n')
+    with pytest.raises(ValueError, match="no lines with a word"):
+        main(Options(play=str(path), people=str(people)))
