@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from vpt.allocator import keep_freed_memory  # noqa: E402
@@ -36,11 +37,18 @@ def best(run, times: int = 4) -> tuple[float, float]:
     return min(walls), min(cpus)
 
 
-def report(name: str, frames: int, forward, loss) -> None:
-    """One line: rates of `forward()` without gradients and of `loss().backward()`."""
+def report(name: str, frames: int, forward, loss, ceiling: float | None = None) -> None:
+    """One line: rates of `forward()` without gradients and of `loss().backward()`; shares of a ceiling in FLOP/s."""
     with torch.no_grad():
         fast = best(forward)
     trained = best(lambda: loss().backward())
+    if ceiling:
+        with FlopCounterMode(display=False) as once, torch.no_grad():
+            forward()
+        with FlopCounterMode(display=False) as both:
+            loss().backward()
+        rates = once.get_total_flops() / fast[0], both.get_total_flops() / trained[0]
+        name += " {:4.0%}, {:4.0%}".format(*(rate / ceiling for rate in rates))
     line = f"{name:28s} forward {frames / fast[0]:7.1f} frames/s ({1e3 * fast[1] / frames:7.2f} cpu ms)"
     print(f"{line}   trained {frames / trained[0]:7.1f} frames/s ({1e3 * trained[1] / frames:7.2f} cpu ms)", flush=True)
 
@@ -66,11 +74,12 @@ def published(encoder: PictureEncoder, frames: torch.Tensor) -> torch.Tensor:
     return encoder.dense(x.flatten(1))
 
 
-def encoders() -> None:
+def encoders(ceiling: float) -> None:
+    """Percentages: of the large convolution's rate, forward and trained (bytes, not FLOPs, bound the narrow ones)."""
     for width, frames in ((0.25, 128), (0.5, 128), (1.0, 64), (4.0, 8)):
         encoder = PictureEncoder(3, tuple(int(width * c) for c in (16, 32, 32)), 128)
         x = video(frames)
-        report(f"pictures, width {width}", frames, lambda: encoder(x), lambda: encoder(x).square().mean())
+        report(f"pictures {width}", frames, lambda: encoder(x), lambda: encoder(x).square().mean(), ceiling)
         report("  as published", frames, lambda: published(encoder, x), lambda: published(encoder, x).square().mean())
 
 
@@ -111,7 +120,7 @@ def agent(size: str, lanes: int, frames: int) -> None:
         return _mean(action.buttons) + _mean(action.camera)
 
     report("  without its pictures", lanes * frames, after, after)
-    steps(policy, 20 if size == "1x" else 300)
+    steps(policy, 40 if size == "1x" else 10_000)
 
 
 @torch.no_grad()
@@ -136,14 +145,15 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def convolution_rate() -> None:
-    """What this machine gives a large plain convolution: the ceiling to compare with."""
+def convolution_rate() -> float:
+    """FLOP/s that this machine gives a large plain convolution: the ceiling to compare with."""
     x = torch.randn(8, 128, 64, 64).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(128, 128, 3, 3).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         wall, cpu = best(lambda: F.conv2d(x, weight, padding=1))
     work = 2 * 8 * 64**2 * 128**2 * 9 / 1e9
     print(f"large convolution: {work / wall:.0f} GFLOP/s ({work / cpu:.0f} a processor second)")
+    return 1e9 * work / wall
 
 
 def main() -> None:
@@ -156,8 +166,8 @@ def main() -> None:
         keep_freed_memory()
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {options.threads} threads, {torch.backends.cpu.get_cpu_capability()}")
-    convolution_rate()
-    parts = {"pictures": encoders, "idm": inverse_dynamics, "tiny": lambda: agent("tiny", 4, 32),
+    ceiling = convolution_rate()
+    parts = {"pictures": lambda: encoders(ceiling), "idm": inverse_dynamics, "tiny": lambda: agent("tiny", 4, 32),
              "1x": lambda: agent("1x", 1, 16)}  # fmt: skip
     for name, part in parts.items():
         if options.only in (None, name):

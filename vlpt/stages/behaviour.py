@@ -17,6 +17,7 @@ from vlpt.memory import tensors, with_tensors
 from vlpt.shards import Episode
 from vlpt.stages.data import count_parameters, detached, glimpse, parameters_apart, prefixed, read_episodes
 from vpt.birth import expect, standardise
+from vpt.fast import compile_parts
 from vpt.motion import see_change
 from vpt.policy import SIZES, Policy
 
@@ -104,6 +105,8 @@ class Behaviour(OnEpisodes):
         self.begin()
         if not options.start:
             self.prepare_newborn()
+        if options.compile:
+            compile_parts(self.model)
 
     def prepare_newborn(self) -> None:
         """A newborn agent sees change, and expects the frequencies of actions instead of learning 8,641 one by one."""
