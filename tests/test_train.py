@@ -1,17 +1,21 @@
 """Training: every stage runs from files, interrupted ends as uninterrupted, and mistakes are said in one line."""
 
 import json
+import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 from synthetic import record
 
 import train
 from data_gathering import shard
+from vlpt.agent import Agent
 from vlpt.options import parse
-from vlpt.words import read_words
+from vlpt.words import load_tokenizer, read_words, vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +97,38 @@ def test_a_stage_trains_its_parts_only(data, stage, moves):
     assert any(k.startswith(moves) for k in changed)
     still = {"language": "policy.", "action": "language."}[stage]
     assert not any(k.startswith((still, "policy.picture", "policy.blocks.0.")) for k in changed)
+
+
+@pytest.fixture(scope="module")
+def published(data):
+    """A decoder as a hub publishes it, with the data's own tokenizer."""
+    source = data / "runs/words/checkpoint/model/tokenizer.json"
+    size = dict(hidden_size=32, num_hidden_layers=2, intermediate_size=64, num_attention_heads=4, num_key_value_heads=2)
+    config = transformers.LlamaConfig(vocab_size=vocabulary(load_tokenizer(source)), **size)
+    transformers.LlamaForCausalLM(config).save_pretrained(data / "hub")
+    shutil.copy(source, data / "hub/tokenizer.json")
+    return data / "hub"
+
+
+@pytest.mark.parametrize(("flags", "moves"), [
+    ((), ("q_proj.weight", "embed_tokens")), (("--lora-rank", "2"), ("lora_",)), (("--no-train-language",), ()),
+])  # fmt: skip
+def test_a_published_decoder_is_embodied_trained_as_asked_resumed_and_played(data, published, flags, moves):
+    """All of it, adapters only, or only what joins it; the agent of its checkpoint plays."""
+    name = "decoder" + "".join(flags)
+    asked = replace(options(data, "language", *flags, "--flamingo-every", "1"), name=name, language=str(published))
+    train.train(replace(asked, stop_after=1))
+    first = weights(data, name)
+    train.train(asked)
+    after = weights(data, name)
+    changed = {key for key in after if key.startswith("language.") and not torch.equal(after[key], first[key])}
+    assert all(any(part in key for key in changed) for part in moves) and bool(changed) == bool(moves)
+    if "--lora-rank" in flags:
+        assert all("lora_" in key for key in changed)
+    assert any(not torch.equal(after[key], first[key]) for key in after if key.startswith("words_ask_frames"))
+    agent = Agent.from_pretrained(data / "runs" / name)
+    actions, words, _ = agent.act([np.zeros((90, 160, 3), np.uint8)], agent.start())
+    assert len(actions) == len(words) == 1
 
 
 def test_wrong_input_is_one_clear_error(data, tmp_path):
