@@ -1,0 +1,68 @@
+"""A ledger: one JSON object a line, only ever added to, one line a key. What a killed program leaves is whole lines.
+
+    ledger = Ledger("data/1_found.jsonl")
+    ledger.add({"key": "youtube:abc", "title": "..."})     # False where the key is there already
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Ledger:
+    """Raises ValueError naming the file and line that is no JSON object with a key; a torn last line is cut off."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path, self.lock = Path(path), threading.Lock()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._mend()
+        self.keys = {record["key"] for record in self}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[dict]:
+        """The records, in the order in which they came."""
+        if self.path.exists():
+            with open(self.path, encoding="utf-8") as lines:
+                for number, line in enumerate(lines, start=1):
+                    yield _checked(line, self.path, number)
+
+    def add(self, record: dict) -> bool:
+        """Whether the record was new; it is on the disk when this returns."""
+        with self.lock:
+            if record["key"] in self.keys:
+                return False
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self.keys.add(record["key"])
+            return True
+
+    def _mend(self) -> None:
+        """A line without an end was being written when the program was killed."""
+        if not self.path.exists():
+            return
+        content = self.path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            with open(self.path, "r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+
+
+def read_ledger(path: Path | str, made_by: str) -> list[dict]:
+    """A ledger that must be there. Raises ValueError saying which program makes it."""
+    if not Path(path).exists():
+        raise ValueError(f"{path} is missing: run data_gathering.{made_by}")
+    return list(Ledger(path))
+
+
+def _checked(line: str, path: Path, number: int) -> dict:
+    try:
+        record = json.loads(line)
+        record["key"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}, line {number}: no JSON object with a key ({error}): delete the line") from error
+    return record

@@ -1,0 +1,120 @@
+"""A video site on this machine, with everything that goes wrong on real ones: pages, a feed, files with ranges, stalls,
+cut files, refusals for a while (429, 503), redirects, and names that mean harm.
+"""
+
+import re
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class Site:
+    """`files`: name -> content; `refuse`: path -> (status, times); `stall`: path -> seconds; `cut`: path -> bytes."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.pages: dict[str, str] = {}
+        self.refuse: dict[str, list[int]] = {}
+        self.stall: dict[str, float] = {}
+        self.cut: dict[str, int] = {}
+        self.redirect: dict[str, str] = {}
+        self.asked: Counter = Counter()
+        self.bytes_sent: Counter = Counter()
+
+    def video(self, name: str, content: bytes, title: str | None = None, track: str | None = None) -> None:
+        """A page with a video, and perhaps a caption track."""
+        self.files[f"/files/{name}.mp4"] = content
+        captions = ""
+        if track is not None:
+            self.files[f"/files/{name}.vtt"] = track.encode()
+            captions = f'<track kind="subtitles" src="/files/{name}.vtt" srclang="en">'
+        self.pages[f"/watch/{name}"] = (
+            f"<html><head><title>{title or name}</title></head><body><video><source src='/files/{name}.mp4' "
+            f"type='video/mp4'>{captions}</video></body></html>"
+        )
+
+    def feed(self, path: str, names: list[str]) -> None:
+        """An RSS feed of pages."""
+        items = "".join(f"<item><title>{name}</title><link>{self.address}/watch/{name}</link></item>" for name in names)
+        channel = f"<channel><title>a feed</title>{items}</channel>"
+        self.pages[path] = f'<?xml version="1.0"?><rss version="2.0">{channel}</rss>'
+
+
+@contextmanager
+def loopback():
+    """A running Site; its `address` is http://127.0.0.1:PORT."""
+    site = Site()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args) -> None:
+            """Not told."""
+
+        def do_HEAD(self) -> None:
+            self.do_GET(body=False)
+
+        def do_GET(self, body: bool = True) -> None:
+            path = self.path.split("?")[0]
+            site.asked[path] += body
+            if site.refuse.get(path):
+                return self._answer(site.refuse[path].pop(0), b"later", "text/plain", body)
+            if path in site.redirect:
+                self.send_response(302)
+                self.send_header("Location", site.redirect[path])
+                self.send_header("Content-Length", "0")
+                return self.end_headers()
+            if path in site.pages:
+                kind = "application/rss+xml" if site.pages[path].startswith("<?xml") else "text/html"
+                return self._answer(200, site.pages[path].encode(), kind, body)
+            if path in site.files:
+                kind = "video/mp4" if path.endswith(".mp4") else "text/vtt"
+                return self._file(path, kind, body)
+            self._answer(404, b"nothing here", "text/plain", body)
+
+        def _answer(self, status: int, content: bytes, kind: str, body: bool) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if body:
+                self.wfile.write(content)
+
+        def _file(self, path: str, kind: str, body: bool) -> None:
+            content, start = site.files[path], 0
+            if match := re.match(r"bytes=(\d+)-", self.headers.get("Range", "")):
+                start = min(int(match.group(1)), len(content))
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Content-Length", str(len(content) - start))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            self.end_headers()
+            if not body:
+                return
+            time.sleep(site.stall.get(path, 0))
+            sent = content[start:]
+            if path in site.cut:
+                sent = sent[: site.cut.pop(path)]
+                self.close_connection = True
+            site.bytes_sent[path] += len(sent)
+            self.wfile.write(sent)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    site.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def sample(name: str = "ch0-00") -> bytes:
+    """A recording of the sample."""
+    return (Path(__file__).parents[1] / f"data_gathering/samples/{name}.mp4").read_bytes()
