@@ -47,6 +47,7 @@ class Options:
     out: str = option("data/5_actions", "folder for <id>.parquet")
     channels: tuple[str, ...] = option((), "only these channels; all when none is named")
     batch: int = option(4, "windows of 128 frames, of one video or several, that go through the model together")
+    window: int = option(128, "frames of a window, of which the middle half is kept")
     mirror: bool = option(False, "look at each picture and its mirror image: fewer errors, twice the time")
     threads: int = option(0, "processor threads; 0: as many as there are")
     device: str = option("cpu", "torch device")
@@ -87,7 +88,9 @@ def main(options: Options) -> dict[str, int]:
 
 def load(options: Options) -> tuple[IDM, str]:
     """The model on its device, and a name for its weights: what others have labelled is labelled anew."""
-    how = ("mirror",) if options.mirror else ()
+    if options.window < 8:
+        raise ValueError(f"--window is at least 8 frames, got {options.window}")
+    how = (str(options.window), str(options.mirror))
     precision = torch.bfloat16 if options.device.startswith("cuda") else torch.float32
     if bool(options.model) != bool(options.weights):
         raise ValueError("--model and --weights belong together: OpenAI's model is in two files")
@@ -118,7 +121,7 @@ def label_videos(
             except (ValueError, OSError) as error:
                 skipped.append((id_, error))
 
-    yield from infer_videos(idm, readable(), options.batch, mirror=options.mirror)
+    yield from infer_videos(idm, readable(), options.batch, options.window, options.mirror)
     yield from skipped
 
 

@@ -30,6 +30,7 @@ class Options:
     """Turns recordings and labels into one dataset folder."""
 
     recordings: str = option("data/3_video", "folder of recordings")
+    words: str = option("", "folder of <id>.words.jsonl (empty: beside the recordings)")
     labels: str = option("data/5_actions", "folder of labels (<id>.parquet), or 'truth': what was really pressed")
     out: str = option("data/6_shards", "dataset folder to write")
     channels: tuple[str, ...] = option((), "only these channels; all when none is named")
@@ -69,7 +70,7 @@ def read_recording(id_: str, options: Options, small: Path) -> Episode:
     Raises ValueError naming the file that is missing, broken, or does not fit the others.
     """
     folder = Path(options.recordings)
-    meta, words = _meta(folder, id_), read_words(folder / f"{id_}.words.jsonl")
+    meta, words = _meta(folder, id_), read_words(Path(options.words or folder) / f"{id_}.words.jsonl")
     video, frames = _agent_video(folder / f"{id_}.mp4", small, options.crf)
     truth_path = folder / f"{id_}.jsonl"
     truth = read_contractor(truth_path) if truth_path.exists() else None
@@ -116,7 +117,8 @@ def _meta(folder: Path, id_: str) -> dict:
 
 def _fingerprint(id_: str, options: Options) -> str:
     """Of everything that an episode is made from; a missing file counts as empty and is complained about later."""
-    paths = [Path(options.recordings) / (id_ + ending) for ending in (".mp4", ".jsonl", ".words.jsonl", ".meta.json")]
+    paths = [Path(options.recordings) / (id_ + ending) for ending in (".mp4", ".jsonl", ".meta.json")]
+    paths.append(Path(options.words or options.recordings) / f"{id_}.words.jsonl")
     if options.labels != "truth":
         paths.append(Path(options.labels) / f"{id_}.parquet")
     digest = hashlib.sha256()

@@ -149,8 +149,9 @@ def test_videos_are_labelled_once_and_scored(play, capsys):
     assert before == {path: path.stat().st_mtime_ns for path in (play / "5_actions").iterdir()}
 
 
-def test_another_model_labels_anew(play):
+def test_another_model_labels_anew_and_so_does_another_way_to_look(play):
     label(play)
+    assert label(play, window=64)["labelled"] == 3 and label(play, window=64, mirror=True)["labelled"] == 3
     idm = IDM.from_pretrained(play / "idm")
     torch.nn.init.normal_(next(idm.parameters()))
     idm.save_pretrained(play / "idm")
@@ -214,7 +215,8 @@ def test_a_half_written_label_file_is_made_again_and_refused_by_readers(play):
     assert label(play) == {"labelled": 1, "done_before": 2, "failed": 0}
 
 
-@pytest.mark.parametrize("more, says", [(dict(idm="none"), "none is no folder"), (dict(videos="none"), "no recording")])
+@pytest.mark.parametrize("more, says", [(dict(idm="none"), "none is no folder"), (dict(videos="none"), "no recording"),
+                                        (dict(window=4), "at least 8 frames")])
 def test_wrong_options_are_one_clear_error(play, more, says):
     with pytest.raises(ValueError, match=says):
         main(Options(**(dict(idm=str(play / "idm"), videos=str(play / "3_video"), out=str(play / "o")) | more)))
