@@ -342,6 +342,24 @@ def test_streaming_skips_the_language_model_between_ticks(monkeypatch):
 # ---- training
 
 
+@pytest.mark.parametrize("variant", ["default", "decoder", "remember all"])
+@torch.no_grad()
+def test_a_tick_count_that_is_given_changes_nothing(variant):
+    """What a recorded step does: it ticks always, with padding where no lane does."""
+    model = a_model(**VARIANTS[variant])
+    sight, first, heard = a_stream(2, 40)
+    asked = told = model.start(2)
+    for t in range(40):
+        part = [x[:, t : t + 1] for x in (sight, first, heard)]
+        one, asked = model(*part, asked)
+        other, told = model(*part, told, tick_count=1)
+        assert torch.allclose(one.action.buttons, other.action.buttons, atol=1e-5)
+        ticks = other.tick_valid[:, 0]
+        assert torch.equal(ticks.any(), one.tick_valid.any())
+        if ticks.any():
+            assert torch.allclose(one.silence_logit[ticks], other.silence_logit[ticks], atol=1e-5)
+
+
 def test_every_parameter_is_in_one_group():
     model = a_model(listen_every_block=True, flamingo_every=1)
     ids = [id(p) for group in model.groups().values() for p in group]

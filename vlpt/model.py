@@ -148,15 +148,22 @@ class VLPT(nn.Module, Pretrained):
         return max(1, math.ceil((self.config.words_window - 1) / self.config.frames_per_tick))
 
     def forward(
-        self, sight: Tensor, first: Tensor, heard: Tensor, memory: Memory, act: bool = True
+        self,
+        sight: Tensor,
+        first: Tensor,
+        heard: Tensor,
+        memory: Memory,
+        act: bool = True,
+        tick_count: int | None = None,
     ) -> tuple[Output, Memory]:
         """One chunk.
 
         sight: frames (B, T, 128, 128, 3) uint8, or the trunk's outputs (B, T, D) float; first (B, T) bool: the lane
         begins anew; heard (B, T) int64: at tick frames the token of the tick before (V: silence), elsewhere not read.
-        act=False leaves out what only actions need; the memory of blocks 2..n then stays as it was.
+        act=False leaves out what only actions need; the memory of blocks 2..n then stays as it was. tick_count: L where
+        it is known, as in a step recorded as a CUDA graph (0: no lane ticks; more than there are: padding).
         """
-        clock = Clock.of(first, memory.frame, self.config.frames_per_tick)
+        clock = Clock.of(first, memory.frame, self.config.frames_per_tick, tick_count)
         x, trunk = self.look(sight, first, memory.blocks[0])  # (B, T, D)
         pictures = memory.sight.followed_by(x, clock.frames)
         ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)

@@ -47,17 +47,18 @@ class Clock:
     next_tick: Tensor
 
     @classmethod
-    def of(cls, first: Tensor, frame: Tensor, frames_per_tick: int) -> "Clock":
+    def of(cls, first: Tensor, frame: Tensor, frames_per_tick: int, tick_count: int | None = None) -> "Clock":
         """first (B, T) bool; frame (B,) int64: what the clock of the chunk's frame 0 is, unless it is a first one.
 
         A lane's clock is 0 at a first frame and grows by one a frame; it ticks at multiples of frames_per_tick.
+        tick_count: L, if it is known to be at least what any lane needs; a GPU is then not asked and waited for.
         """
         lanes, length = first.shape
         index = torch.arange(length, device=first.device).expand(lanes, length)
         begun = torch.where(first, index, -1).cummax(1).values
         clock = torch.where(begun >= 0, index - begun, frame[:, None] + index)
         frames = Stamps(index, first.long().cumsum(1), torch.ones_like(first))
-        ticks = _ticks(clock % frames_per_tick == 0, frames)
+        ticks = _ticks(clock % frames_per_tick == 0, frames, tick_count)
         next_frame = clock[:, -1] + 1
         return cls(frames, ticks, frames.life[:, -1], next_frame, (next_frame - 1) // frames_per_tick + 1)
 
@@ -72,9 +73,9 @@ class Clock:
         return self.ticks.time.shape[1]
 
 
-def _ticks(is_tick: Tensor, frames: Stamps) -> Stamps:
+def _ticks(is_tick: Tensor, frames: Stamps, count: int | None) -> Stamps:
     """The frames that tick, moved to the front of each lane."""
-    count = int(is_tick.sum(1).max())
+    count = int(is_tick.sum(1).max()) if count is None else count
     time = (~is_tick).byte().argsort(dim=1, stable=True)[:, :count]
     return Stamps(time, frames.life.gather(1, time), is_tick.gather(1, time))
 
