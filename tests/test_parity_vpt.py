@@ -185,7 +185,7 @@ def test_single_steps():
 def test_inverse_dynamics_model(clip):
     model, prefix = idm(), f"out.{clip}"
     frames = torch.tensor(IDM_IO[f"in.{clip}.img"])
-    conv = torch.cat([model.temporal(piece) for piece in model.temporal.pieces(frames, 3)])
+    conv = torch.cat([model.temporal(piece) for piece in model.temporal.pieces(model.temporal.padded(frames), 3)])
     conv = conv.unflatten(0, frames.shape[:2]).movedim(-1, 2)
     close(conv[0, 0], IDM_IO[f"{prefix}.conv3d.frame0_cthw"], 1e-5)
     if f"{prefix}.conv3d.mean_over_hw" in IDM_IO:

@@ -143,7 +143,7 @@ def test_a_newborn_inverse_dynamics_model_tells_the_four_ways_apart():
     see_motion(idm)
     found = {}
     for way, (dx_px, dy_px) in WAYS.items():
-        piece = next(idm.temporal.pieces(moving(dx_px, dy_px), 64))
+        piece = next(idm.temporal.pieces(idm.temporal.padded(moving(dx_px, dy_px)), 64))
         x = idm.temporal(piece)
         for stack in idm.picture.stacks[:2]:
             x = stack.norm(pooled(stack, x))

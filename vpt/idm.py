@@ -96,6 +96,11 @@ class TemporalConvolution(nn.Module):
         nn.init.zeros_(self.conv.bias)
 
     @staticmethod
+    def padded(frames: Tensor) -> Tensor:
+        """(B, T, H, W, 3) -> (B, T + 4, H, W, 3): nothing is seen beyond a clip's ends."""
+        return F.pad(frames, (0, 0, 0, 0, 0, 0, REACH, REACH))
+
+    @staticmethod
     def pieces(run: Tensor, most: int) -> Iterator[Tensor]:
         """(B, T + 4, H, W, 3) -> pieces (b, t + 4, H, W, 3) that overlap by four frames, with b * t <= most.
 
@@ -134,10 +139,9 @@ class IDM(nn.Module, Pretrained):
         self.camera = CategoricalHead(c.width, c.n_bins, (2,), c.temperature)
 
     def embed(self, frames: Tensor) -> Tensor:
-        """frames (B, T, 128, 128, 3) uint8 -> (B, T, D); nothing is seen beyond a clip's ends."""
+        """frames (B, T, 128, 128, 3) uint8 -> (B, T, D)."""
         check_frames(frames, self.config.px)
-        run = F.pad(frames, (0, 0, 0, 0, 0, 0, REACH, REACH))
-        return self.encode([run]).unflatten(0, frames.shape[:2])
+        return self.encode([self.temporal.padded(frames)]).unflatten(0, frames.shape[:2])
 
     def encode(self, runs: Sequence[Tensor]) -> Tensor:
         """runs: (b, t + 4, 128, 128, 3) uint8 each, two neighbours at either end -> (sum of b * t, D), in order.
