@@ -21,7 +21,7 @@ MAY_IMPORT = {  # room: rooms of ours that it may import, itself apart
     "train": {"vpt", "vlpt"},
     "evaluate": {"vpt", "vlpt"},
 }
-GATHERING_USES = {"options", "shards", "words", "film", "worlds"}  # of vlpt: formats and worlds, no model
+GATHERING_USES = {"options", "shards", "words", "film", "worlds", "show"}  # of vlpt: formats, pages, worlds; no model
 NEEDS_A_WORLD = {"play.py"}
 
 
