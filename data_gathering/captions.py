@@ -10,23 +10,15 @@ WebVTT: inside a cue `okay<00:00:00.353><c> so</c>`; lines without such times re
 import html
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from data_gathering.narration import Word
 
 CUE = re.compile(r"^((?:\d+:)?\d+:\d\d\.\d{3})\s+-->\s+((?:\d+:)?\d+:\d\d\.\d{3})")
 TIME = re.compile(r"<((?:\d+:)?\d+:\d\d\.\d{3})>")
 TAG = re.compile(r"</?c[^>]*>|</?[biuv][^>]*>")
 SOUND = re.compile(r"^[\[(].*[\])]$|^[♪♫]+$")  # [Music], (laughs)
 LONGEST_MS = 2000  # of a word after which nothing is said
-
-
-@dataclass(frozen=True)
-class Word:
-    """One spoken word."""
-
-    word: str
-    start_ms: float
-    end_ms: float
 
 
 def read_captions(path: Path | str) -> list[Word]:

@@ -24,9 +24,10 @@ from tqdm import tqdm
 
 from data_gathering import narration, speech
 from data_gathering.ground import Ground
+from data_gathering.ledger import write_whole
 from data_gathering.persona import draw_persona
 from data_gathering.player import Player
-from data_gathering.recording import FPS, Recorder, finished, write_whole
+from data_gathering.recording import FPS, Recorder, finished
 from data_gathering.session import play
 from vlpt.worlds import make, noop
 

@@ -11,7 +11,6 @@ Respect the sites' terms: this takes one video a worker at a time, at a limited 
 
 import json
 import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 import yt_dlp
 from tqdm import tqdm
 
-from data_gathering.ledger import Ledger, read_ledger
+from data_gathering.ledger import Ledger, end_with, read_ledger, write_whole
 from data_gathering.site import YOUTUBE, check_address, file_name, patiently, settings
 from vlpt.options import option, run
 from vpt.frames import count_frames, read_video
@@ -65,10 +64,7 @@ def main(options: Options) -> dict[str, int]:
                 failed.append(f"{record['key']}: {str(error).removeprefix(str(record['url']) + ': ')}")
             bar.update()
     print(f"{out}: {totals['new']} new, {totals['known']} there before, {totals['failed']} failed")
-    for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
-    if failed:
-        sys.exit(1)
+    end_with(failed)
     return totals
 
 
@@ -99,9 +95,7 @@ def fetch(record: dict, out: Path, options: Options) -> dict:
     captions = sorted(path.name for path in out.glob(f"{name}.*") if path.suffix in CAPTIONS)
     meta = {"id": name, "channel": file_name(record.get("channel") or record["key"]), "world": "video",
             "title": record["title"], "source": record["url"], "captions": captions}  # fmt: skip
-    part = out / f"{name}.meta.json.tmp"
-    part.write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
-    part.rename(out / f"{name}.meta.json")
+    write_whole(out / f"{name}.meta.json", json.dumps(meta, ensure_ascii=False))
     return {"file": video.name, "bytes": video.stat().st_size, "frames": frames, "captions": captions,
             "duration_s": info.get("duration") or record.get("duration_s")}  # fmt: skip
 

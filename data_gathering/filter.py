@@ -6,15 +6,13 @@ In: `1_found.jsonl` and a file of rules (data_gathering/rules.toml explains itse
     python -m data_gathering.filter --found data/1_found.jsonl --out data/2_kept.jsonl
 """
 
-import json
-import os
 import re
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_gathering.ledger import read_ledger
+from data_gathering.ledger import read_ledger, write_lines
 from vlpt.options import option, run
 
 RULES = Path(__file__).with_name("rules.toml")
@@ -93,14 +91,6 @@ def main(options: Options) -> dict[str, int]:
     for name, count in broken.items():
         print(f"{count:8d}  {name}")
     return {"kept": len(kept), "dropped": len(dropped), **broken}
-
-
-def write_lines(path: Path, rows: list[dict]) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".tmp")
-    part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    os.replace(part, path)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ the others go on. Run:
 """
 
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from pathlib import Path
 import ijson
 from tqdm import tqdm
 
-from data_gathering.ledger import Ledger
-from data_gathering.site import YOUTUBE, check_address, describe, record_of
+from data_gathering.ledger import Ledger, end_with
+from data_gathering.site import YOUTUBE, describe, record_of
 from vlpt.options import option, run
 
 YOUTUBE_ID = re.compile(r"^[A-Za-z0-9_-]{11}$")
@@ -52,10 +51,7 @@ def main(options: Options) -> dict[str, int]:
             totals["failed"] += 1
             failed.append(f"{origin}: {str(error).removeprefix(origin + ': ')}")
     print(f"{options.out}: {totals['new']} new, {totals['known']} known before, {len(ledger)} in all")
-    for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
-    if failed:
-        sys.exit(1)
+    end_with(failed)
     return totals
 
 
@@ -76,7 +72,7 @@ def plan(options: Options) -> Iterator[tuple[str, Iterable[dict]]]:
 
 def listed(address: str, origin: str, options: Options) -> Iterator[dict]:
     """The videos of an address, those of a list up to the limit."""
-    info = describe(check_address(address), options.extractors, wait_s=options.wait_s, playlistend=options.limit)
+    info = describe(address, options.extractors, wait_s=options.wait_s, playlistend=options.limit)
     entries = info["entries"] if info.get("_type") in ("playlist", "multi_video") else [info]
     for entry in entries:
         if entry:

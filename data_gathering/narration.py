@@ -24,8 +24,8 @@ class Word:
     """One spoken word; the interval is [start_ms, end_ms)."""
 
     word: str
-    start_ms: int
-    end_ms: int
+    start_ms: float
+    end_ms: float
 
 
 @cache

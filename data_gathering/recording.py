@@ -6,13 +6,13 @@ after seeing frame t and before frame t+1.
 """
 
 import json
-import os
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from data_gathering.ledger import write_whole
 from data_gathering.speech import add_track
 from vpt.actions import BUTTONS, action_to_step
 from vpt.frames import AGENT_SIZE, resize_to_agent, write_video
@@ -24,13 +24,6 @@ FPS = 20
 def finished(folder, name):
     """Is this recording complete?"""
     return all((Path(folder) / f"{name}{part}").exists() for part in PARTS)
-
-
-def write_whole(path, text):
-    """Write a text file that is never seen half-written."""
-    unfinished = Path(f"{path}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
 
 
 class Recorder:

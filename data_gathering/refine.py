@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from data_gathering.captions import Word
+from data_gathering.narration import Word
 from data_gathering.word_scores import plain
 
 RATE_HZ, FRAME_MS = 16_000, 10  # of pocketsphinx's models

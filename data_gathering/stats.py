@@ -7,7 +7,6 @@ nothing else (`stats.html`), and in the dataset folder a card (`README.md`) as t
 """
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass
 from html import escape
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_gathering.ledger import write_whole
 from vlpt.options import option, run
 from vlpt.shards import Episode, Shards
 from vlpt.show.plots import canvas, title
@@ -44,8 +44,9 @@ def main(options: Options) -> dict:
     shards = Shards(options.shards)
     numbers = count(shards.episodes, options)
     numbers["gathered"] = gathered(Path(options.ledgers) if options.ledgers else Path(options.shards).parent)
-    write(Path(options.out), page(numbers))
-    write(Path(options.shards) / "README.md", card(numbers))
+    Path(options.out).parent.mkdir(parents=True, exist_ok=True)
+    write_whole(options.out, page(numbers))
+    write_whole(Path(options.shards) / "README.md", card(numbers))
     print(f"{options.out}: {numbers['hours']:.2f} hours, {numbers['words_a_minute']:.0f} words a minute, "
           f"{numbers['silence']:.0%} of ticks silent")
     return numbers
@@ -194,14 +195,6 @@ said, with their times. LeRobotDataset v3.0. Made by `data_gathering.shard`.
 
 Pressed: {pressed}. Sources are credited in `credits.jsonl`, where there are any; their licences are theirs.
 """
-
-
-def write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".tmp")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ pip install faster-whisper, and a sound track.
 """
 
 import importlib.util
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,9 +21,9 @@ from pathlib import Path
 import av
 from tqdm import tqdm
 
-from data_gathering.captions import LONGEST_MS, Word, read_captions
-from data_gathering.filter import write_lines
-from data_gathering.ledger import Ledger
+from data_gathering.captions import LONGEST_MS, read_captions
+from data_gathering.ledger import Ledger, end_with, write_lines
+from data_gathering.narration import Word
 from data_gathering.refine import read_sound, refine
 from data_gathering.shard import find_recordings
 from data_gathering.word_scores import WordScores
@@ -74,10 +73,7 @@ def main(options: Options) -> dict[str, int]:
     print(f"{out}: {totals['new']} new, {totals['known']} there before, {totals['failed']} failed")
     if scores.words:
         print(scores)
-    for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
-    if failed:
-        sys.exit(1)
+    end_with(failed)
     return dict(totals)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_gathering.captions import Word
+from data_gathering.narration import Word
 
 PLAIN = re.compile(r"[^a-z0-9']")
 

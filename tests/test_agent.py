@@ -208,11 +208,11 @@ def test_guidance_goes_beyond_what_words_change():
             hears, hears_not, guides = (one._see(sight, state) for one, state in (
                 (plain, memory), (plain, deaf), (guided, both)))
         for name in ("buttons", "camera"):
-            with_words, without, found = (getattr(seen[1], name) for seen in (hears, hears_not, guides))
+            with_words, without, found = (getattr(seen[0].action, name) for seen in (hears, hears_not, guides))
             expected = (2.5 * with_words - 1.5 * without).log_softmax(-1)
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(guides[0].silence_logit, hears[0].silence_logit, atol=1e-5, rtol=1e-5)
-        memory, deaf, both = (replace(state, model=seen[2], first=torch.zeros_like(state.first)) for state, seen in (
+        memory, deaf, both = (replace(state, model=seen[1], first=torch.zeros_like(state.first)) for state, seen in (
             (memory, hears), (deaf, hears_not), (both, guides)))
     assert (with_words - without).abs().max() > 1e-3
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from synthetic import record
 
-from data_gathering.captions import Word, read_captions
+from data_gathering.captions import read_captions
 from data_gathering.label_file import Labels, write_labels
+from data_gathering.narration import Word
 from data_gathering.refine import phrases, refine
 from data_gathering.shard import Options as ShardOptions
 from data_gathering.shard import main as shard

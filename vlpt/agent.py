@@ -25,6 +25,7 @@ from vlpt.words import load_tokenizer, vocabulary
 from vpt.actions import MINECRAFT, to_world
 from vpt.frames import resize_to_agent
 from vpt.heads import ActionLogits, sample
+from vpt.trees import map_tensors
 
 NEVER_TALKED = -(2**31)  # so long has a fresh lane been silent
 
@@ -126,8 +127,8 @@ class Agent:
         generator = torch.Generator(self.device)
         generator.set_state(memory.random)
         sight = torch.from_numpy(np.stack([resize_to_agent(frame) for frame in frames])).to(self.device)
-        output, action, after = self._see(sight, memory)
-        actions = self._press(action, generator)
+        output, after = self._see(sight, memory)
+        actions = self._press(output, generator)
         words, memory = self._speak(output, memory, generator)
         return actions, words, replace(memory, model=after, first=torch.zeros_like(memory.first),
                                        random=generator.get_state())
@@ -139,21 +140,18 @@ class Agent:
         added = self.tokenizer.get_added_tokens_decoder()  # whole words whose blank the tokenizer has swallowed
         return " " * (token in added) + self.tokenizer.decode([token], skip_special_tokens=False)
 
-    def _see(self, sight: Tensor, memory: AgentMemory) -> tuple[Output, ActionLogits, Memory]:
-        """sight (B, 128, 128, 3) -> the model's output, what it would do, its memory. Guided lanes see twice."""
+    def _see(self, sight: Tensor, memory: AgentMemory) -> tuple[Output, Memory]:
+        """sight (B, 128, 128, 3) -> the model's output and memory. Guided lanes see twice, with and without words."""
         heard, first, strength = memory.token, memory.first, self.sampling.guidance
         if not strength:
-            output, after = self.model(sight[:, None], first[:, None], heard[:, None], memory.model)
-            return output, output.action, after
+            return self.model(sight[:, None], first[:, None], heard[:, None], memory.model)
         lanes, deaf = len(heard), torch.full_like(heard, self.silence)
         output, after = self.model(torch.cat([sight, sight])[:, None], torch.cat([first, first])[:, None],
                                    torch.cat([heard, deaf])[:, None], memory.model)
-        both = (output.action.buttons, output.action.camera)
-        action = ActionLogits(*(((1 + strength) * one[:lanes] - strength * one[lanes:]).log_softmax(-1)
-                                for one in both))
-        words = {name: getattr(output, name)[:lanes] for name in ("silence_logit", "hidden", "tick_index",
-                                                                  "tick_valid")}
-        return replace(output, action=action, **words), action, after
+        with_words, without = (map_tensors(lambda x: x[side], output) for side in (slice(lanes), slice(lanes, None)))
+        pairs = ((getattr(seen.action, name) for seen in (with_words, without)) for name in ("buttons", "camera"))
+        guided = (((1 + strength) * told - strength * untold).log_softmax(-1) for told, untold in pairs)
+        return replace(with_words, action=ActionLogits(*guided)), after
 
     def _guard(self, silent: Tensor, ticks: Tensor, memory: AgentMemory) -> tuple[Tensor, Tensor]:
         """silent, ticks (B,) bool -> silent with the guards applied, and how long each lane has talked or not."""
@@ -165,8 +163,8 @@ class Agent:
         talked, rested = run.clamp(min=0) + 1, torch.where(run > 0, -1, (run - 1).clamp(min=NEVER_TALKED))
         return silent, torch.where(ticks, torch.where(silent, rested, talked), run)
 
-    def _press(self, action: ActionLogits, generator: torch.Generator) -> list[dict]:
-        drawn = action.sample(generator, self.sampling.action_temperature)
+    def _press(self, output: Output, generator: torch.Generator) -> list[dict]:
+        drawn = output.action.sample(generator, self.sampling.action_temperature)
         pressed = MINECRAFT.decode(*(index[:, 0].cpu().numpy() for index in drawn))
         return [to_world(buttons, camera_deg) for buttons, camera_deg in zip(*pressed, strict=True)]
 

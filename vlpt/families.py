@@ -11,6 +11,7 @@ from pathlib import Path
 from vlpt.decoder import Decoder, DecoderConfig
 from vlpt.language import LanguageConfig, TransformerXL
 from vlpt.talker import Talker
+from vpt.checkpoint import with_tuples
 
 FAMILIES = {DecoderConfig: Decoder, LanguageConfig: TransformerXL}
 
@@ -19,7 +20,7 @@ def config_of(content: dict) -> LanguageConfig | DecoderConfig:
     """What `asdict` of a configuration gave, back again."""
     if "architecture" in content:
         return DecoderConfig(**content)
-    return LanguageConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+    return LanguageConfig(**with_tuples(content))
 
 
 def build(config: LanguageConfig | DecoderConfig) -> Talker:

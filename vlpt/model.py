@@ -29,7 +29,7 @@ from vlpt.silence import Silence
 from vlpt.talker import Talker
 from vlpt.ticks import Clock, Stamps, View
 from vpt.attention import BlockMemory, window_mask
-from vpt.checkpoint import Pretrained
+from vpt.checkpoint import Pretrained, with_tuples
 from vpt.heads import ActionLogits
 from vpt.policy import Policy, PolicyConfig
 
@@ -53,8 +53,7 @@ class VLPTConfig:
 
     def __post_init__(self) -> None:
         if isinstance(self.policy, dict):  # as config.json holds them
-            policy = {key: tuple(value) if isinstance(value, list) else value for key, value in self.policy.items()}
-            object.__setattr__(self, "policy", PolicyConfig(**policy))
+            object.__setattr__(self, "policy", PolicyConfig(**with_tuples(self.policy)))
         if isinstance(self.language, dict):
             object.__setattr__(self, "language", config_of(self.language))
         if self.policy.blocks < 2:

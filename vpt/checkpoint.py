@@ -76,7 +76,12 @@ def read_config(folder: Path, model_class: type):
     unknown = sorted(set(content) - {field.name for field in fields(model_class.config_class)})
     if unknown:
         raise ValueError(f"{path} has settings that {model_class.config_class.__name__} does not know: {unknown}")
-    return model_class.config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+    return model_class.config_class(**with_tuples(content))
+
+
+def with_tuples(content: dict) -> dict:
+    """What JSON made lists of is tuples again, as configurations have them."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

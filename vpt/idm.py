@@ -86,6 +86,11 @@ class IDMOutput:
         return self.log_prob(*self.greedy()).exp()
 
 
+def mirror_camera(camera: Tensor) -> Tensor:
+    """(..., 2, 11) of pitch and yaw bins -> the same as in a mirror: the yaw turned round."""
+    return torch.stack([camera[..., 0, :], camera[..., 1, :].flip(-1)], dim=-2)
+
+
 class TemporalConvolution(nn.Module):
     """3-D convolution 5x1x1 with zero frames at both ends, then ReLU: (B, T, H, W, 3) uint8 -> (B, T, H, W, C)."""
 

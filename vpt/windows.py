@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from vpt.actions import MINECRAFT
-from vpt.idm import IDM, REACH, IDMOutput
+from vpt.idm import IDM, REACH, IDMOutput, mirror_camera
 
 LENGTH = 128
 
@@ -189,13 +189,13 @@ def _label(idm: IDM, works: list[_Work]) -> None:
         return
     codes, degrees = _encode(idm, works), torch.from_numpy(MINECRAFT.camera_deg_of_bins(np.arange(idm.config.n_bins)))
     for length in sorted({code.shape[1] for code in codes}):
-        alike = [work for work, code in zip(works, codes, strict=True) if code.shape[1] == length]
-        sides = torch.stack([code for code in codes if code.shape[1] == length], dim=1)  # (sides, windows, length, D)
+        alike = [(work, code) for work, code in zip(works, codes, strict=True) if code.shape[1] == length]
+        sides = torch.stack([code for _, code in alike], dim=1)  # (sides, windows, length, D)
         buttons, camera = _mean_of_sides(idm.read(sides.flatten(0, 1)), len(sides))
         turned_deg = (camera * degrees.to(camera)).sum(-1).double().cpu().numpy()
         sure = (buttons.amax(-1).prod(-1) * camera.amax(-1).prod(-1)).cpu().numpy()
         pressed = buttons.argmax(-1).cpu().numpy()
-        for work, *labels in zip(alike, pressed, turned_deg, sure, strict=True):
+        for (work, _), *labels in zip(alike, pressed, turned_deg, sure, strict=True):
             work.video.keep(work.window, *labels)
 
 
@@ -204,8 +204,7 @@ def _mean_of_sides(output: IDMOutput, sides: int) -> tuple[Tensor, Tensor]:
     buttons, camera = (log_p.exp().unflatten(0, (sides, -1)).unbind(0) for log_p in (output.buttons, output.camera))
     if sides == 1:
         return buttons[0], camera[0]
-    turned = torch.stack([camera[1][..., 0, :], camera[1][..., 1, :].flip(-1)], dim=-2)
-    return (buttons[0] + buttons[1][..., MINECRAFT.mirror, :]) / 2, (camera[0] + turned) / 2
+    return (buttons[0] + buttons[1][..., MINECRAFT.mirror, :]) / 2, (camera[0] + mirror_camera(camera[1])) / 2
 
 
 def _encode(idm: IDM, works: list[_Work]) -> list[Tensor]:

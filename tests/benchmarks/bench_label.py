@@ -18,27 +18,17 @@ import torch
 import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from vpt.cnn import DENSE_WIDTH  # noqa: E402
+from bench_vpt import published_stacks  # noqa: E402
+
 from vpt.idm import IDM, IDM_SIZES  # noqa: E402
 from vpt.windows import infer_videos, windows  # noqa: E402
 
 
 def published(idm: IDM, frames: torch.Tensor) -> torch.Tensor:
     """The codes of a window (T, 128, 128, 3) as the published code computes them."""
-
-    def layer(part, x):
-        return F.relu(F.conv2d(F.group_norm(x, 1, part.norm.weight, part.norm.bias), part.conv.weight, padding=1))
-
     x = frames.permute(3, 0, 1, 2)[None].float() / 255
     x = F.relu(F.conv3d(x, idm.temporal.conv.weight, idm.temporal.conv.bias, padding=(2, 0, 0)))[0].transpose(0, 1)
-    for stack in idm.picture.stacks:
-        x = F.max_pool2d(layer(stack.convolution, x), 3, 2, 1)
-        x = F.group_norm(x, 1, stack.norm.weight, stack.norm.bias)
-        for residual in stack.residuals:
-            x = x + layer(residual.second, layer(residual.first, x))
-    code = idm.picture.dense(x.flatten(1))
-    assert code.shape[-1] == DENSE_WIDTH
-    return idm.picture.project(code)
+    return idm.picture.project(published_stacks(idm.picture, x))
 
 
 @torch.inference_mode()

@@ -58,8 +58,12 @@ def video(*shape: int) -> torch.Tensor:
 
 
 def published(encoder: PictureEncoder, frames: torch.Tensor) -> torch.Tensor:
-    """The stacks as the published code writes them: channels-last group norms, division first, ReLU before pooling."""
-    x = frames.permute(0, 3, 1, 2).float() / 255
+    """The encoder as the published code writes it: division first."""
+    return published_stacks(encoder, frames.permute(0, 3, 1, 2).float() / 255)
+
+
+def published_stacks(encoder: PictureEncoder, x: torch.Tensor) -> torch.Tensor:
+    """(n, channels, 128, 128) -> (n, 256) as the published code: channels-last group norms, ReLU before pooling."""
 
     def layer(part, x):
         if part.norm is not None:

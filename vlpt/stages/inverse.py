@@ -20,7 +20,7 @@ from vpt.actions import MINECRAFT
 from vpt.augment import augment
 from vpt.birth import expect, standardise
 from vpt.fast import compile_parts
-from vpt.idm import IDM, IDM_SIZES
+from vpt.idm import IDM, IDM_SIZES, mirror_camera
 from vpt.motion import see_motion
 from vpt.scores import Scores
 from vpt.windows import infer
@@ -110,8 +110,7 @@ def mirror_some(
     chosen = torch.rand(len(frames)).to(frames.device) < 0.5
     frames = torch.where(chosen[:, None, None, None, None], frames.flip(3), frames)
     buttons = torch.where(chosen[:, None, None], buttons[..., MINECRAFT.mirror], buttons)
-    turned = torch.stack([shares[:, :, 0], shares[:, :, 1].flip(-1)], dim=2)
-    return frames, buttons, torch.where(chosen[:, None, None, None], turned, shares)
+    return frames, buttons, torch.where(chosen[:, None, None, None], mirror_camera(shares), shares)
 
 
 def button_weights(episodes: list[Episode], power: float = 0.25, most: float = 10.0) -> torch.Tensor:
