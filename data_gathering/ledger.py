@@ -2,6 +2,8 @@
 
     ledger = Ledger("data/1_found.jsonl")
     ledger.add({"key": "youtube:abc", "title": "..."})     # False where the key is there already
+
+What a person may take back is in a `LatestLedger`: the last row of a key counts.
 """
 
 import json
@@ -18,7 +20,7 @@ class Ledger:
     def __init__(self, path: Path | str) -> None:
         self.path, self.lock = Path(path), threading.Lock()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._mend()
+        _mend(self.path)
         self.keys = {record["key"] for record in self}
 
     def __len__(self) -> int:
@@ -26,31 +28,46 @@ class Ledger:
 
     def __iter__(self) -> Iterator[dict]:
         """The records, in the order in which they came."""
-        if self.path.exists():
-            with open(self.path, encoding="utf-8") as lines:
-                for number, line in enumerate(lines, start=1):
-                    yield _checked(line, self.path, number)
+        return read_rows(self.path)
 
     def add(self, record: dict) -> bool:
         """Whether the record was new; it is on the disk when this returns."""
         with self.lock:
             if record["key"] in self.keys:
                 return False
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            _append(self.path, record)
             self.keys.add(record["key"])
             return True
 
-    def _mend(self) -> None:
-        """A line without an end was being written when the program was killed."""
-        if not self.path.exists():
-            return
-        content = self.path.read_bytes()
-        if content and not content.endswith(b"\n"):
-            with open(self.path, "r+b") as file:
-                file.truncate(content.rfind(b"\n") + 1)
+
+class LatestLedger:
+    """As Ledger, but a later row of a key takes the place of the earlier: `rows` has the last row of each key, in the
+    order in which these were written."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path, self.lock, self.rows = Path(path), threading.Lock(), {}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        _mend(self.path)
+        for row in read_rows(self.path):
+            self._put(row)
+
+    def add(self, row: dict) -> None:
+        """The row is on the disk when this returns."""
+        with self.lock:
+            _append(self.path, row)
+            self._put(row)
+
+    def _put(self, row: dict) -> None:
+        self.rows.pop(row["key"], None)  # to the end
+        self.rows[row["key"]] = row
+
+
+def read_rows(path: Path | str) -> Iterator[dict]:
+    """The rows of a ledger, in the order in which they came; none where there is no file."""
+    if Path(path).exists():
+        with open(path, encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield _checked(line, path, number)
 
 
 def read_ledger(path: Path | str, made_by: str) -> list[dict]:
@@ -81,7 +98,30 @@ def end_with(failed: list[str]) -> None:
         sys.exit(1)
 
 
-def _checked(line: str, path: Path, number: int) -> dict:
+def _append(path: Path, row: dict) -> None:
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        if path.exists():
+            os.truncate(path, size)  # a full disk takes half a line, and the next row must not be added to that
+        raise
+
+
+def _mend(path: Path) -> None:
+    """A line without an end was being written when the program was killed."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        with open(path, "r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+def _checked(line: str, path: Path | str, number: int) -> dict:
     try:
         record = json.loads(line)
         record["key"]

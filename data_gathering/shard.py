@@ -35,11 +35,14 @@ class Options:
     out: str = option("data/6_shards", "dataset folder to write")
     channels: tuple[str, ...] = option((), "only these channels; all when none is named")
     crf: int = option(18, "H.264 quality of pictures that must be made 128x128 (lower is better and larger)")
+    only: str = option("", "a file with an id a line: only these (empty: all)")
 
 
 def main(options: Options) -> None:
     """Raises ValueError naming the file that is missing or broken; then nothing is written."""
     ids = find_recordings(options.recordings, options.channels)
+    if options.only:
+        ids = chosen(ids, Path(options.only))
     source = {"labels": options.labels if options.labels == "truth" else "idm", "crf": options.crf,
               "sha256": {id_: _fingerprint(id_, options) for id_ in ids}}
     if read_source(options.out) == source:
@@ -57,11 +60,19 @@ def main(options: Options) -> None:
 def find_recordings(folder: str, channels: tuple[str, ...] = ()) -> list[str]:
     """The ids of a folder's recordings, sorted. Raises ValueError when there is none (of those channels)."""
     ids = sorted(path.stem for path in Path(folder).glob("*.mp4"))
-    kept = [id_ for id_ in ids if not channels or _meta(Path(folder), id_)["channel"] in channels]
+    kept = [id_ for id_ in ids if not channels or meta_of(Path(folder), id_)["channel"] in channels]
     if not kept:
         raise ValueError(f"{folder} holds no recording (<id>.mp4)" + (f" of {', '.join(channels)}" if channels else "")
                          + ": record some with data_gathering.demonstrate, or name another folder")
     return kept
+
+
+def chosen(ids: list[str], only: Path) -> list[str]:
+    """Those of the ids that a file names, in their order. Raises ValueError for one that is not there."""
+    wanted = set(only.read_text(encoding="utf-8").split())
+    if missing := sorted(wanted - set(ids)):
+        raise ValueError(f"{only} names {missing[0]}, of which there is no recording")
+    return [id_ for id_ in ids if id_ in wanted]
 
 
 def read_recording(id_: str, options: Options, small: Path) -> Episode:
@@ -70,8 +81,8 @@ def read_recording(id_: str, options: Options, small: Path) -> Episode:
     Raises ValueError naming the file that is missing, broken, or does not fit the others.
     """
     folder = Path(options.recordings)
-    meta, words = _meta(folder, id_), read_words(Path(options.words or folder) / f"{id_}.words.jsonl")
-    video, frames = _agent_video(folder / f"{id_}.mp4", small, options.crf)
+    meta, words = meta_of(folder, id_), read_words(Path(options.words or folder) / f"{id_}.words.jsonl")
+    video, frames = agent_video(folder / f"{id_}.mp4", small, options.crf)
     truth_path = folder / f"{id_}.jsonl"
     truth = read_contractor(truth_path) if truth_path.exists() else None
     if options.labels == "truth":
@@ -93,7 +104,7 @@ def read_recording(id_: str, options: Options, small: Path) -> Episode:
     )  # fmt: skip
 
 
-def _agent_video(path: Path, small: Path, crf: int) -> tuple[Path, int]:
+def agent_video(path: Path, small: Path, crf: int) -> tuple[Path, int]:
     """A 128x128 H.264 file of the pictures that labelling saw, and how many; all are decoded: no broken one passes."""
     footage = survey(path)
     if footage.as_it_is and fits(path):
@@ -104,7 +115,7 @@ def _agent_video(path: Path, small: Path, crf: int) -> tuple[Path, int]:
     return small / path.name, video.frames
 
 
-def _meta(folder: Path, id_: str) -> dict:
+def meta_of(folder: Path, id_: str) -> dict:
     """`<id>.meta.json`, if there is one; a recording without it belongs to the channel its id begins with."""
     path, channel = folder / f"{id_}.meta.json", id_.rsplit("-", 1)[0]
     if not path.exists():

@@ -60,11 +60,7 @@ def main(options: Options) -> dict[str, int]:
                 totals["known"] += 1
                 _compare(scores, path, Path(options.videos) / path.name)
                 continue
-            words, source = transcribe(Path(options.videos) / f"{id_}.mp4", options)
-            words, faults = mend(words)
-            numbers = measure(words, length_ms(Path(options.videos) / f"{id_}.mp4"), faults, options)
-            write_lines(path, [{"word": w.word, "start_ms": w.start_ms, "end_ms": w.end_ms} for w in words])
-            ledger.add({"key": id_, "from": source, **numbers})
+            ledger.add({"key": id_, **write_words(id_, options)})
             totals["new"] += 1
             _compare(scores, path, Path(options.videos) / path.name)
         except (ValueError, OSError) as error:
@@ -80,6 +76,17 @@ def main(options: Options) -> dict[str, int]:
 def _compare(scores: WordScores, found: Path, true: Path) -> None:
     if true.exists() and true.resolve() != found.resolve():
         scores.add(*([Word(**word) for word in read_words(path)] for path in (found, true)))
+
+
+def write_words(id_: str, options: Options) -> dict:
+    """Writes a video's `<id>.words.jsonl`; returns what the ledger keeps of it. Raises ValueError as `transcribe`."""
+    video = Path(options.videos) / f"{id_}.mp4"
+    words, source = transcribe(video, options)
+    words, faults = mend(words)
+    numbers = measure(words, length_ms(video), faults, options)
+    rows = [{"word": word.word, "start_ms": word.start_ms, "end_ms": word.end_ms} for word in words]
+    write_lines(Path(options.out) / f"{id_}.words.jsonl", rows)
+    return {"from": source, **numbers}
 
 
 def transcribe(video: Path, options: Options) -> tuple[list[Word], str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loopback import loopback, sample
 
+from data_gathering.rehearsal_site import rehearsal_site, rolled_up
 from vlpt.shards import Shards
 from vlpt.words import read_words
 from vpt.actions import BUTTONS, MINECRAFT, read_contractor
@@ -21,21 +21,6 @@ ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "data_gathering/samples"
 IDS = ("ch0-00", "ch5-02")
 SITES = ("--extractors", "generic", "html5")
-
-
-def rolled_up(words: list[dict]) -> str:
-    """True words as a platform's WebVTT: five a cue, each with its time."""
-    def clock(ms: float) -> str:
-        return f"{int(ms // 3_600_000):02d}:{int(ms // 60_000 % 60):02d}:{ms % 60_000 / 1000:06.3f}"
-
-    lines = ["WEBVTT", "Kind: captions", "Language: en", ""]
-    for i in range(0, len(words), 5):
-        line = words[i : i + 5]
-        times = [clock(word["start_ms"]) for word in line[1:]] or [clock(line[0]["end_ms"])]
-        rest = [word["word"] for word in line[1:]] or [""]
-        lines.append(f"{clock(line[0]['start_ms'])} --> {clock(line[-1]['end_ms'])} align:start position:0%")
-        lines += [line[0]["word"] + "".join(f"<{t}><c> {w}</c>" for t, w in zip(times, rest, strict=True)), ""]
-    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +33,11 @@ def gathered(tmp_path_factory):
         said[name] = done.stdout + done.stderr
         assert done.returncode == status, said[name]
 
-    with loopback() as site:
+    with rehearsal_site() as site:
         for id_ in IDS:
-            site.video(id_, sample(id_), f"Let's play Luanti survival {id_}",
+            site.video(id_, (SAMPLES / f"{id_}.mp4").read_bytes(), f"Let's play Luanti survival {id_}",
                        rolled_up(read_words(SAMPLES / f"{id_}.words.jsonl")))  # fmt: skip
-        site.video("song", sample("ch1-00"), "A song about blocks")
+        site.video("song", (SAMPLES / "ch1-00.mp4").read_bytes(), "A song about blocks")
         ids = folder / "ids.txt"
         ids.write_text("".join(f"{site.address}/watch/{name}\n" for name in (*IDS, "song", "gone")))
         data = folder / "data"

@@ -1,23 +1,26 @@
 """Finding, filtering and downloading, against a video site on this machine that misbehaves."""
 
 import json
+from pathlib import Path
 
 import pytest
-from loopback import loopback, sample
 
 from data_gathering import download, filter, find
 from data_gathering.ledger import Ledger
+from data_gathering.rehearsal_site import rehearsal_site
 from data_gathering.site import check_address, file_name
 from vpt.frames import count_frames
 
+SAMPLES = Path(__file__).parents[1] / "data_gathering/samples"
+SAMPLE = (SAMPLES / "ch0-00.mp4").read_bytes()
 GENERIC = ("generic", "html5")  # pages of any site, and the players in them
 
 
 @pytest.fixture
 def site():
-    with loopback() as running:
+    with rehearsal_site() as running:
         for name in ("one", "two", "three"):
-            running.video(name, sample(), f"Let's play {name}", "WEBVTT\n\n00:00.000 --> 00:01.000\nhello\n")
+            running.video(name, SAMPLE, f"Let's play {name}", "WEBVTT\n\n00:00.000 --> 00:01.000\nhello\n")
         running.feed("/feed", ["one", "two", "three"])
         yield running
 
@@ -181,7 +184,7 @@ def test_videos_come_once_with_their_captions_and_credits(site, kept, tmp_path):
     assert fetch(kept) == {"new": 3, "known": 0, "failed": 0}
     folder = tmp_path / "3_video"
     for name in ("one", "two", "three"):
-        assert (folder / f"generic-{name}.mp4").read_bytes() == sample()
+        assert (folder / f"generic-{name}.mp4").read_bytes() == SAMPLE
         meta = json.loads((folder / f"generic-{name}.meta.json").read_text())
         assert "/" not in meta["channel"] and ".." not in meta["channel"] and meta["captions"]
     assert {row["channel"] for row in found(tmp_path / "credits.jsonl")} == {"A & B/../C"}
@@ -197,11 +200,11 @@ def test_stalls_refusals_redirects_and_cut_files_are_lived_with(site, kept, tmp_
     site.stall["/files/two.mp4"] = 0.5
     site.cut["/files/two.mp4"] = 10_000  # the connection breaks once; the rest is asked for by range
     site.redirect["/watch/three"] = "/watch/elsewhere"
-    site.video("elsewhere", sample("ch1-00"))
+    site.video("elsewhere", (SAMPLES / "ch1-00.mp4").read_bytes())
     assert fetch(kept) == {"new": 3, "known": 0, "failed": 0}
-    assert (tmp_path / "3_video/generic-two.mp4").read_bytes() == sample()
-    assert site.bytes_sent["/files/two.mp4"] < 1.5 * len(sample())
-    assert (tmp_path / "3_video/generic-three.mp4").read_bytes() == sample("ch1-00")
+    assert (tmp_path / "3_video/generic-two.mp4").read_bytes() == SAMPLE
+    assert site.bytes_sent["/files/two.mp4"] < 1.5 * len(SAMPLE)
+    assert (tmp_path / "3_video/generic-three.mp4").read_bytes() == (SAMPLES / "ch1-00.mp4").read_bytes()
 
 
 def test_a_broken_video_is_named_the_rest_comes_and_next_time_it_is_tried_again(site, kept, tmp_path, capsys):

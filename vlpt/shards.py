@@ -179,21 +179,17 @@ def _statistics(folder: Path, columns: dict[str, np.ndarray]) -> dict:
 
 
 class Shards:
-    """A dataset folder, read: `episodes`, and their pictures by `frames`, of which up to `cache_mb` stay decoded.
+    """A dataset folder, or a folder of such parts, read: `episodes`, and their pictures by `frames`, of which up to
+    `cache_mb` stay decoded.
 
     Raises ValueError naming the file that is missing, cut short or does not fit the others.
     """
 
     def __init__(self, folder: Path | str, cache_mb: float = 1000):
         self.folder, self.reel, self.films = Path(folder), Reel(cache_mb), {}
-        info = self._read_info()
-        rows = _read_table(self.folder, "meta/episodes").to_pylist()
-        table = _read_table(self.folder, "data")
-        if table.num_rows != info["total_frames"] or len(rows) != info["total_episodes"]:
-            raise ValueError(_cure(self.folder, f"meta/info.json promises {info['total_frames']} frames in "
-                                   f"{info['total_episodes']} episodes, there are {table.num_rows} in {len(rows)}"))
-        columns = {name: _to_numpy(table[name]) for name in FEATURES if name != PICTURES}
-        self.episodes = [self._episode(row, columns) for row in sorted(rows, key=lambda row: row["episode_index"])]
+        whole = [self.folder] if (self.folder / lerobot.INFO_PATH).exists() else []
+        parts = [path for path in sorted(self.folder.glob("*/")) if (path / lerobot.INFO_PATH).exists()]
+        self.episodes = [episode for part in whole or parts or [self.folder] for episode in _read_episodes(part)]
 
     def frames(self, episode: Episode, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Pictures start..stop-1 of an episode -> (stop - start, 128, 128, 3) uint8 RGB."""
@@ -204,30 +200,42 @@ class Shards:
             self.films[episode.video] = Film(episode.video, self.reel)
         return self.films[episode.video].frames(episode.first_frame + start, episode.first_frame + stop)
 
-    def _read_info(self) -> dict:
-        path = self.folder / lerobot.INFO_PATH
-        if not path.exists():
-            raise ValueError(f"{path} is missing: {self.folder} is no dataset; make one with data_gathering.shard")
-        info = json.loads(path.read_text(encoding="utf-8"))
-        if info["codebase_version"] != lerobot.VERSION or info["fps"] != FRAMES_PER_SECOND:
-            raise ValueError(_cure(path, f"version {info['codebase_version']} at {info['fps']} frames a second, "
-                                   f"expected {lerobot.VERSION} at {FRAMES_PER_SECOND}"))
-        if not set(FEATURES) <= set(info["features"]):
-            raise ValueError(_cure(path, f"features {sorted(set(FEATURES) - set(info['features']))} are missing"))
-        return info
 
-    def _episode(self, row: dict, columns: dict[str, np.ndarray]) -> Episode:
-        rows = slice(row["dataset_from_index"], row["dataset_to_index"])
-        mine = {name: column[rows] for name, column in columns.items()}
-        known = bool((mine["truth.buttons"] >= 0).all())
-        place = {key: row[f"videos/{PICTURES}/{key}"] for key in ("chunk_index", "file_index", "from_timestamp")}
-        first_frame = round(place.pop("from_timestamp") * FRAMES_PER_SECOND)
-        return Episode(
-            row["id"], row["channel"], self.folder / lerobot.VIDEO_PATH.format(video_key=PICTURES, **place),
-            row["words"], mine["action"][:, 0].copy(), mine["action"][:, 1].copy(), mine["null"], mine["confidence"],
-            mine["truth.buttons"].astype(np.uint8) if known else None, mine["truth.camera_deg"] if known else None,
-            row["errands"], row["seed"], row["world"], first_frame,
-        )  # fmt: skip
+def _read_episodes(folder: Path) -> list[Episode]:
+    info = _read_info(folder)
+    rows, table = _read_table(folder, "meta/episodes").to_pylist(), _read_table(folder, "data")
+    if table.num_rows != info["total_frames"] or len(rows) != info["total_episodes"]:
+        raise ValueError(_cure(folder, f"meta/info.json promises {info['total_frames']} frames in "
+                               f"{info['total_episodes']} episodes, there are {table.num_rows} in {len(rows)}"))
+    columns = {name: _to_numpy(table[name]) for name in FEATURES if name != PICTURES}
+    return [_episode(folder, row, columns) for row in sorted(rows, key=lambda row: row["episode_index"])]
+
+
+def _read_info(folder: Path) -> dict:
+    path = folder / lerobot.INFO_PATH
+    if not path.exists():
+        raise ValueError(f"{path} is missing: {folder} is no dataset; make one with data_gathering.shard")
+    info = json.loads(path.read_text(encoding="utf-8"))
+    if info["codebase_version"] != lerobot.VERSION or info["fps"] != FRAMES_PER_SECOND:
+        raise ValueError(_cure(path, f"version {info['codebase_version']} at {info['fps']} frames a second, "
+                               f"expected {lerobot.VERSION} at {FRAMES_PER_SECOND}"))
+    if not set(FEATURES) <= set(info["features"]):
+        raise ValueError(_cure(path, f"features {sorted(set(FEATURES) - set(info['features']))} are missing"))
+    return info
+
+
+def _episode(folder: Path, row: dict, columns: dict[str, np.ndarray]) -> Episode:
+    rows = slice(row["dataset_from_index"], row["dataset_to_index"])
+    mine = {name: column[rows] for name, column in columns.items()}
+    known = bool((mine["truth.buttons"] >= 0).all())
+    place = {key: row[f"videos/{PICTURES}/{key}"] for key in ("chunk_index", "file_index", "from_timestamp")}
+    first_frame = round(place.pop("from_timestamp") * FRAMES_PER_SECOND)
+    return Episode(
+        row["id"], row["channel"], folder / lerobot.VIDEO_PATH.format(video_key=PICTURES, **place),
+        row["words"], mine["action"][:, 0].copy(), mine["action"][:, 1].copy(), mine["null"], mine["confidence"],
+        mine["truth.buttons"].astype(np.uint8) if known else None, mine["truth.camera_deg"] if known else None,
+        row["errands"], row["seed"], row["world"], first_frame,
+    )  # fmt: skip
 
 
 def _read_table(folder: Path, below: str) -> pa.Table:

@@ -1,5 +1,9 @@
-"""A video site on this machine, with everything that goes wrong on real ones: pages, a feed, files with ranges, stalls,
+"""A video site on this machine, with everything that goes wrong on real ones: pages, feeds, files with ranges, stalls,
 cut files, refusals for a while (429, 503), redirects, and names that mean harm.
+
+    with rehearsal_site() as site:
+        site.video("ch0-00", content, "Let's play", track=rolled_up(words))
+        site.feed("/channel/ch0", ["ch0-00"])        # at site.address
 """
 
 import re
@@ -8,7 +12,6 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 
 class Site:
@@ -17,6 +20,7 @@ class Site:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.pages: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
         self.refuse: dict[str, list[int]] = {}
         self.stall: dict[str, float] = {}
         self.cut: dict[str, int] = {}
@@ -27,6 +31,7 @@ class Site:
     def video(self, name: str, content: bytes, title: str | None = None, track: str | None = None) -> None:
         """A page with a video, and perhaps a caption track."""
         self.files[f"/files/{name}.mp4"] = content
+        self.titles[name] = title or name
         captions = ""
         if track is not None:
             self.files[f"/files/{name}.vtt"] = track.encode()
@@ -38,13 +43,14 @@ class Site:
 
     def feed(self, path: str, names: list[str]) -> None:
         """An RSS feed of pages."""
-        items = "".join(f"<item><title>{name}</title><link>{self.address}/watch/{name}</link></item>" for name in names)
+        item = "<item><title>{}</title><link>{}/watch/{}</link></item>"
+        items = "".join(item.format(self.titles.get(name, name), self.address, name) for name in names)
         channel = f"<channel><title>a feed</title>{items}</channel>"
         self.pages[path] = f'<?xml version="1.0"?><rss version="2.0">{channel}</rss>'
 
 
 @contextmanager
-def loopback():
+def rehearsal_site():
     """A running Site; its `address` is http://127.0.0.1:PORT."""
     site = Site()
 
@@ -115,6 +121,17 @@ def loopback():
         server.server_close()
 
 
-def sample(name: str = "ch0-00") -> bytes:
-    """A recording of the sample."""
-    return (Path(__file__).parents[1] / f"data_gathering/samples/{name}.mp4").read_bytes()
+def rolled_up(words: list[dict]) -> str:
+    """Words as a platform's WebVTT: five a cue, each with its time."""
+    lines = ["WEBVTT", "Kind: captions", "Language: en", ""]
+    for i in range(0, len(words), 5):
+        line = words[i : i + 5]
+        times = [_clock(word["start_ms"]) for word in line[1:]] or [_clock(line[0]["end_ms"])]
+        rest = [word["word"] for word in line[1:]] or [""]
+        lines.append(f"{_clock(line[0]['start_ms'])} --> {_clock(line[-1]['end_ms'])} align:start position:0%")
+        lines += [line[0]["word"] + "".join(f"<{t}><c> {w}</c>" for t, w in zip(times, rest, strict=True)), ""]
+    return "\n".join(lines) + "\n"
+
+
+def _clock(ms: float) -> str:
+    return f"{int(ms // 3_600_000):02d}:{int(ms // 60_000 % 60):02d}:{ms % 60_000 / 1000:06.3f}"

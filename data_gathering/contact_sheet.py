@@ -1,0 +1,103 @@
+"""Contact sheets: pictures spread evenly over a video, on one JPEG.
+
+In: video files. Out: JPEG bytes. A `Sheets` makes them in the background and keeps the latest.
+
+    sheets = Sheets(); sheets.ask(Path("a.mp4")).result()
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from vpt.frames import to_rgb
+
+COLUMNS, ROWS = 4, 4
+TILE = (320, 240)  # a picture fits into this, pixels
+GAP_PX, GAP_GREY = 4, 28
+
+
+class Sheets:
+    """Sheets that were asked for, the latest `keep` of them; two are made at a time, in the order of asking."""
+
+    def __init__(self, keep: int = 64) -> None:
+        self.keep, self.lock = keep, threading.Lock()
+        self.made: OrderedDict[tuple, Future] = OrderedDict()
+        self.pool = ThreadPoolExecutor(2, thread_name_prefix="sheets")
+
+    def ask(self, path: Path) -> Future:
+        """A sheet to come: JPEG bytes, or the ValueError of a video that cannot be read."""
+        key = (path, path.stat().st_mtime_ns)  # a video that was mended is looked at again
+        with self.lock:
+            if key not in self.made:
+                self.made[key] = self.pool.submit(contact_sheet, path)
+            self.made.move_to_end(key)
+            while len(self.made) > self.keep:
+                self.made.popitem(last=False)
+            return self.made[key]
+
+    def close(self) -> None:
+        """Make no more."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def contact_sheet(path: Path) -> bytes:
+    """A video's sheet as JPEG. Raises ValueError naming the file that cannot be read."""
+    tiles = [_fit(picture) for picture in spread(path, COLUMNS * ROWS)]
+    height, width = tiles[0].shape[:2]
+    sheet = np.full((ROWS * (height + GAP_PX) - GAP_PX, COLUMNS * (width + GAP_PX) - GAP_PX, 3), GAP_GREY, np.uint8)
+    for i, tile in enumerate(tiles):
+        top, left = i // COLUMNS * (height + GAP_PX), i % COLUMNS * (width + GAP_PX)
+        sheet[top : top + height, left : left + width] = cv2.resize(tile, (width, height))
+    return cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+
+
+def spread(path: Path, count: int) -> list[np.ndarray]:
+    """`count` pictures (H, W, 3) uint8 RGB, one from the first half of each `count`-th part of the video.
+
+    A key frame in that half is taken as it is, so long videos cost a seek a picture; else the frames before it are
+    decoded. Raises ValueError naming the file that cannot be opened, is broken or ends early.
+    """
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1  # threads decode ahead, for nothing after a seek
+            return [to_rgb(frame) for frame in _walk(container, stream, count)]
+    except (av.error.FFmpegError, IndexError, OSError) as error:
+        raise ValueError(f"{path.name} cannot be read as a video: {error}") from error
+    except EOFError as error:
+        raise ValueError(f"{path.name} is cut short: {error}") from error
+
+
+def _walk(container, stream, count: int) -> Iterator[av.VideoFrame]:
+    """Times are in units of the stream's clock."""
+    begin, length = stream.start_time or 0, stream.duration
+    if not length:
+        length = int((container.duration or 0) / av.time_base / stream.time_base)
+    if length <= 0:
+        raise EOFError("it does not say how long it is")
+    keys = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
+    frames, frame = None, None
+    for start in (begin + length * i // count for i in range(count)):
+        latest = start + length // (2 * count)
+        key = max((time for time in keys if time <= latest), default=latest)
+        if frame is None or key > frame.pts:
+            container.seek(latest, stream=stream)
+            frames, frame = container.decode(stream), None
+        while frame is None or frame.pts is None or frame.pts + (frame.duration or 1) <= start:
+            frame = next(frames, None)
+            if frame is None:
+                second = float((start - begin) * stream.time_base)
+                raise EOFError(f"no picture at {second:.0f} s of {float(length * stream.time_base):.0f} s")
+        yield frame
+
+
+def _fit(picture: np.ndarray) -> np.ndarray:
+    scale = min(TILE[0] / picture.shape[1], TILE[1] / picture.shape[0])
+    size = tuple(max(1, round(side * scale)) for side in (picture.shape[1], picture.shape[0]))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)

