@@ -72,29 +72,42 @@ class Recall(Remembered):
         age = torch.zeros(lanes, slots, dtype=torch.long, device=device)
         return cls(torch.zeros(lanes, slots, width, device=device), age, age.bool())
 
-    def followed_by(self, content: Tensor, stamps: Stamps) -> "Rows":
-        """Everything there is to look at in a chunk: what is remembered, then the chunk's own rows (B, N, C)."""
+    def followed_by(self, content: Tensor, stamps: Stamps, dense: bool = False) -> "Rows":
+        """Everything there is to look at in a chunk: what is remembered, then the chunk's own rows (B, N, C).
+
+        dense: all of these are real, as frames are and ticks need not be.
+        """
         before = Stamps(-self.age_frames, torch.zeros_like(self.age_frames), self.mask)
-        return Rows(torch.cat([self.content, content], 1), before.then(stamps))
+        if not content.shape[1]:  # no tick: most frames of a stream
+            return Rows(self.content, before, True)
+        return Rows(torch.cat([self.content, content], 1), before.then(stamps), dense)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of content (B, N, C) and when they happened."""
+    """Rows of content (B, N, C) and when they happened; dense: after the first real row of a lane all are real."""
 
     content: Tensor
     stamps: Stamps
+    dense: bool
 
     def remember(self, slots: int, clock: Clock) -> Recall:
         """The newest `slots` rows of the life each lane ends the chunk in."""
-        index, mask = newest(self.stamps.real & (self.stamps.life == clock.last_life[:, None]), slots)
-        age = (clock.length - self.stamps.time.gather(1, index)).masked_fill(~mask, 0)
-        return Recall(pick(self.content, index), age, mask)
+        stamps, content = self.stamps, self.content
+        alive = stamps.real & (stamps.life == clock.last_life[:, None])
+        if self.dense:  # they are the last ones: no row is copied
+            time, mask, content = stamps.time[:, -slots:], alive[:, -slots:], content[:, -slots:]
+        else:
+            index, mask = newest(alive, slots)
+            time, content = stamps.time.gather(1, index), pick(content, index)
+        return Recall(content, (clock.length - time).masked_fill(~mask, 0), mask)
 
 
 def pick(content: Tensor, index: Tensor) -> Tensor:
-    """content (B, N, C), index (B, M) int64 -> (B, M, C): each lane's chosen rows."""
-    return content.gather(1, index[:, :, None].expand(-1, -1, content.shape[2]))
+    """content (B, N, C), index (B, M) int64 -> (B, M, C): each lane's chosen rows, copied whole."""
+    lanes, rows, _ = content.shape
+    begins = rows * torch.arange(lanes, device=index.device)
+    return content.flatten(0, 1).index_select(0, (index + begins[:, None]).flatten()).unflatten(0, index.shape)
 
 
 @dataclass(frozen=True)

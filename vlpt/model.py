@@ -164,10 +164,8 @@ class VLPT(nn.Module, Pretrained):
         """
         clock = Clock.of(first, memory.frame, self.config.frames_per_tick, tick_count)
         x, trunk = self.look(sight, first, memory.blocks[0])  # (B, T, D)
-        pictures = memory.sight.followed_by(x, clock.frames)
-        ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
-        spoken = ids != self.language.vocabulary
-        hidden, language = self.think(ids, spoken, pictures, clock, memory.language)  # (B, L, E), words ask frames
+        pictures = memory.sight.followed_by(x, clock.frames, dense=True)
+        hidden, spoken, language = self.think(heard, pictures, clock, memory.language)  # (B, L, E), words ask frames
         words = memory.words.followed_by(hidden, self._listen(clock.ticks, spoken))
         action, blocks = self.respond(x, first, words, clock, memory.blocks[1:]) if act else (None, memory.blocks[1:])
         silence_logit = self.silence.logit_of(hidden, self.language)
@@ -195,11 +193,15 @@ class VLPT(nn.Module, Pretrained):
         return replace(ticks, real=ticks.real & spoken) if self.config.listen_to == "words" else ticks
 
     def think(
-        self, ids: Tensor, spoken: Tensor, pictures: Rows, clock: Clock, memory: LanguageMemory
-    ) -> tuple[Tensor, LanguageMemory]:
-        """What the language model makes of the words heard, ids (B, L), and the frames seen: (B, L, E), memory."""
+        self, heard: Tensor, pictures: Rows, clock: Clock, memory: LanguageMemory
+    ) -> tuple[Tensor, Tensor, LanguageMemory]:
+        """What the language model makes of the words heard (B, T) and the frames seen: (B, L, E); which ticks heard a
+        word (B, L) bool; memory.
+        """
         if not clock.tick_count:  # most frames of a stream
-            return pictures.content.new_zeros(len(ids), 0, self.language.width), memory
+            return pictures.content.new_zeros(len(heard), 0, self.language.width), clock.ticks.real, memory
+        ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
+        spoken = ids != self.language.vocabulary
         plan = self.language.plan(clock.ticks, clock.last_life, spoken, memory, self.config.remember_silence)
         view = View.of(clock.ticks, pictures.stamps, self.config.sight_window)
 
@@ -207,7 +209,8 @@ class VLPT(nn.Module, Pretrained):
             asks = str(layer) in self.words_ask_frames
             return self.words_ask_frames[str(layer)](x, pictures.content, view) if asks else x
 
-        return self.language.run(self.silence.embed(ids, self.language), plan, memory, ask_frames)
+        hidden, memory = self.language.run(self.silence.embed(ids, self.language), plan, memory, ask_frames)
+        return hidden, spoken, memory
 
     def respond(
         self, x: Tensor, first: Tensor, words: Rows, clock: Clock, memory: tuple[BlockMemory, ...]

@@ -76,6 +76,8 @@ class Clock:
 def _ticks(is_tick: Tensor, frames: Stamps, count: int | None) -> Stamps:
     """The frames that tick, moved to the front of each lane."""
     count = int(is_tick.sum(1).max()) if count is None else count
+    if not count:
+        return Stamps(frames.time[:, :0], frames.life[:, :0], frames.real[:, :0])
     time = (~is_tick).byte().argsort(dim=1, stable=True)[:, :count]
     return Stamps(time, frames.life.gather(1, time), is_tick.gather(1, time))
 

@@ -3,8 +3,9 @@
 In: recordings of at least ten channels at the world's own size (`python -m data_gathering.demonstrate --size native
 --channels 10 --episodes 2 --seconds 20 --out FOLDER`). Artefacts and other scenes are composed (tests/composed.py).
 Six channels are fitted on, three of them in skins of their own (colours turned round); the other four are new arenas,
-each shown in the game's look, in a new skin and, with --textures, as Luanti draws it with other textures, its real menu
-among the other scenes. Out: tables on standard output.
+shown in the game's look and in new skins. With --textures ten arenas that Luanti draws are fitted on too, seven of them
+with textures of their own, and four with new textures are judged; the game's own menu is then another scene.
+Out: tables on standard output.
 
     python tests/benchmarks/bench_clean.py --recordings FOLDER --textures
 """
@@ -136,8 +137,11 @@ def main() -> None:
     vectors, folder = FrameVectors(options.embedding), options.recordings
     channels = sorted({meta_of(folder, id_)["channel"] for id_ in find_recordings(str(folder))})
     seen, new = channels[:6], channels[6:]
-    learn = embed((v for i, c in enumerate(seen) for v in videos_of(
-        folder, [c], LAID, SCENES, lambda rgb, i=i: recolour(rgb, 100 + i) if i % 2 else rgb, 10 + i)), vectors)
+    shown = [v for i, c in enumerate(seen) for v in videos_of(
+        folder, [c], LAID, SCENES, lambda rgb, i=i: recolour(rgb, 100 + i) if i % 2 else rgb, 10 + i)]
+    if options.textures:
+        shown += [v for i in range(10, 20) for v in drawn(i, LAID, i % 3 > 0, 200 + i)]
+    learn = embed(shown, vectors)
     model, held_out = FrameClasses.fit(vectors.key, learn["vectors"], learn["label"], learn["group"], learn["domain"])
     elsewhere, other = {**LAID, **LAID_ELSEWHERE}, {**SCENES, **SCENES_ELSEWHERE}
     tests = {

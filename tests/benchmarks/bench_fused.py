@@ -2,7 +2,8 @@
 
 In: nothing (SmolLM2 from data/smollm2 if it is there, see vlpt/smollm2.py; else and for the rest random weights of the
 same size). Out: a table on standard output; nothing is asserted. A frame is a whole step: trunk, a language tick every
-fourth frame, both cross attentions, heads. `alone` is what agent and language model cost apart, each in its own loop.
+fourth frame, both cross attentions, heads. `overhead` is what it costs more than agent and language model side by side
+in one loop, not joined: the cross attentions, and all that binds the two.
 
     python tests/benchmarks/bench_fused.py --pairs tiny 1x+smollm2      # a minute
     python tests/benchmarks/bench_fused.py --pairs tiny --frames 100000 # ten: does a frame cost more after 80 minutes?
@@ -26,7 +27,7 @@ from vpt.policy import SIZES, Policy  # noqa: E402
 WT103 = LanguageConfig(267735, width=1024, layers=18, heads=16, head_width=64, inner=4096, window=1599,
                        clamp_distance=1000, cutoffs=(20000, 40000, 200000), div_val=4)  # fmt: skip
 PAIRS = ("tiny", "1x+smollm2", "2x+smollm2", "1x+wt103")
-TICK = 4
+TICK, ROUND = 4, 40
 
 
 def pair(name: str) -> tuple[Policy, torch.nn.Module]:
@@ -78,49 +79,66 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
+class Fused:
+    """The fused agent, one frame a call, and where its time goes."""
+
+    def __init__(self, policy: Policy, language) -> None:
+        self.model = VLPT.from_parts(policy, language, frames_per_tick=TICK).eval()
+        with torch.no_grad():
+            for parameter in self.model.groups()["gates"]:
+                parameter.fill_(0.5)
+        generator = torch.Generator().manual_seed(0)
+        self.memory = self.model.start(1)
+        self.sight = torch.randint(0, 256, (1, 1, 128, 128, 3), dtype=torch.uint8, generator=generator)
+        self.heard = torch.randint(0, 1000, (512, 1, 1), generator=generator)
+        self.first = torch.zeros(1, 1, dtype=torch.bool)
+
+    def __call__(self, t: int) -> None:
+        output, self.memory = self.model(self.sight, self.first, self.heard[t % 512], self.memory)
+        if output.tick_valid.any():
+            output.token_log_probs
+
+    def parts(self, frames: int) -> dict[str, float]:
+        """Milliseconds a frame spent in each part; from now on frames cost a little more, for the stopwatch."""
+        watch = Stopwatch()
+        for method, name in {"look": "trunk", "think": "language", "respond": "agent blocks, heads"}.items():
+            watch.watch(self.model, method, name)
+        for block in (*self.model.words_ask_frames.values(), *self.model.frames_ask_words.values()):
+            watch.watch(block, "forward", "cross attention")
+        for t in range(frames):
+            with watch.part("the rest"):
+                self(t)
+        return {name: 1e3 * spent / frames for name, spent in watch.seconds.items()}
+
+
+class Alone:
+    """Agent and language model side by side, not joined: a frame a call, and every fourth call a token."""
+
+    def __init__(self, policy: Policy, language) -> None:
+        self.policy, self.language = policy, language
+        self.sight = torch.randint(0, 256, (1, 1, 128, 128, 3), dtype=torch.uint8)
+        self.first = torch.zeros(1, 1, dtype=torch.bool)
+        self.agent, self.talker = policy.start(1), language.start(1)
+
+    def __call__(self, t: int) -> None:
+        _, self.agent = self.policy(self.sight, self.first, self.agent)
+        if t % TICK == 0:
+            _, self.talker = self.language(torch.tensor([[t % 1000]]), self.first, self.talker)
+
+
 @torch.inference_mode()
-def fused(policy: Policy, language, frames: int) -> tuple[list[float], dict[str, float]]:
-    """Milliseconds a frame, and by part a frame on average."""
-    model, watch = VLPT.from_parts(policy, language, frames_per_tick=TICK).eval(), Stopwatch()
-    for parameter in model.groups()["gates"]:
-        parameter.fill_(0.5)
-    parts = {"look": "trunk", "think": "language", "respond": "agent blocks, heads"}
-    for method, name in parts.items():
-        watch.watch(model, method, name)
-    for block in (*model.words_ask_frames.values(), *model.frames_ask_words.values()):
-        watch.watch(block, "forward", "cross attention")
-    generator = torch.Generator().manual_seed(0)
-    state = {"memory": model.start(1)}
-    sight = torch.randint(0, 256, (1, 1, 128, 128, 3), dtype=torch.uint8, generator=generator)
-    heard = torch.randint(0, 1000, (512, 1, 1), generator=generator)
-    first = torch.zeros(1, 1, dtype=torch.bool)
+def compare(fused: Fused, alone: Alone, frames: int) -> tuple[list[float], list[tuple[float, float]]]:
+    """Milliseconds of each fused frame; and of each block of ROUND frames the means of alone and fused.
 
-    def step(t: int) -> None:
-        with watch.part("the rest"):
-            output, state["memory"] = model(sight, first, heard[t % 512], state["memory"])
-            if output.tick_valid.any():
-                output.token_log_probs
-
-    walls(step, 8)
-    watch.seconds.clear()
-    found = walls(step, frames)
-    return found, {name: 1e3 * seconds / frames for name, seconds in watch.seconds.items()}
-
-
-@torch.inference_mode()
-def alone(policy: Policy, language, frames: int) -> tuple[float, float]:
-    """Milliseconds a frame: the agent, and a quarter of a token of the language model with its memory full."""
-    sight, first = torch.randint(0, 256, (1, 1, 128, 128, 3), dtype=torch.uint8), torch.zeros(1, 1, dtype=torch.bool)
-    state = {"agent": policy.start(1), "talker": language.start(1)}
-
-    def act(t: int) -> None:
-        _, state["agent"] = policy(sight, first, state["agent"])
-
-    def talk(t: int) -> None:
-        _, state["talker"] = language(torch.tensor([[t % 1000]]), first, state["talker"])
-
-    walls(act, 4), walls(talk, 4)
-    return percentile(walls(act, frames), 0.5), percentile(walls(talk, max(8, frames // TICK)), 0.5) / TICK
+    The blocks take turns, so that whatever else the machine does slows both alike.
+    """
+    walls(fused, 2 * TICK), walls(alone, 2 * TICK)
+    every, blocks = [], []
+    for _ in range(max(1, frames // ROUND)):
+        apart, together = walls(alone, ROUND), walls(fused, ROUND)
+        every += together
+        blocks.append((sum(apart) / ROUND, sum(together) / ROUND))
+    return every, blocks
 
 
 def main() -> None:
@@ -132,12 +150,15 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     for name in options.pairs:
         policy, language = pair(name)
-        apart = alone(policy, language, min(options.frames, 200))
-        found, parts = fused(policy, language, options.frames)
-        mean, together = sum(found) / len(found), sum(apart)
+        fused = Fused(policy, language)
+        found, blocks = compare(fused, Alone(policy, language), options.frames)
+        apart = percentile([apart for apart, _ in blocks], 0.5)
+        overhead = percentile([together / apart for apart, together in blocks], 0.5) - 1
         p50, p95, p99 = (percentile(found, share) for share in (0.5, 0.95, 0.99))
-        print(f"{name}, {options.threads} threads: p50 {p50:.1f} ms, p95 {p95:.1f}, p99 {p99:.1f}, mean {mean:.1f}; "
-              f"alone {apart[0]:.1f} + {apart[1]:.1f} = {together:.1f} ms; overhead {mean / together - 1:+.0%}")
+        print(f"{name}, {options.threads} threads: p50 {p50:.1f} ms, p95 {p95:.1f}, p99 {p99:.1f}, mean "
+              f"{sum(found) / len(found):.1f}; not joined {apart:.1f} ms; overhead {overhead:+.0%}")
+        with torch.inference_mode():
+            parts = fused.parts(min(options.frames, 200))
         print("   " + ", ".join(f"{part} {ms:.1f} ms" for part, ms in parts.items()), flush=True)
         if options.frames >= 2000:
             early, late = found[1000:2000], found[-1000:]
