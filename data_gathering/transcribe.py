@@ -22,14 +22,17 @@ import av
 from tqdm import tqdm
 
 from data_gathering.captions import LONGEST_MS, read_captions
+from data_gathering.drift import NOTICED_MS, find_clock
 from data_gathering.ledger import Ledger, end_with, write_lines
 from data_gathering.narration import Word
 from data_gathering.refine import read_sound, refine
 from data_gathering.shard import find_recordings
-from data_gathering.word_scores import WordScores
+from data_gathering.word_scores import WordScores, plain
 from vlpt.options import option, run
 from vlpt.words import read_words
 
+COMMON = set("the a to and i you it of that in is so this we go for on have just be i'm it's not with they".split())
+LEAST_TO_TELL, LEAST_ENGLISH = 50, 0.12
 LATE_MS = 50.0  # by which whisper's word times lag, measured on a natural voice with known times
 
 
@@ -95,7 +98,7 @@ def transcribe(video: Path, options: Options) -> tuple[list[Word], str]:
     if options.use != "speech":
         for path in captions_of(video, options.language):
             try:
-                return read_captions(path), path.name
+                return in_time(read_captions(path), video, path.name)
             except ValueError as error:
                 tried.append(str(error))
         if not tried:
@@ -110,6 +113,20 @@ def transcribe(video: Path, options: Options) -> tuple[list[Word], str]:
         except ValueError as error:
             tried.append(str(error))
     raise ValueError("; ".join(tried))
+
+
+def in_time(words: list[Word], video: Path, source: str) -> tuple[list[Word], str]:
+    """Captions whose clock runs with the video's sound, where there is one to tell by (data_gathering/drift.py)."""
+    try:
+        clock = find_clock(words, read_sound(video))
+    except ValueError:  # a video without sound
+        return words, source
+    if clock is None:
+        return words, f"{source}, clock not confirmed by the sound"
+    ends = clock.off_by_ms(0), clock.off_by_ms(words[-1].start_ms)
+    if max(map(abs, ends)) < NOTICED_MS:
+        return words, source
+    return clock.mend(words), f"{source}, clock mended by {ends[0]:+.0f} ms at the beginning, {ends[1]:+.0f} at the end"
 
 
 def captions_of(video: Path, language: str) -> list[Path]:
@@ -212,10 +229,17 @@ def measure(words: list[Word], video_ms: float, faults: dict[str, int], options:
         raise ValueError(f"its last word is at {words[-1].start_ms / 1000:.0f} s, the video ends at "
                          f"{video_ms / 1000:.0f} s: these are another video's words, or their clock drifts")
     warnings = [f"{count} words {name.replace('_', ' ')}" for name, count in faults.items() if count]
+    if options.language == "en" and len(words) >= LEAST_TO_TELL and english(words) < LEAST_ENGLISH:
+        warnings.append("hardly English: few of its common words")
     if rate < options.least_words_a_minute:
         warnings.append(f"hardly narrated: {rate:.0f} words a minute")
     return {"words": len(words), "words_a_minute": round(rate, 1), "spoken": round(spoken_ms / max(video_ms, 1.0), 3),
             "mended": faults, "warnings": warnings}  # fmt: skip
+
+
+def english(words: list[Word]) -> float:
+    """The share of words that are among the commonest of English talk: about a third; of other languages hardly any."""
+    return sum(plain(word.word) in COMMON for word in words) / len(words)
 
 
 def length_ms(video: Path) -> float:

@@ -4,8 +4,8 @@
     scores.add(found, true)          # Words of one video
     str(scores)                      # "312 words: word error 2.9%, onsets off by 21 ms ..."
 
-Word error is (substituted + left out + invented) / true words of the cheapest alignment, capitals and punctuation
-aside; onset errors are those of the words that were found.
+Word error is (substituted + left out + invented) / true words of the cheapest alignment, capitals, punctuation and
+spelling aside ("5" is "five"); onset errors are those of the words that were found.
 """
 
 import re
@@ -16,6 +16,9 @@ import numpy as np
 from data_gathering.narration import Word
 
 PLAIN = re.compile(r"[^a-z0-9']")
+NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+SPELT = {"colour": "color", "coloured": "colored", "grey": "gray", "ok": "okay", "alright": "all right",
+         **{str(i): name for i, name in enumerate(NUMBERS)}}  # fmt: skip
 
 
 class WordScores:
@@ -27,7 +30,8 @@ class WordScores:
 
     def add(self, found: Sequence[Word], true: Sequence[Word]) -> None:
         """One video's words."""
-        pairs, errors = align([plain(word.word) for word in found], [plain(word.word) for word in true])
+        found, true = spelt(found), spelt(true)
+        pairs, errors = align([word.word for word in found], [word.word for word in true])
         self.words += len(true)
         self.errors += errors
         self.onset_errors_ms += [found[i].start_ms - true[j].start_ms for i, j in pairs]
@@ -46,8 +50,18 @@ class WordScores:
 
 
 def plain(word: str) -> str:
-    """As it is compared."""
+    """Without capitals and punctuation."""
     return PLAIN.sub("", word.lower())
+
+
+def spelt(words: Sequence[Word]) -> list[Word]:
+    """As they are compared: one spelling of each, what two writers write as one word or two as two."""
+    made = []
+    for word in words:
+        parts = SPELT.get(plain(word.word), plain(word.word)).split() or [""]
+        edges = [word.start_ms + (word.end_ms - word.start_ms) * i / len(parts) for i in range(len(parts) + 1)]
+        made += [Word(part, *edges[i : i + 2]) for i, part in enumerate(parts)]
+    return made
 
 
 def align(found: Sequence[str], true: Sequence[str]) -> tuple[list[tuple[int, int]], int]:

@@ -14,7 +14,7 @@ from data_gathering.refine import phrases, refine
 from data_gathering.shard import Options as ShardOptions
 from data_gathering.shard import main as shard
 from data_gathering.speech import VOICES
-from data_gathering.transcribe import Options, main, mend
+from data_gathering.transcribe import Options, main, measure, mend
 from data_gathering.word_scores import WordScores, align
 from vlpt.shards import Shards
 from vlpt.words import read_words
@@ -213,3 +213,24 @@ def test_refinement_finds_words_that_were_put_wrong():
     scores = WordScores()
     scores.add(refined, true)
     assert moved == len(true) and scores.numbers()["onset_95_ms"] < 120
+
+
+def test_talk_that_is_not_english_is_said_to_be():
+    def warnings(text: str) -> list[str]:
+        words = [Word(word, 300.0 * i, 300.0 * i + 200) for i, word in enumerate(text.split())]
+        return measure(words, 60_000.0, {}, Options())["warnings"]
+
+    english = "okay so we go to the tree and dig a bit of that dirt for it is in the way and i like it " * 3
+    german = "also gehen wir jetzt zum baum und graben ein wenig von der erde weg denn sie liegt hier im weg " * 3
+    assert not [line for line in warnings(english) if "English" in line]
+    assert [line for line in warnings(german) if "hardly English" in line]
+
+
+def test_another_spelling_is_no_error():
+    true = [Word(word, 100.0 * i, 100.0 * i + 90) for i, word in enumerate("alright five grey stones okay".split())]
+    found = [Word(word, 100.0 * i, 100.0 * i + 90) for i, word in enumerate("All right, 5 gray stones OK.".split())]
+    scores = WordScores()
+    scores.add(found, true)
+    assert scores.errors == 0 and scores.words == 5
+    scores.add(true[:2], true)
+    assert scores.errors == 3
