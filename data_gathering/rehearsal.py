@@ -33,6 +33,7 @@ from vpt.scores import Scores
 
 PAUSE_MS = 400  # longer silence parts what is said in one breath
 SITES = ("generic", "html5")
+SONG = "song"
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,7 @@ def main(options: Options) -> dict:
     ids = publish(options, out / "site")
     recognised = options.speech != "none" and importlib.util.find_spec("faster_whisper") is not None
     with site_of(out / "site", ids, all_captioned=not recognised) as site:
-        path = out / "gather.yaml"
-        path.write_text(yaml.safe_dump(configuration(site, out / "data", options)), encoding="utf-8")
-        gather.main(gather.Options(config=str(path)))
+        gather.main(gather.Options(config=str(configure(site, options))))
     return compare(out)
 
 
@@ -104,7 +103,7 @@ def breaths(words: list[dict]) -> Iterator[list[dict]]:
 
 @contextmanager
 def site_of(folder: Path, ids: list[str], all_captioned: bool) -> Iterator[Site]:
-    """A running site: a feed a channel at /channel/<name>, and all videos in /playlist."""
+    """A running site: a feed a channel at /channel/<name>, and all videos in /playlist, with one that is no play."""
     with rehearsal_site() as site:
         for number, id_ in enumerate(ids):
             captioned = all_captioned or number % 3 < 2
@@ -112,20 +111,29 @@ def site_of(folder: Path, ids: list[str], all_captioned: bool) -> Iterator[Site]
             site.video(id_, (folder / f"{id_}.mp4").read_bytes(), f"Let's play Luanti survival, {id_}", track)
         for channel in sorted({id_.rsplit("-", 1)[0] for id_ in ids}):
             site.feed(f"/channel/{channel}", [id_ for id_ in ids if id_.startswith(f"{channel}-")])
-        site.feed("/playlist", ids)
+        site.video(SONG, (folder / f"{ids[0]}.mp4").read_bytes(), "A song about blocks")
+        site.feed("/playlist", [*ids, SONG])
         yield site
 
 
-def configuration(site: Site, data: Path, options: Options) -> dict:
-    """gather's, for this site. The playlist holds what the channels hold: nothing must come twice."""
+def configure(site: Site, options: Options) -> Path:
+    """Writes gather's configuration for this site. The playlist holds what the channels hold: nothing may come twice.
+
+    What was gathered before goes: the site's address is another one each time.
+    """
+    out = Path(options.out)
+    shutil.rmtree(out / "data", ignore_errors=True)
     asked = {"extractors": list(SITES), "wait_s": 0.0}
     sources = [path for path in site.pages if path.startswith(("/channel/", "/playlist"))]
-    return {
-        "data": str(data),
+    content = {
+        "data": str(out / "data"),
         "find": {"sources": [f"{site.address}{path}" for path in sources], **asked},
         "download": {"keep_free_gb": 0.5, "pause_s": 0.0, "attempts": 2, **asked},
         "label": {"idm": options.idm},
     }  # fmt: skip
+    path = out / "gather.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
 
 
 def compare(out: Path) -> dict:

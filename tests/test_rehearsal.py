@@ -31,5 +31,7 @@ def test_what_speaks_is_gathered_and_its_accuracy_printed(tmp_path, capsys):
         length_ms = 50 * count_frames(video)
         assert spoken and spoken[-1]["end_ms"] <= length_ms
         assert all(a["end_ms"] <= b["start_ms"] + 1 for a, b in zip(spoken, spoken[1:], strict=False))
+    kept, dropped = ((tmp_path / "data" / name).read_text() for name in ("2_kept.jsonl", "2_dropped.jsonl"))
+    assert "A song" in dropped and "A song" not in kept
     rows = [json.loads(line) for line in (tmp_path / "data/4_words/transcripts.jsonl").read_text().splitlines()]
     assert len(rows) == len(ids)

@@ -21,6 +21,9 @@ def videos_figure(after: Mapping[str, int], dropped_by: Mapping[str, int]) -> Fi
         ax.barh(list(counts), list(counts.values()), color=colour, height=0.6)
         ax.invert_yaxis()
         ax.grid(visible=False)
+        ax.set_xticks([])
+        if not counts:
+            ax.set_yticks([])
         title(ax, text, "" if counts else "none")
         for row, count in enumerate(counts.values()):
             ax.text(count, row, f" {count}", va="center", fontsize=8, color=SOFT)
