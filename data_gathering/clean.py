@@ -28,7 +28,7 @@ from tqdm import tqdm
 from data_gathering.contact_sheet import spread
 from data_gathering.frame_classes import CLASSES, FrameClasses, report
 from data_gathering.frame_vectors import FrameVectors
-from data_gathering.ledger import end_with, write_lines
+from data_gathering.ledger import LatestLedger, end_with, write_lines
 from data_gathering.shard import find_recordings, meta_of
 from data_gathering.verdicts import reviewed
 from vlpt.options import option, run
@@ -67,9 +67,8 @@ def main(options: Options) -> dict[str, int]:
             failed.append(f"{id_}: {error}")
     if options.fit:
         fit(looks, options, vectors)
-    model = FrameClasses.load(options.model)
-    rows = judge(looks, model, options)
-    write_lines(Path(options.out), rows)
+    rows = judge(looks, load(options, vectors), options)
+    write_lines(Path(options.out), with_earlier(rows, Path(options.out)))
     write_lines(Path(options.next), worth_a_label(rows, looks, set(reviewed(options.labels)), options.ask_for))
     totals = Counter({name: 0 for name in CLASSES}) + Counter(row["label"] for row in rows)
     print(f"{options.out}: " + ", ".join(f"{totals[name]} {name}" for name in CLASSES) + f", {len(failed)} failed")
@@ -82,7 +81,7 @@ class Judge:
 
     def __init__(self, options: Options) -> None:
         self.options, self.vectors = options, FrameVectors(options.embedding, options.text_boxes)
-        self.model = FrameClasses.load(options.model)
+        self.model = load(options, self.vectors)
 
     def __call__(self, id_: str) -> dict:
         (row,) = judge({id_: look(id_, self.options, self.vectors)}, self.model, self.options)
@@ -167,6 +166,22 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 # ---- judging
+
+
+def load(options: Options, vectors: FrameVectors) -> FrameClasses:
+    """The model. Raises ValueError where it was fitted on vectors of another network."""
+    model = FrameClasses.load(options.model)
+    if model.key != vectors.key:
+        raise ValueError(f"{options.model} was fitted on vectors of {model.key!r}, these are of {vectors.key!r}: give "
+                         "the --embedding and --text-boxes it was fitted with, or make it anew with --fit")  # fmt: skip
+    return model
+
+
+def with_earlier(rows: list[dict], out: Path) -> list[dict]:
+    """And the verdicts of videos that were not looked at now: their pictures may be gone (`gather` can drop them)."""
+    new = {row["key"] for row in rows}
+    earlier = [row for row in LatestLedger(out).rows.values() if row["key"] not in new]
+    return sorted([*rows, *earlier], key=lambda row: row["key"])
 
 
 def judge(looks: dict[str, np.ndarray], model: FrameClasses, options: Options) -> list[dict]:

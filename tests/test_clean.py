@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 from composed import lay_over, other_scene
 from test_chain import SAMPLES
 from test_gather import configure, gathered
@@ -195,6 +196,28 @@ def test_nothing_is_looked_at_twice_and_what_is_broken_is_named(fitted, capsys, 
         broken.unlink()
 
 
+def test_verdicts_of_videos_that_are_gone_are_kept(fitted, tmp_path):
+    """`gather` can drop originals; a folder of which no video can be read does not wipe out what is known either."""
+    folder, labels, _ = fitted
+    out = tmp_path / "3_clean.jsonl"
+    gone = {"key": "gone-00", "label": "clean", "made_by": "before"}
+    out.write_text(json.dumps(gone) + "\n" + '{"key": "torn')
+    clean.main(options(folder, out=str(out)))
+    assert gone in rows(out) and {row["key"] for row in rows(out)} == {"gone-00", *labels}
+    (tmp_path / "3_video").mkdir()
+    (tmp_path / "3_video/broken-00.mp4").write_bytes(b"no video")
+    with pytest.raises(SystemExit):
+        clean.main(options(folder, out=str(out), videos=str(tmp_path / "3_video"), next=str(tmp_path / "next.jsonl")))
+    assert {row["key"] for row in rows(out)} == {"gone-00", *labels}
+
+
+def test_a_label_that_is_no_class_is_named(tmp_path):
+    path = tmp_path / "3_reviewed.jsonl"
+    path.write_text('{"key": "a", "label": "tidy"}\n')
+    with pytest.raises(ValueError, match="3_reviewed.jsonl: a is labelled 'tidy'"):
+        reviewed(path)
+
+
 def test_too_few_labels_and_no_pictures_are_refused(fitted, tmp_path):
     folder, *_ = fitted
     with pytest.raises(ValueError, match="nothing is labelled"):
@@ -257,6 +280,41 @@ def test_a_clip_in_a_folder_looks_too(tmp_path):
     assert np.allclose(vectors(pictures[1:]), found[1:], atol=1e-5) and vectors([]).shape == (0, 64)
     with pytest.raises(ValueError, match="is no CLIP on this machine"):
         FrameVectors(str(tmp_path / "nowhere"))
+
+
+def small_clip(folder, seed: int = 0):
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    torch.manual_seed(seed)
+    network = CLIPVisionModel(CLIPVisionConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+                                               num_attention_heads=2, image_size=32, patch_size=8))  # fmt: skip
+    network.save_pretrained(folder)
+    return network
+
+
+def test_networks_of_one_name_are_not_taken_for_each_other(fitted, tmp_path):
+    """Vectors that are kept, and models that were fitted, belong to weights and not to a folder's name."""
+    for seed, place in enumerate(("a/clip", "b/clip")):
+        small_clip(tmp_path / place, seed)
+    one, same, other = (FrameVectors(str(tmp_path / place)).key for place in ("a/clip", "a/clip", "b/clip"))
+    assert one == same != other
+    with pytest.raises(ValueError, match="was fitted on vectors of 'lite0"):
+        clean.Judge(options(fitted[0], embedding=str(tmp_path / "a/clip")))
+
+
+def test_a_clip_of_half_precision_looks_and_one_without_its_weights_is_refused(tmp_path):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    small_clip(tmp_path / "half").half().save_pretrained(tmp_path / "half")
+    assert FrameVectors(str(tmp_path / "half"))([np.zeros((9, 9, 3), np.uint8)]).dtype == np.float32
+    llama = LlamaConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, vocab_size=50)
+    LlamaForCausalLM(llama).save_pretrained(tmp_path / "llama")
+    with pytest.raises(ValueError, match="is no CLIP on this machine .* weights are missing"):
+        FrameVectors(str(tmp_path / "llama"))
+    torn = tmp_path / "half/model.safetensors"
+    torn.write_bytes(torn.read_bytes()[:200])
+    with pytest.raises(ValueError, match="is no CLIP on this machine"):
+        FrameVectors(str(tmp_path / "half"))
 
 
 def test_text_boxes_without_their_package_say_how_to_get_it():

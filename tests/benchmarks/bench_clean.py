@@ -32,10 +32,15 @@ TEXTURES = Path("/usr/share/games/minetest/games/minetest_game/mods/default/text
 
 
 def videos_of(folder: Path, channels: list[str], laid: dict, scenes: dict, look, seed: int):
-    """(pictures, label, group, domain, kind) of a clean video, one with artefacts and another scene each recording."""
+    """(pictures, label, group, domain, kind) of a clean video, one with artefacts and another scene each recording.
+
+    Kinds go round over all recordings of the folder, so that every kind is met whatever channels are asked for.
+    """
     rng = np.random.default_rng(seed)
-    for number, id_ in enumerate(i for i in find_recordings(str(folder)) if meta_of(folder, i)["channel"] in channels):
+    for number, id_ in enumerate(find_recordings(str(folder))):
         meta = meta_of(folder, id_)
+        if meta["channel"] not in channels:
+            continue
         pictures = [look(rgb) for rgb in spread(folder / f"{id_}.mp4", PER_VIDEO)]
         kind, scene = (sorted(kinds)[number % len(kinds)] for kinds in (laid, scenes))
         group, domain = f"{meta['channel']} {meta['arena_seed']}", meta["channel"]
