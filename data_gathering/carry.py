@@ -23,8 +23,8 @@ from pathlib import Path
 from data_gathering import clean, download, filter, find, label, shard, shrink, stats, transcribe
 from data_gathering.label_file import Labels, labelled_by, write_labels
 from data_gathering.ledger import write_whole
+from data_gathering.seeing.verdicts import reviewed
 from data_gathering.site import file_name
-from data_gathering.verdicts import reviewed
 from vlpt.options import from_dict
 from vpt.allocator import keep_freed_memory
 

@@ -2,7 +2,7 @@
 streams.
 
 In:  a world from vlpt.worlds. Out: a folder of recordings `<channel>-<nn>.{mp4,jsonl,words.jsonl,meta.json}` (20
-frames a second; words with times). A channel is one player's habits (data_gathering/persona.py); every episode has an
+frames a second; words with times). A channel is one player's habits (streamer/persona.py); every episode has an
 arena of its own. Finished recordings are skipped, so a killed run is continued by the same command; a recording that
 fails is tried once more and then listed at the end.
 
@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data_gathering import narration, speech
-from data_gathering.ground import Ground
 from data_gathering.ledger import write_whole
-from data_gathering.persona import draw_persona
-from data_gathering.player import Player
-from data_gathering.recording import FPS, Recorder, finished
-from data_gathering.session import play
+from data_gathering.streamer import narration, speech
+from data_gathering.streamer.ground import Ground
+from data_gathering.streamer.persona import draw_persona
+from data_gathering.streamer.player import Player
+from data_gathering.streamer.recording import FPS, Recorder, finished
+from data_gathering.streamer.session import play
 from vlpt.worlds import make, noop
 
 WORLD_SIZE = (320, 180)

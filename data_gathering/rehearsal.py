@@ -2,7 +2,7 @@
 
 In: a folder of recordings. Out: what data_gathering.gather makes, below `--out`, and how many words and actions it got
 right. Each recording is a video of its channel's feed; all are in one playlist; captions have the times of words. With
---speech the recordings speak (data_gathering/speech.py), and every third video has no captions: it is recognised, if
+--speech the recordings speak (streamer/speech.py), and every third video has no captions: it is recognised, if
 faster-whisper is there. Run:
 
     python -m data_gathering.rehearsal --out data/rehearsal --channels ch4 ch5
@@ -19,12 +19,12 @@ from pathlib import Path
 import yaml
 
 from data_gathering import gather
+from data_gathering.hearing.word_scores import WordScores
 from data_gathering.label_file import read_labels
-from data_gathering.narration import Word
 from data_gathering.rehearsal_site import Site, rehearsal_site, rolled_up
 from data_gathering.shard import find_recordings
-from data_gathering.speech import VOICES, add_track
-from data_gathering.word_scores import WordScores
+from data_gathering.spoken import Word
+from data_gathering.streamer.speech import VOICES, add_track
 from vlpt.options import option, run
 from vlpt.words import FRAMES_PER_SECOND, read_words
 from vpt.actions import read_contractor

@@ -21,13 +21,13 @@ from pathlib import Path
 import av
 from tqdm import tqdm
 
-from data_gathering.captions import LONGEST_MS, read_captions
-from data_gathering.drift import NOTICED_MS, find_clock
+from data_gathering.hearing.captions import LONGEST_MS, read_captions
+from data_gathering.hearing.drift import NOTICED_MS, find_clock
+from data_gathering.hearing.refine import read_sound, refine
+from data_gathering.hearing.word_scores import WordScores, plain
 from data_gathering.ledger import Ledger, end_with, write_lines
-from data_gathering.narration import Word
-from data_gathering.refine import read_sound, refine
 from data_gathering.shard import find_recordings
-from data_gathering.word_scores import WordScores, plain
+from data_gathering.spoken import Word
 from vlpt.options import option, run
 from vlpt.words import read_words
 
@@ -116,7 +116,7 @@ def transcribe(video: Path, options: Options) -> tuple[list[Word], str]:
 
 
 def in_time(words: list[Word], video: Path, source: str) -> tuple[list[Word], str]:
-    """Captions whose clock runs with the video's sound, where there is one to tell by (data_gathering/drift.py)."""
+    """Captions whose clock runs with the video's sound, where there is one to tell by (hearing/drift.py)."""
     try:
         clock = find_clock(words, read_sound(video))
     except ValueError:  # a video without sound

@@ -11,11 +11,11 @@ from test_chain import SAMPLES
 from test_gather import configure, gathered
 
 from data_gathering import clean
-from data_gathering.contact_sheet import spread
-from data_gathering.frame_classes import CLASSES, FrameClasses, folds
-from data_gathering.frame_vectors import FrameVectors
 from data_gathering.rehearsal_site import rehearsal_site, rolled_up
-from data_gathering.verdicts import reviewed, verdicts
+from data_gathering.seeing.contact_sheet import spread
+from data_gathering.seeing.frame_classes import CLASSES, FrameClasses, folds
+from data_gathering.seeing.frame_vectors import FrameVectors
+from data_gathering.seeing.verdicts import reviewed, verdicts
 from vpt.frames import write_video
 
 
@@ -111,7 +111,7 @@ def test_a_saved_model_says_the_same_and_a_broken_one_is_named(fitted, tmp_path)
 def test_our_kernel_is_scikit_learns():
     from sklearn.svm import SVC
 
-    from data_gathering.frame_classes import COST, Machine
+    from data_gathering.seeing.frame_classes import COST, Machine
 
     rng = np.random.default_rng(0)
     vectors, belongs = rng.normal(size=(60, 8)).astype(np.float32), np.arange(60) % 3 == 0

@@ -14,12 +14,13 @@ import time
 import numpy as np
 import pytest
 
-from data_gathering import demonstrate, narration, phrases
+from data_gathering import demonstrate
 from data_gathering.demonstrate import Episode, Options, make_player
-from data_gathering.ground import Ground, name
-from data_gathering.motion import COUNT_DEG, LIMIT_DEG, Hand, HandHabits, turn_deg
-from data_gathering.recording import PARTS, Recorder, finished
-from data_gathering.session import play
+from data_gathering.streamer import narration, phrases
+from data_gathering.streamer.ground import Ground, name
+from data_gathering.streamer.motion import COUNT_DEG, LIMIT_DEG, Hand, HandHabits, turn_deg
+from data_gathering.streamer.recording import PARTS, Recorder, finished
+from data_gathering.streamer.session import play
 from tests.toy_arena import ToyArena
 from vlpt.worlds import make
 from vpt.actions import BUTTONS, read_contractor

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from data_gathering import rehearsal, transcribe
-from data_gathering.drift import Clock, find_clock
-from data_gathering.narration import Word
-from data_gathering.refine import RATE_HZ, read_sound
+from data_gathering.hearing.drift import Clock, find_clock
+from data_gathering.hearing.refine import RATE_HZ, read_sound
 from data_gathering.rehearsal_site import rolled_up
+from data_gathering.spoken import Word
 from vlpt.words import read_words
 
 

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from data_gathering import contact_sheet, ledger, review
+from data_gathering import ledger, review
+from data_gathering.seeing import contact_sheet
 from vpt.frames import write_video
 
 SAMPLES = Path(__file__).parents[1] / "data_gathering/samples"

@@ -8,10 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from data_gathering import demonstrate, speech
+from data_gathering import demonstrate
 from data_gathering.demonstrate import Episode, Options
-from data_gathering.narration import Word
-from data_gathering.speech import RATE_HZ
+from data_gathering.spoken import Word
+from data_gathering.streamer import speech
+from data_gathering.streamer.speech import RATE_HZ
 from vlpt.worlds import make
 from vpt.frames import read_video, write_video
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from synthetic import record
 
-from data_gathering.captions import read_captions
+from data_gathering.hearing.captions import read_captions
+from data_gathering.hearing.refine import phrases, refine
+from data_gathering.hearing.word_scores import WordScores, align
 from data_gathering.label_file import Labels, write_labels
-from data_gathering.narration import Word
-from data_gathering.refine import phrases, refine
 from data_gathering.shard import Options as ShardOptions
 from data_gathering.shard import main as shard
-from data_gathering.speech import VOICES
+from data_gathering.spoken import Word
+from data_gathering.streamer.speech import VOICES
 from data_gathering.transcribe import Options, main, measure, mend
-from data_gathering.word_scores import WordScores, align
 from vlpt.shards import Shards
 from vlpt.words import read_words
 

@@ -21,9 +21,9 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 from composed import LAID, LAID_ELSEWHERE, SCENES, SCENES_ELSEWHERE, lay_over, other_scene, recolour  # noqa: E402
 
-from data_gathering.contact_sheet import spread  # noqa: E402
-from data_gathering.frame_classes import CLASSES, FrameClasses, report  # noqa: E402
-from data_gathering.frame_vectors import FrameVectors  # noqa: E402
+from data_gathering.seeing.contact_sheet import spread  # noqa: E402
+from data_gathering.seeing.frame_classes import CLASSES, FrameClasses, report  # noqa: E402
+from data_gathering.seeing.frame_vectors import FrameVectors  # noqa: E402
 from data_gathering.shard import find_recordings, meta_of  # noqa: E402
 from vlpt.worlds import make, noop  # noqa: E402
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from data_gathering.narration import Word
-from data_gathering.word_scores import plain
+from data_gathering.hearing.word_scores import plain
+from data_gathering.spoken import Word
 
 RATE_HZ, FRAME_MS = 16_000, 10  # of pocketsphinx's models
 GAP_MS = 350.0  # of silence parts two phrases

@@ -1,6 +1,6 @@
 """Is a picture clean play, play with things laid over it, or something else? A support vector machine, calibrated.
 
-In: vectors of pictures (data_gathering/frame_vectors.py), their classes, groups that must not be torn apart (channel
+In: vectors of pictures (frame_vectors.py), their classes, groups that must not be torn apart (channel
 and scene) and domains (channels). Out: for each picture the probability of each class.
 
 One machine a class against the rest (Cortes & Vapnik 1995) gives three scores. What a score means changes with the look
@@ -26,7 +26,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from data_gathering.verdicts import CLASSES
+from data_gathering.seeing.verdicts import CLASSES
 
 FOLDS = 5
 A_VIDEO_COUNTS = 4.0  # pictures: those of one video are alike, sixteen of them are not sixteen witnesses

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_gathering.motion import HandHabits
+from data_gathering.streamer.motion import HandHabits
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from data_gathering.ledger import write_whole
-from data_gathering.speech import add_track
+from data_gathering.streamer.speech import add_track
 from vpt.actions import BUTTONS, action_to_step
 from vpt.frames import AGENT_SIZE, resize_to_agent, write_video
 
@@ -78,7 +78,7 @@ class Recorder:
 
     def close_with(self, words, meta, sound=None):
         """Say that the recording is complete: list[Word], what goes into the meta file besides name and size, and
-        perhaps a sound track (n,) int16 (data_gathering/speech.py)."""
+        perhaps a sound track (n,) int16 (speech.py)."""
         self.words, self.sound = words, sound
         self.meta = {
             "id": self.name,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_gathering.motion import turn_deg
+from data_gathering.streamer.motion import turn_deg
 
 BODY_M = 0.36  # half the player's width and a little
 HEAPS = ("sand", "dirt", "stone")

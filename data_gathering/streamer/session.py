@@ -4,12 +4,12 @@ In:  a Player. Out: the endless generator `play` of button sets, and a log of er
 An announcement begins 0.5 to 2.5 seconds before its errand's first motion. Run: python -m data_gathering.demonstrate
 """
 
-from data_gathering import phrases
-from data_gathering.chores import DO
-from data_gathering.errands import choose
-from data_gathering.ground import bearing_deg, flat_m, side
-from data_gathering.motion import turn_deg
-from data_gathering.player import FRAME_MS, STEP_M
+from data_gathering.streamer import phrases
+from data_gathering.streamer.chores import DO
+from data_gathering.streamer.errands import choose
+from data_gathering.streamer.ground import bearing_deg, flat_m, side
+from data_gathering.streamer.motion import turn_deg
+from data_gathering.streamer.player import FRAME_MS, STEP_M
 
 LIMIT_FRAMES = 420  # an errand that takes longer has failed
 

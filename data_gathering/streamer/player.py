@@ -3,14 +3,14 @@
 Each skill is a generator: it yields the set of buttons of one frame and finds, when it continues, the truth of the
 next. It returns whether it worked.
 In:  info["truth"] of each frame. Out: buttons and mouse motion of each frame, and words. Skills are put together in
-data_gathering/errands.py.
+errands.py.
 """
 
 import numpy as np
 
-from data_gathering import phrases
-from data_gathering.ground import bearing_deg, flat_m
-from data_gathering.motion import Hand, turn_deg
+from data_gathering.streamer import phrases
+from data_gathering.streamer.ground import bearing_deg, flat_m
+from data_gathering.streamer.motion import Hand, turn_deg
 
 EYE_M = 1.47  # of the eyes above the feet
 FRAME_MS = 50

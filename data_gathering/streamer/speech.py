@@ -17,7 +17,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from data_gathering.narration import FASTEST_WPM, SLOWEST_WPM, Word
+from data_gathering.spoken import Word
+from data_gathering.streamer.narration import FASTEST_WPM, SLOWEST_WPM
 
 RATE_HZ = 22_050
 USUAL_SPEED = 0.8  # of what both voices call 1, which is faster than people speak

@@ -1,15 +1,15 @@
 """How each errand is done: generators over a player's skills.
 
-In:  a Player (data_gathering/player.py) and what is to be done. Out: the buttons of each frame; at the end, whether it
+In:  a Player (player.py) and what is to be done. Out: the buttons of each frame; at the end, whether it
 worked. `DO` maps the kinds of errands to them. Run: python -m data_gathering.demonstrate
 """
 
 import numpy as np
 
-from data_gathering import phrases
-from data_gathering.ground import bearing_deg, flat_m, square
-from data_gathering.motion import turn_deg
-from data_gathering.player import EYE_M, STEP_M
+from data_gathering.streamer import phrases
+from data_gathering.streamer.ground import bearing_deg, flat_m, square
+from data_gathering.streamer.motion import turn_deg
+from data_gathering.streamer.player import EYE_M, STEP_M
 
 ARM_M = 3.4  # safely within the game's reach of 4 nodes
 TOOLS = {"chop": 0, "stone": 1, "sand": 2, "dirt": 2, "place": 3, "tower": 3}  # slots

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.signal import butter, sosfilt
 
-from data_gathering.narration import Word
-from data_gathering.refine import RATE_HZ
+from data_gathering.hearing.refine import RATE_HZ
+from data_gathering.spoken import Word
 
 STEP_MS = 20
 PIECE_MS, LAG_MS = 60_000, 5_000

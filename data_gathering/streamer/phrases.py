@@ -1,7 +1,7 @@
 """What the scripted player can say: a small grammar, as data.
 
 `[a|b|]` chooses one of the alternatives (nesting allowed, empty allowed), `<rule>` expands another rule, `{slot}` is
-filled by the caller. Read by data_gathering/narration.py. Everyday words, lower case, no punctuation but the
+filled by the caller. Read by narration.py. Everyday words, lower case, no punctuation but the
 apostrophe.
 """
 

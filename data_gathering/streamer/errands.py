@@ -1,15 +1,15 @@
 """Which errand comes next: drawn at random among what is possible where the player stands.
 
 In:  a Player in an arena. Out: an Errand, whose words `it` single out its target, so that who hears them knows what
-will be done although nothing in the picture tells. How it is done: data_gathering/chores.py.
+will be done although nothing in the picture tells. How it is done: chores.py.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from data_gathering.chores import LOOKS, nearest, site
-from data_gathering.ground import HEAPS, flat_m, name
+from data_gathering.streamer.chores import LOOKS, nearest, site
+from data_gathering.streamer.ground import HEAPS, flat_m, name
 
 REACH_M = {"chop": 3.1, "climb": 3.0}  # how near a way must lead; 2 m for the others
 

@@ -1,31 +1,22 @@
 """What the player says, and when each word begins and ends.
 
 In:  a kind of remark and the facts it needs. Out: plain lower-case text, and words with times in milliseconds.
-`Narrator` makes the sentences (from the grammar in data_gathering/phrases.py), `Mouth` says them one after another,
+`Narrator` makes the sentences (from the grammar in phrases.py), `Mouth` says them one after another,
 `corpus` writes text without a game.
 Run: python -m data_gathering.demonstrate --text-only 100000 --out text.txt
 """
 
 import re
 from bisect import bisect
-from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
 
-from data_gathering import phrases
+from data_gathering.spoken import Word
+from data_gathering.streamer import phrases
 
 SLOWEST_WPM, FASTEST_WPM = 150, 200
 TOKEN = re.compile(r"[\[\]|]|<\w+>|\{\w+\}|[^\[\]|<>{}]+")
-
-
-@dataclass(frozen=True)
-class Word:
-    """One spoken word; the interval is [start_ms, end_ms)."""
-
-    word: str
-    start_ms: float
-    end_ms: float
 
 
 @cache

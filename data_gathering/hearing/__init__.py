@@ -1,0 +1,1 @@
+"""From captions and sound to words with times."""

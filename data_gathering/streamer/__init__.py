@@ -1,0 +1,1 @@
+"""A scripted player who runs errands and talks like a person who streams."""
