@@ -331,6 +331,20 @@ def test_a_crash_of_the_game_tells_its_last_lines_and_cleans_up():
     world.close()
 
 
+@needs_luanti
+def test_a_game_that_fails_at_an_arena_is_started_anew():
+    world = make("luanti")
+    try:
+        _, before = world.reset(seed=1)
+        home = home_of(world)
+        world.unwrapped._session._game.process.kill()
+        _, after = world.reset(seed=1)
+        assert home_of(world) != home and traces_of(home) == []
+        assert after["arena"] == before["arena"]
+    finally:
+        world.close()
+
+
 END = """
 import os, signal, sys
 from vlpt.worlds import make, noop

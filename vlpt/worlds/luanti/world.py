@@ -25,7 +25,7 @@ from vlpt.worlds.luanti.session import DEGREES_PER_COUNT, Session
 
 __all__ = ["Luanti"]
 
-STARTS = 4  # one start in ten fails; a new one costs seconds
+STARTS = 4  # one start in ten fails, and now and then a first arena; a new start costs seconds
 PITCH_LIMIT_DEG = 89.5  # where Luanti stops the gaze
 ROUNDING_DEG = 0.02  # of the client's own angles
 _instances = itertools.count()
@@ -63,9 +63,7 @@ class Luanti(gymnasium.Env):
         errand = check_options(options)
         super().reset(seed=seed)
         seed = int(self.np_random.integers(2**31)) if seed is None else int(seed)
-        if self._session is None:
-            self._start()
-        arena = self._or_close(self._session.enter_arena, seed, errand)
+        arena = self._enter_arena(seed, errand)
         self._session.pause()
         self._fraction = np.zeros(2)
         truth = self._truth()
@@ -107,16 +105,17 @@ class Luanti(gymnasium.Env):
             self._finalizer()
         self._session = None
 
-    def _start(self) -> None:
+    def _enter_arena(self, seed: int, errand: str | None) -> dict[str, Any]:
+        """Has the arena built; a game that fails at it is started anew: all that an arena is follows from its seed."""
         for attempt in range(STARTS):
             try:
-                self._session = Session(self.size, self.viewing_range, self._number)
+                if self._session is None:
+                    self._session = Session(self.size, self.viewing_range, self._number)
+                    self._finalizer = weakref.finalize(self, _close_own, self._session, os.getpid())
+                return self._or_close(self._session.enter_arena, seed, errand)
             except RuntimeError:  # of the game or of its display
                 if attempt == STARTS - 1:
                     raise
-            else:
-                self._finalizer = weakref.finalize(self, _close_own, self._session, os.getpid())
-                return
 
     def _or_close(self, call, *arguments):
         """`call(*arguments)`; whatever goes wrong, Ctrl-C included, the game is closed before it is passed on."""
