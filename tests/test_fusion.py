@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from vlpt.fusion import GatedCrossAttention, rotate, wave_frequencies
+from vlpt.fusion import GatedCrossAttention, rotate, wave_turns
 from vlpt.memory import Recall
 from vlpt.optim import make_optimizer
 from vlpt.ticks import Clock, View
@@ -153,12 +153,12 @@ def test_time_is_in_the_scores_as_a_difference():
 
 
 def test_rotation_keeps_length_and_depends_on_differences():
-    frequency = wave_frequencies(4, WINDOW)
+    turns = wave_turns(4, WINDOW)
     q, k = torch.randn(2, 1, 1, 1, 8).unbind()
-    scores = [(rotate(q, torch.tensor([[t]]), frequency) * rotate(k, torch.tensor([[t - 3.0]]), frequency)).sum()
+    scores = [(rotate(q, torch.tensor([[t]]), turns) * rotate(k, torch.tensor([[t - 3.0]]), turns)).sum()
               for t in (3.0, -120.0, 900.0)]
     assert torch.allclose(torch.stack(scores), scores[0].expand(3), atol=1e-3)
-    assert torch.isclose(rotate(q, torch.tensor([[55.0]]), frequency).norm(), q.norm(), atol=1e-5)
+    assert torch.isclose(rotate(q, torch.tensor([[55.0]]), turns).norm(), q.norm(), atol=1e-5)
 
 
 @pytest.mark.parametrize("window", [16, 256])

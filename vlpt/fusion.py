@@ -45,7 +45,7 @@ class GatedCrossAttention(nn.Module):
         self.feedforward_gate = nn.Parameter(torch.zeros(1))
         # Heads forget at different rates: the first looks at now, the last at the whole window; all are learned.
         self.log_decay = nn.Parameter(torch.linspace(math.log(0.5), math.log(0.5 / window), heads))
-        self.register_buffer("frequency", wave_frequencies(head_width // 2, window), persistent=False)
+        self.register_buffer("turns", wave_turns(head_width // 2, window), persistent=False)
 
     def forward(self, x: Tensor, source: Tensor, view: View) -> Tensor:
         """x (B, Q, E), source (B, K, C), view of Q on K -> (B, Q, E)."""
@@ -55,12 +55,11 @@ class GatedCrossAttention(nn.Module):
     def attend(self, x: Tensor, source: Tensor, view: View) -> Tensor:
         """The attention branch before its gate: (B, Q, E), exactly 0 in rows that see nothing."""
         x, source = self.query_norm(x), self.source_norm(source)
-        q = rotate(self._split(self.query(x)), view.asked_at, self.frequency)
-        k = rotate(self._split(self.key(source)), view.happened_at, self.frequency)
+        q = rotate(self._split(self.query(x)), view.asked_at, self.turns)
+        k = rotate(self._split(self.key(source)), view.happened_at, self.turns)
         bias = self._forgetting(view).to(q.dtype)
         mixed = scaled_dot_product_attention(q, k, self._split(self.value(source)), attn_mask=bias)  # (B, H, Q, e)
-        sees = view.visible.any(2)[:, None, :, None]
-        return self.out(mixed.masked_fill(~sees, 0).transpose(1, 2).flatten(2))
+        return self.out(mixed.transpose(1, 2).flatten(2) * view.visible.any(2, keepdim=True))
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, H e) -> (B, H, N, e)."""
@@ -68,9 +67,8 @@ class GatedCrossAttention(nn.Module):
 
     def _forgetting(self, view: View) -> Tensor:
         """(B, H, Q, K) fp32, added to the scores: -decay_h * frames since, and NOTHING where not visible."""
-        since = (view.asked_at[:, :, None] - view.happened_at[:, None, :])[:, None]
-        decay = self.log_decay.exp()[:, None, None]
-        return (-decay * since).masked_fill(~view.visible[:, None], NOTHING)
+        growth = -self.log_decay.exp().view(-1, 1, 1)
+        return torch.where(view.visible[:, None], growth * view.since[:, None], NOTHING)
 
 
 def _dense(inputs: int, outputs: int) -> nn.Linear:
@@ -80,19 +78,21 @@ def _dense(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-def wave_frequencies(count: int, window: int) -> Tensor:
-    """(count,) fp32 radians a frame: waves from SHORTEST_FRAMES to four windows long, geometrically spaced."""
+def wave_turns(count: int, window: int) -> Tensor:
+    """(2 count,) fp32 radians a frame, the first half negative: waves from SHORTEST_FRAMES to four windows long,
+    geometrically spaced."""
     longest = max(4 * window, 2 * SHORTEST_FRAMES)
     waves = torch.logspace(math.log10(SHORTEST_FRAMES), math.log10(longest), count, dtype=torch.float64)
-    return (2 * math.pi / waves).float()
+    frequency = (2 * math.pi / waves).float()
+    return torch.cat([-frequency, frequency])
 
 
-def rotate(x: Tensor, time: Tensor, frequency: Tensor) -> Tensor:
+def rotate(x: Tensor, time: Tensor, turns: Tensor) -> Tensor:
     """Rotary position (Su et al. 2021, 2104.09864) on frame times: products of rotated rows depend on differences only.
 
-    x (B, H, N, e), time (B, N) fp32 frames, frequency (e / 2,) radians a frame -> (B, H, N, e).
+    x (B, H, N, e), time (B, N) fp32 frames, turns (e,) as of `wave_turns` -> (B, H, N, e). Number i of a row turns with
+    number i + e / 2, whose angle is its own with the other sign.
     """
-    angle = (time[:, :, None] * frequency)[:, None]  # (B, 1, N, e / 2)
+    angle = (time[:, :, None] * turns)[:, None]  # (B, 1, N, e)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)

@@ -55,12 +55,12 @@ class Clock:
         """
         lanes, length = first.shape
         index = torch.arange(length, device=first.device).expand(lanes, length)
-        begun = torch.where(first, index, -1).cummax(1).values
-        clock = torch.where(begun >= 0, index - begun, frame[:, None] + index)
+        begun = torch.where(first, index, -frame[:, None]).cummax(1).values  # the frame at which the clock was 0
+        clock = index - begun
         frames = Stamps(index, first.long().cumsum(1), torch.ones_like(first))
         ticks = _ticks(clock % frames_per_tick == 0, frames, tick_count)
-        next_frame = clock[:, -1] + 1
-        return cls(frames, ticks, frames.life[:, -1], next_frame, (next_frame - 1) // frames_per_tick + 1)
+        last = clock[:, -1]
+        return cls(frames, ticks, frames.life[:, -1], last + 1, last // frames_per_tick + 1)
 
     @property
     def length(self) -> int:
@@ -98,6 +98,11 @@ class View:
     visible: Tensor
     asked_at: Tensor
     happened_at: Tensor
+
+    @property
+    def since(self) -> Tensor:
+        """(B, Q, K) fp32: frames from what happened to who asks."""
+        return self.asked_at[:, :, None] - self.happened_at[:, None, :]
 
     @classmethod
     def of(cls, asking: Stamps, asked: Stamps, window: int) -> "View":

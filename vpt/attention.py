@@ -47,30 +47,15 @@ class BlockMemory:
         return replace(moved, mask=moved.mask.bool())
 
 
-def episode_count(first: Tensor) -> Tensor:
-    """first (B, T) bool -> (B, T) int64: how many episodes have begun in this chunk up to each frame."""
-    return first.long().cumsum(1)
-
-
 def window_mask(first: Tensor, memory_mask: Tensor, window: int) -> Tensor:
     """Who sees whom: first (B, T), memory_mask (B, M) -> visible (B, T, M + T) bool.
 
     Frame r sees column c iff its age M + r - c lies in [0, window) and both belong to the same episode.
     """
-    frames, slots = first.shape[1], memory_mask.shape[1]
-    age = torch.arange(frames, device=first.device)[:, None] + slots
-    age = age - torch.arange(slots + frames, device=first.device)
-    episode = episode_count(first)
-    of_memory = memory_mask[:, None, :] & (episode == 0)[:, :, None]
-    of_chunk = episode[:, :, None] == episode[:, None, :]
-    return torch.cat([of_memory, of_chunk], dim=2) & (age >= 0) & (age < window)
-
-
-def next_mask(first: Tensor, memory_mask: Tensor) -> Tensor:
-    """(B, T), (B, M) -> (B, M): which of the newest M frames belong to the episode that the chunk ends in."""
-    episode = episode_count(first)
-    last = episode[:, -1:]
-    return torch.cat([memory_mask & (last == 0), episode == last], dim=1)[:, -memory_mask.shape[1] :]
+    slots = memory_mask.shape[1]
+    episode = first.long().cumsum(1)  # 0 goes on from the memory, where an empty slot is of episode -1
+    column = torch.cat([memory_mask.long() - 1, episode], dim=1)
+    return (episode[:, :, None] == column[:, None, :]).tril(slots).triu(slots - window + 1)
 
 
 def ages_to_columns(by_age: Tensor, frames: int) -> Tensor:
@@ -157,7 +142,8 @@ class Block(nn.Module):
         attended, keys, values = self.attention(u, memory, visible)
         y = u + attended
         slots = self.attention.slots
-        memory = BlockMemory(keys[:, -slots:], values[:, -slots:], next_mask(first, memory.mask))
+        # The newest M frames, of which the last frame sees just those of its own episode.
+        memory = BlockMemory(keys[:, -slots:], values[:, -slots:], visible[:, -1, -slots:])
         return y + self.narrow(self.widen(y)), memory
 
     def all_to_all(self, x: Tensor) -> Tensor:
