@@ -6,10 +6,12 @@ fourth frame, both cross attentions, heads. `overhead` is what it costs more tha
 in one loop, not joined: the cross attentions, and all that binds the two.
 
     python tests/benchmarks/bench_fused.py --pairs tiny 1x+smollm2      # a minute
-    python tests/benchmarks/bench_fused.py --pairs tiny --frames 100000 # ten: does a frame cost more after 80 minutes?
+    python tests/benchmarks/bench_fused.py --pairs tiny --age 100000    # eight: does a frame cost more after 80?
 """
 
 import argparse
+import copy
+import resource
 import sys
 import time
 from collections import defaultdict
@@ -141,10 +143,28 @@ def compare(fused: Fused, alone: Alone, frames: int) -> tuple[list[float], list[
     return every, blocks
 
 
+@torch.inference_mode()
+def print_drift(young: Fused, age: int) -> None:
+    """What a frame costs after `age` frames and after 1,000, taking turns, so that the machine slows both alike."""
+    walls(young, 1000)
+    begin_mb, old = peak_mb(), copy.copy(young)  # a memory is a value: both go on from it, each by itself
+    walls(old, age - 1000)
+    grown_mb = peak_mb() - begin_mb
+    _, blocks = compare(old, young, 4000)
+    drift = percentile([aged / fresh for fresh, aged in blocks], 0.5) - 1
+    print(f"   a frame after {age:,} frames against one after 1,000: {drift:+.1%}; memory grew by {grown_mb:.1f} MB",
+          flush=True)
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", nargs="*", default=["tiny", "1x+smollm2"], choices=PAIRS)
     parser.add_argument("--frames", type=int, default=120)
+    parser.add_argument("--age", type=int, default=0, help="frames to stream before the last question (0: not asked)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -160,11 +180,8 @@ def main() -> None:
         with torch.inference_mode():
             parts = fused.parts(min(options.frames, 200))
         print("   " + ", ".join(f"{part} {ms:.1f} ms" for part, ms in parts.items()), flush=True)
-        if options.frames >= 2000:
-            early, late = found[1000:2000], found[-1000:]
-            drift = percentile(late, 0.5) / percentile(early, 0.5) - 1
-            print(f"   median of frames 1,000 to 2,000 {percentile(early, 0.5):.2f} ms, of the last 1,000 "
-                  f"{percentile(late, 0.5):.2f} ms: drift {drift:+.1%}", flush=True)
+        if options.age:
+            print_drift(Fused(policy, language), options.age)
 
 
 if __name__ == "__main__":
