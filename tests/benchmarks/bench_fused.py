@@ -11,7 +11,6 @@ in one loop, not joined: the cross attentions, and all that binds the two.
 
 import argparse
 import copy
-import resource
 import sys
 import time
 from collections import defaultdict
@@ -21,6 +20,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from vlpt.checkpoint import peak_gb  # noqa: E402
 from vlpt.families import build, load_language  # noqa: E402
 from vlpt.language import LanguageConfig  # noqa: E402
 from vlpt.model import VLPT  # noqa: E402
@@ -147,17 +147,13 @@ def compare(fused: Fused, alone: Alone, frames: int) -> tuple[list[float], list[
 def print_drift(young: Fused, age: int) -> None:
     """What a frame costs after `age` frames and after 1,000, taking turns, so that the machine slows both alike."""
     walls(young, 1000)
-    begin_mb, old = peak_mb(), copy.copy(young)  # a memory is a value: both go on from it, each by itself
+    begin_gb, old = peak_gb(), copy.copy(young)  # a memory is a value: both go on from it, each by itself
     walls(old, age - 1000)
-    grown_mb = peak_mb() - begin_mb
+    grown_mb = 1e3 * (peak_gb() - begin_gb)
     _, blocks = compare(old, young, 4000)
     drift = percentile([aged / fresh for fresh, aged in blocks], 0.5) - 1
     print(f"   a frame after {age:,} frames against one after 1,000: {drift:+.1%}; memory grew by {grown_mb:.1f} MB",
           flush=True)
-
-
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
