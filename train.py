@@ -14,7 +14,7 @@ done, it does nothing.
 
 import random
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,8 @@ class Options:
     seed: int = opt.option(0, "of everything random")
     threads: int = opt.option(0, "CPU threads (0: torch's choice)")
     device: str = opt.option("auto", "auto, cpu or cuda")
+    precision: str = opt.option("auto", "of products; auto: bfloat16 on a GPU, float32 on a processor, where bfloat16 "
+                                "wants AMX and pays when training from pixels", choices=("auto", "float32", "bfloat16"))
     resident: bool = opt.option(False, "keep all pictures decoded on the device, 3.5 GB an hour (idm)")
     compile: bool = opt.option(False, "torch.compile the picture encoder and the blocks (idm, base)")
     progress: bool = opt.option(True, "show a progress bar")
@@ -116,7 +118,7 @@ def train(options: Options) -> dict:
     # ---- data, model, optimiser
     stage = STAGES[options.stage](options, device)
     optimizer = make_optimizer(stage.groups(), stage.rates(), options.weight_decay)
-    autocast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+    autocast = pick_precision(options.precision, device)
     torch.backends.cudnn.benchmark = True  # shapes hardly change, so looking for the best kernels pays
     print(stage.describe())
     baselines = stage.baselines()
@@ -185,6 +187,16 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no GPU here; use --device cpu")
     return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu" if name == "auto" else name)
+
+
+def pick_precision(name: str, device: torch.device) -> AbstractContextManager:
+    """The context that losses are computed in. Raises ValueError for bfloat16 on a processor without units for it."""
+    if name == "float32" or name == "auto" and device.type == "cpu":
+        return nullcontext()
+    if device.type == "cpu" and not torch.cpu.get_capabilities().get("amx_bf16"):
+        raise ValueError("--precision bfloat16: this processor has no AMX, so that it would be slower many times over; "
+                         "use --precision float32")
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def seed_everything(seed: int) -> None:

@@ -141,6 +141,23 @@ def test_wrong_input_is_one_clear_error(data, tmp_path):
     assert not list(tmp_path.iterdir())  # nothing half-made is left
 
 
+@pytest.mark.parametrize("stage", ["idm", "base"])
+def test_bfloat16_trains_as_float32_where_the_processor_has_units_for_it(data, stage, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})  # without, it is only slower
+    runs = {name: replace(options(data, stage, "--precision", name), name=f"{stage}-{name}")
+            for name in ("float32", "bfloat16")}
+    for chosen in runs.values():
+        train.train(chosen)
+    first = {name: log(data, chosen.name)[0] for name, chosen in runs.items()}
+    for part in ("buttons", "camera"):
+        assert first["bfloat16"][part] == pytest.approx(first["float32"][part], rel=0.02)
+        assert first["bfloat16"][part] != first["float32"][part]
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False})
+    with pytest.raises(ValueError, match="--precision bfloat16: this processor has no AMX"):
+        train.train(replace(runs["bfloat16"], name="x"))
+    assert not (data / "runs/x").exists()
+
+
 def test_the_loss_falls_on_what_was_seen(data):
     """Thirty updates on two short texts: the language model learns them."""
     train.train(options(data, "words", "--steps", "30", "--name", "longer", "--rate-new", "3e-3"))

@@ -288,8 +288,15 @@ def test_plain_settings_are_read(tmp_path, protocol):
     assert read_plain_pickle(tmp_path / "fine.model") == content
 
 
-def test_lastlayer_is_kept_in_the_config(tmp_path):
-    IDM(SMALL_IDM).save_pretrained(tmp_path)
-    assert IDM.from_pretrained(tmp_path).config.lastlayer == "used"
-    with pytest.raises(ValueError, match="lastlayer"):
-        replace(SMALL_IDM, lastlayer="maybe")
+def test_what_the_released_idm_lacks_is_kept_in_the_config(tmp_path):
+    idm = IDM(replace(SMALL_IDM, max_distance=3))
+    idm.save_pretrained(tmp_path / "m")
+    back = IDM.from_pretrained(tmp_path / "m")
+    assert back.config == idm.config and back.config.lastlayer == "used"
+    same(back.state_dict(), idm.state_dict())
+    for wrong in (dict(lastlayer="maybe"), dict(max_distance=-1)):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            replace(SMALL_IDM, **wrong)
+    with pytest.raises(SystemExit, match="max_distance 3 cannot be written as OpenAI's files"):
+        convert(["--folder", str(tmp_path / "m"), "--out", str(tmp_path / "theirs")])
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]

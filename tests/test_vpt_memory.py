@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vpt.attention import Block, BlockMemory, ages_to_columns, window_mask
+from vpt.attention import Attention, Block, BlockMemory, ages_to_columns, window_mask
 from vpt.cnn import pool_relu
 from vpt.idm import IDM, IDMConfig
 from vpt.policy import Policy, PolicyConfig
@@ -188,9 +188,10 @@ def test_a_block_can_be_called_by_itself():
 # ---- the inverse dynamics model: clips instead of streams
 
 
-def tiny_idm() -> IDM:
+def tiny_idm(max_distance: int = 0) -> IDM:
     torch.manual_seed(0)
-    return IDM(IDMConfig(width=16, heads=2, conv_channels=4, impala_width=0.25, px=16)).double().eval()
+    config = IDMConfig(width=16, heads=2, conv_channels=4, impala_width=0.25, px=16, max_distance=max_distance)
+    return IDM(config).double().eval()
 
 
 @torch.no_grad()
@@ -209,6 +210,31 @@ def test_idm_sees_the_future(video):
     changed[:, -1] = 255 - changed[:, -1]
     idm = tiny_idm()
     assert ((idm(changed).buttons - idm(video).buttons).abs().amax((0, 2, 3)) > 0).all()
+
+
+@torch.no_grad()
+def test_only_an_idm_with_distances_knows_the_order_of_frames():
+    codes, order = torch.randn(1, FRAMES, 16, dtype=torch.float64), torch.randperm(FRAMES)
+
+    def moved(idm):
+        return (idm.read(codes[:, order]).buttons - idm.read(codes).buttons[:, order]).abs().max()
+
+    assert moved(tiny_idm()) < 1e-9 and moved(tiny_idm(max_distance=2)) > 1e-3
+
+
+@given(st.integers(1, 9), st.integers(1, 5))
+@settings(deadline=None)
+def test_every_frame_attends_to_every_frame_with_a_bias_on_distance(frames, most):
+    attention = Attention(8, 2, 2 * most + 1).double()
+    x, distances = torch.randn(2, frames, 8, dtype=torch.float64), torch.arange(frames)
+    ages = distances[:, None] - distances + most
+    by_age = attention.relative(x).unflatten(-1, (2, -1)).transpose(1, 2) @ attention.curves
+    known = (0 <= ages) & (ages <= 2 * most)
+    bias = by_age.gather(-1, ages.clamp(0, 2 * most).expand(2, 2, -1, -1)) * known
+    parts = (attention.query(x), attention.key(x), attention.value(x))
+    q, k, v = (part.unflatten(-1, (2, 4)).transpose(1, 2) for part in parts)
+    expected = attention.out(((q @ k.mT / 4 + bias).softmax(-1) @ v).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(attention.all_to_all(x), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("most", [1, 4, FRAMES, 2 * FRAMES + 3])

@@ -72,8 +72,9 @@ def ages_to_columns(by_age: Tensor, frames: int) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention scaled by 1/e (e = D / H, not its root) with a learned bias on age.
 
-    `slots` = M remembered frames, also the window; 0: every frame attends to every frame of the clip, both ways, and
-    the bias has no ages to act on (its parameters exist in the released IDM).
+    `slots` = M remembered frames, also the window. Where every frame attends to every frame of the clip, both ways
+    (`all_to_all`), they are the distances -(M // 2)..M // 2 that the bias can tell apart, farther ones getting none; 0
+    tells none apart (the released IDM, where the bias's parameters exist).
     """
 
     def __init__(self, width: int, heads: int, slots: int, value_norm: float = 1.0) -> None:
@@ -107,7 +108,9 @@ class Attention(nn.Module):
 
     def all_to_all(self, x: Tensor) -> Tensor:
         """x (B, T, D): every frame sees every frame."""
-        return self._attend(x, self.key(x), self.value(x), None)
+        middle = self.slots // 2 + 1  # an age of M // 2 is a distance of 0
+        bias = self.bias(x)[..., middle : middle + x.shape[1]] if self.slots else None
+        return self._attend(x, self.key(x), self.value(x), bias)
 
     def _attend(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query(x), keys, values))

@@ -10,6 +10,9 @@ attention from every frame of the clip to every other, without memory.
 
 `lastlayer`: the released code computes its last dense layer and then discards the result ("discarded", the default,
 needed for the same numbers); "used" passes through it as the agent does, for models trained here or to be compared.
+`max_distance`: attention in the released model does not know in which order the frames come (0, the default): all it
+knows of time is what the five-frame convolution saw. Models trained here learn a bias on the distance between frames,
+the agent's bias on age turned both ways; without it keys are taken for pressed a frame too early or late.
 
 Legend: B clips, T frames, C channels of the 3-D convolution, D width.
 """
@@ -47,6 +50,7 @@ class IDMConfig:
     n_buttons: int = 20
     n_bins: int = 11
     lastlayer: str = "discarded"
+    max_distance: int = 0  # frames between query and key up to which attention tells distances apart, both ways
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -55,6 +59,8 @@ class IDMConfig:
     def __post_init__(self) -> None:
         if self.lastlayer not in ("discarded", "used"):
             raise ValueError(f"lastlayer is 'discarded' or 'used', not {self.lastlayer!r}")
+        if self.max_distance < 0:
+            raise ValueError(f"max_distance is a number of frames, 0 for none, not {self.max_distance}")
 
 
 IDM_SIZES = {
@@ -137,7 +143,8 @@ class IDM(nn.Module, Pretrained):
         c = self.config = config
         self.temporal = TemporalConvolution(c.conv_channels)
         self.picture = PictureEncoder(c.conv_channels, c.channels, c.width, c.px, raw=False)
-        self.blocks = nn.ModuleList(Block(c.width, c.heads, 0, c.blocks, c.mlp_ratio) for _ in range(c.blocks))
+        distances = 2 * c.max_distance + 1 if c.max_distance else 0
+        self.blocks = nn.ModuleList(Block(c.width, c.heads, distances, c.blocks, c.mlp_ratio) for _ in range(c.blocks))
         self.last = Dense(c.width, c.width)
         self.final_norm = nn.LayerNorm(c.width)
         self.buttons = CategoricalHead(c.width, 2, (c.n_buttons,), c.temperature)

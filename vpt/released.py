@@ -121,8 +121,14 @@ def idm_config(content: dict, path="settings") -> IDMConfig:
 
 
 def settings_of(model: Policy | IDM) -> dict:
-    """The content of the `.model` that gives this model: the inverse of `policy_config` and `idm_config`."""
+    """The content of the `.model` that gives this model: the inverse of `policy_config` and `idm_config`.
+
+    Raises ValueError for an inverse dynamics model that knows the order of frames: OpenAI's code has no such thing.
+    """
     c, is_idm = model.config, isinstance(model, IDM)
+    if is_idm and c.max_distance:
+        raise ValueError(f"an inverse dynamics model with max_distance {c.max_distance} cannot be written as OpenAI's "
+                         "files: attention in their code does not know the order of frames; use save_pretrained")
     net = {name: value for name, value in FIXED.items() if value is not None} | {
         "attention_heads": c.heads, "attention_mask_style": "none" if is_idm else "clipped_causal",
         "attention_memory_size": c.timesteps if is_idm else c.attention_memory_size, "hidsize": c.width,

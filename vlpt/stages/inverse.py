@@ -25,6 +25,8 @@ from vpt.motion import see_motion
 from vpt.scores import Scores
 from vpt.windows import infer
 
+MAX_DISTANCE = 16  # frames: 0.8 s to either side, in which a key's effect on the view has come and gone
+
 
 class InverseDynamics:
     """Random clips in, class-balanced losses of every frame's buttons and camera bins out."""
@@ -40,8 +42,9 @@ class InverseDynamics:
         self.class_weight = button_weights(train).to(device)
 
     def newborn(self, episodes: list[Episode]) -> IDM:
-        """A model made anew: it uses its last layer, which the released one computes and discards (vpt/idm.py)."""
-        model = IDM(replace(IDM_SIZES[self.options.size], lastlayer="used", temperature=1.0))
+        """A model made anew: it uses its last layer and knows the order of frames, as the released one does not."""
+        size = IDM_SIZES[self.options.size]
+        model = IDM(replace(size, lastlayer="used", temperature=1.0, max_distance=MAX_DISTANCE))
         see_motion(model)
         glimpses = glimpse(self.shards, episodes, count=16, frames=4, seed=self.options.seed)
         standardise(model, lambda: model(glimpses))
