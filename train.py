@@ -56,6 +56,8 @@ class Options:
     train_language: bool = opt.option(True, "train the language model too, not only what joins it (language, joint)")
     # model
     size: str = opt.option("tiny", "size of a model made anew")
+    max_distance: int = opt.option(16, "frames up to which attention tells how far one is from another (idm); 0: as in "
+                                   "OpenAI's model, not at all")
     vocabulary: int = opt.option(1500, "tokens, for a tokenizer made anew (words)")
     frames_per_tick: int = opt.option(4, "frames a tick of the language model")
     flamingo_every: int = opt.option(0, "words ask frames at the input (0) or before every so many layers")

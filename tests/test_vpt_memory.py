@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vpt.attention import Attention, Block, BlockMemory, ages_to_columns, window_mask
 from vpt.cnn import pool_relu
-from vpt.idm import IDM, IDMConfig
+from vpt.idm import IDM, IDMConfig, with_distances
 from vpt.policy import Policy, PolicyConfig
 
 WINDOW = 5
@@ -220,6 +220,18 @@ def test_only_an_idm_with_distances_knows_the_order_of_frames():
         return (idm.read(codes[:, order]).buttons - idm.read(codes).buttons[:, order]).abs().max()
 
     assert moved(tiny_idm()) < 1e-9 and moved(tiny_idm(max_distance=2)) > 1e-3
+
+
+def test_an_idm_that_can_learn_distances_begins_as_it_was(video):
+    idm = tiny_idm()
+    able = with_distances(idm, 3).double()
+    output, before = able(video), idm(video)
+    torch.testing.assert_close(output.buttons, before.buttons, rtol=0, atol=1e-9)
+    output.buttons[..., 1].sum().backward()
+    assert all(block.attention.curves.grad.abs().max() > 0 for block in able.blocks)
+    assert with_distances(able, 3) is able
+    with pytest.raises(ValueError, match="up to 3 frames apart"):
+        with_distances(able, 4)
 
 
 @given(st.integers(1, 9), st.integers(1, 5))

@@ -18,7 +18,7 @@ Legend: B clips, T frames, C channels of the 3-D convolution, D width.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -182,3 +182,22 @@ class IDM(nn.Module, Pretrained):
     def forward(self, frames: Tensor) -> IDMOutput:
         """frames (B, T, 128, 128, 3) uint8 -> IDMOutput."""
         return self.read(self.embed(frames))
+
+
+def with_distances(idm: IDM, max_distance: int) -> IDM:
+    """The same function, able to learn how far apart frames are (`max_distance`): the bias on distance begins at 0.
+
+    Raises ValueError when the model tells other distances apart already.
+    """
+    known = idm.config.max_distance
+    if known == max_distance:
+        return idm
+    if known:
+        raise ValueError(
+            f"this inverse dynamics model tells distances up to {known} frames apart and cannot begin anew "
+            f"with {max_distance}: ask for {known}, or train from nothing"
+        )
+    able = IDM(replace(idm.config, max_distance=max_distance))
+    curves = {name: torch.zeros_like(x) for name, x in able.state_dict().items() if name.endswith(".curves")}
+    able.load_state_dict(idm.state_dict() | curves)
+    return able

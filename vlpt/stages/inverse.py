@@ -20,12 +20,10 @@ from vpt.actions import MINECRAFT
 from vpt.augment import augment
 from vpt.birth import expect, standardise
 from vpt.fast import compile_parts
-from vpt.idm import IDM, IDM_SIZES, mirror_camera
+from vpt.idm import IDM, IDM_SIZES, mirror_camera, with_distances
 from vpt.motion import see_motion
 from vpt.scores import Scores
 from vpt.windows import infer
-
-MAX_DISTANCE = 16  # frames: 0.8 s to either side, in which a key's effect on the view has come and gone
 
 
 class InverseDynamics:
@@ -34,17 +32,20 @@ class InverseDynamics:
     def __init__(self, options, device: torch.device) -> None:
         self.options, self.device = options, device
         self.shards, train, self.held_out = read_episodes(options)
-        made = IDM.from_pretrained(model_folder(options.start)) if options.start else self.newborn(train)
+        made = self.trained_before() if options.start else self.newborn(train)
         self.model = compile_parts(made.to(device)) if options.compile else made.to(device)
         frames = Resident(self.shards, train, device).frames if options.resident else None
         self.clips = Clips(self.shards, train, clips=options.lanes, frames_per_clip=options.chunk, seed=options.seed,
                            frames=frames)
         self.class_weight = button_weights(train).to(device)
 
+    def trained_before(self) -> IDM:
+        return with_distances(IDM.from_pretrained(model_folder(self.options.start)), self.options.max_distance)
+
     def newborn(self, episodes: list[Episode]) -> IDM:
         """A model made anew: it uses its last layer and knows the order of frames, as the released one does not."""
-        size = IDM_SIZES[self.options.size]
-        model = IDM(replace(size, lastlayer="used", temperature=1.0, max_distance=MAX_DISTANCE))
+        ours = dict(lastlayer="used", temperature=1.0, max_distance=self.options.max_distance)
+        model = IDM(replace(IDM_SIZES[self.options.size], **ours))
         see_motion(model)
         glimpses = glimpse(self.shards, episodes, count=16, frames=4, seed=self.options.seed)
         standardise(model, lambda: model(glimpses))
