@@ -84,16 +84,16 @@ def percentile(values: list[float], share: float) -> float:
 class Fused:
     """The fused agent, one frame a call, and where its time goes."""
 
-    def __init__(self, policy: Policy, language) -> None:
+    def __init__(self, policy: Policy, language, lanes: int = 1) -> None:
         self.model = VLPT.from_parts(policy, language, frames_per_tick=TICK).eval()
         with torch.no_grad():
             for parameter in self.model.groups()["gates"]:
                 parameter.fill_(0.5)
         generator = torch.Generator().manual_seed(0)
-        self.memory = self.model.start(1)
-        self.sight = torch.randint(0, 256, (1, 1, 128, 128, 3), dtype=torch.uint8, generator=generator)
-        self.heard = torch.randint(0, 1000, (512, 1, 1), generator=generator)
-        self.first = torch.zeros(1, 1, dtype=torch.bool)
+        self.memory = self.model.start(lanes)
+        self.sight = torch.randint(0, 256, (lanes, 1, 128, 128, 3), dtype=torch.uint8, generator=generator)
+        self.heard = torch.randint(0, 1000, (512, lanes, 1), generator=generator)
+        self.first = torch.zeros(lanes, 1, dtype=torch.bool)
 
     def __call__(self, t: int) -> None:
         output, self.memory = self.model(self.sight, self.first, self.heard[t % 512], self.memory)
@@ -116,16 +116,16 @@ class Fused:
 class Alone:
     """Agent and language model side by side, not joined: a frame a call, and every fourth call a token."""
 
-    def __init__(self, policy: Policy, language) -> None:
+    def __init__(self, policy: Policy, language, lanes: int = 1) -> None:
         self.policy, self.language = policy, language
-        self.sight = torch.randint(0, 256, (1, 1, 128, 128, 3), dtype=torch.uint8)
-        self.first = torch.zeros(1, 1, dtype=torch.bool)
-        self.agent, self.talker = policy.start(1), language.start(1)
+        self.sight = torch.randint(0, 256, (lanes, 1, 128, 128, 3), dtype=torch.uint8)
+        self.first = torch.zeros(lanes, 1, dtype=torch.bool)
+        self.agent, self.talker = policy.start(lanes), language.start(lanes)
 
     def __call__(self, t: int) -> None:
         _, self.agent = self.policy(self.sight, self.first, self.agent)
         if t % TICK == 0:
-            _, self.talker = self.language(torch.tensor([[t % 1000]]), self.first, self.talker)
+            _, self.talker = self.language(torch.full(self.first.shape, t % 1000), self.first, self.talker)
 
 
 @torch.inference_mode()
@@ -160,19 +160,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", nargs="*", default=["tiny", "1x+smollm2"], choices=PAIRS)
     parser.add_argument("--frames", type=int, default=120)
+    parser.add_argument("--lanes", type=int, default=1, help="how many play side by side")
     parser.add_argument("--age", type=int, default=0, help="frames to stream before the last question (0: not asked)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for name in options.pairs:
         policy, language = pair(name)
-        fused = Fused(policy, language)
-        found, blocks = compare(fused, Alone(policy, language), options.frames)
+        fused = Fused(policy, language, options.lanes)
+        found, blocks = compare(fused, Alone(policy, language, options.lanes), options.frames)
         apart = percentile([apart for apart, _ in blocks], 0.5)
         overhead = percentile([together / apart for apart, together in blocks], 0.5) - 1
         p50, p95, p99 = (percentile(found, share) for share in (0.5, 0.95, 0.99))
-        print(f"{name}, {options.threads} threads: p50 {p50:.1f} ms, p95 {p95:.1f}, p99 {p99:.1f}, mean "
-              f"{sum(found) / len(found):.1f}; not joined {apart:.1f} ms; overhead {overhead:+.0%}")
+        print(f"{name}, {options.lanes} lanes, {options.threads} threads: p50 {p50:.1f} ms, p95 {p95:.1f}, p99 "
+              f"{p99:.1f}, mean {sum(found) / len(found):.1f}; not joined {apart:.1f} ms; overhead {overhead:+.0%}")
         with torch.inference_mode():
             parts = fused.parts(min(options.frames, 200))
         print("   " + ", ".join(f"{part} {ms:.1f} ms" for part, ms in parts.items()), flush=True)
