@@ -8,7 +8,6 @@ another through the whole model, written as the published code is (channels-last
 """
 
 import argparse
-import resource
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench_vpt import published_stacks  # noqa: E402
 
+from vlpt.checkpoint import peak_gb  # noqa: E402
 from vpt.idm import IDM, IDM_SIZES  # noqa: E402
 from vpt.windows import infer_videos, windows  # noqa: E402
 
@@ -72,7 +72,7 @@ def stream(idm: IDM, video: np.ndarray, count: int, peaks: list[float]) -> None:
     def frames():
         for i in range(count):
             if i % 1000 == 999:
-                peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+                peaks.append(1e3 * peak_gb())
             yield video[i % len(video)]
 
     list(infer_videos(idm, [("", frames(), count)]))

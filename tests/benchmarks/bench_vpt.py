@@ -8,10 +8,8 @@ processor milliseconds a frame, which hardly move when other programs share the 
 """
 
 import argparse
-import resource
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,6 +17,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from vlpt.checkpoint import peak_gb  # noqa: E402
 from vpt.allocator import keep_freed_memory  # noqa: E402
 from vpt.cnn import PictureEncoder  # noqa: E402
 from vpt.idm import IDM, IDM_SIZES  # noqa: E402
@@ -88,10 +87,13 @@ def encoders(ceiling: float) -> None:
 
 
 def inverse_dynamics() -> None:
-    x = video(2, 64)
-    for width in (0.25, 0.5):
-        idm = IDM(replace(IDM_SIZES["tiny"], impala_width=width))
-        report(f"idm tiny, width {width}", 128, lambda: idm(x), lambda: _idm_loss(idm(x)))
+    """In float32 and, where the processor has AMX, in bfloat16 (`train.py --precision`)."""
+    x, half = video(2, 64), torch.autocast("cpu", torch.bfloat16)
+    for size in ("tiny", "small"):
+        idm = IDM(IDM_SIZES[size])
+        report(f"idm {size}", 128, lambda: idm(x), lambda: _idm_loss(idm(x)))
+        if torch.cpu.get_capabilities().get("amx_bf16"):
+            report("  bfloat16", 128, lambda: half(idm.forward)(x), lambda: _idm_loss(half(idm.forward)(x)))
 
 
 def _idm_loss(output) -> torch.Tensor:
@@ -133,7 +135,7 @@ def steps(policy: Policy, n: int) -> None:
     frame, first, memory = video(1), torch.zeros(1, dtype=torch.bool), policy.start(1)
     for _ in range(5):
         _, memory = policy.act(frame, first, memory)
-    before, walls, cpus = _peak_mb(), [], []
+    before_gb, walls, cpus = peak_gb(), [], []
     for _ in range(n):
         wall, cpu = time.perf_counter(), time.process_time()
         _, memory = policy.act(frame, first, memory)
@@ -141,12 +143,8 @@ def steps(policy: Policy, n: int) -> None:
         cpus.append(1e3 * (time.process_time() - cpu))
     walls.sort()
     latency = f"median {walls[n // 2]:.1f} ms, 95 % {walls[int(0.95 * n)]:.1f} ms, best {walls[0]:.1f} ms"
-    growth = f"grew by {_peak_mb() - before:.1f} MB over {n} frames"
+    growth = f"grew by {1e3 * (peak_gb() - before_gb):.1f} MB over {n} frames"
     print(f"{'  one frame at a time':28s} {latency} ({min(cpus):.1f} cpu ms); {growth}")
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def convolution_rate() -> float:
