@@ -22,11 +22,12 @@ WARM_UP = 3  # calls before recording, in which libraries choose their kernels
 def compile_parts(model: nn.Module, **how) -> nn.Module:
     """Compiles picture encoders and blocks in place; names of weights stay. `how` goes to torch.compile.
 
-    On a processor torch.compile needs a C++ compiler; without one the first call raises torch's own error. Each shape
-    is compiled by itself, the first eight of them: code for any number of frames cannot be generated for a processor
-    (torch 2.13 ends in an internal error).
+    On a processor torch.compile needs a C++ compiler; without one the first call raises torch's own error. There each
+    shape is compiled by itself, the first eight of them, as code for any number of frames cannot be generated (torch
+    2.13 ends in an internal error). So a model belongs on its device before.
     """
-    how = {"dynamic": False} | how
+    if next(model.parameters()).device.type == "cpu":
+        how = {"dynamic": False} | how
     for part in model.modules():
         if isinstance(part, PictureEncoder):
             part.encode = torch.compile(part.encode, **how)
