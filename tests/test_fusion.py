@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vlpt.fusion import GatedCrossAttention, rotate, wave_turns
-from vlpt.memory import Recall
+from vlpt.memory import Recall, Sight
 from vlpt.optim import make_optimizer
 from vlpt.ticks import Clock, View
 
@@ -40,21 +40,23 @@ def stream(block, frames, words, first, frames_per_tick, direction, cutting) -> 
     asks_frames = direction == "words ask frames"
     slots = WINDOW - 1 if asks_frames else math.ceil((WINDOW - 1) / frames_per_tick)
     asked = frames if asks_frames else words
-    memory, frame = Recall.fresh(lanes, slots, asked.shape[2]), torch.zeros(lanes, dtype=torch.long)
+    memory = (Sight if asks_frames else Recall).fresh(lanes, slots, asked.shape[2])
+    frame = torch.zeros(lanes, dtype=torch.long)
     outputs = []
     for cut in cutting:
         clock = Clock.of(first[:, cut], frame, frames_per_tick)
         at_ticks = words[:, cut].gather(1, clock.ticks.time[..., None].expand(-1, -1, words.shape[2]))
         if asks_frames:
-            rows = memory.followed_by(frames[:, cut], clock.frames)
-            seen = View.of(clock.ticks, rows.stamps, WINDOW)
-            y = block(at_ticks, rows.content, seen) * clock.ticks.real[..., None]
+            rows = memory.followed_by(frames[:, cut], clock)
+            seen, reading = View.of(clock.ticks, rows.stamps, WINDOW), block.read(rows.content, rows.stamps.time)
+            y = block(at_ticks, reading, seen) * clock.ticks.real[..., None]
             index = clock.ticks.time[..., None].expand_as(y)
             outputs.append(torch.zeros_like(words[:, cut]).scatter_add(1, index, y))
         else:
-            rows = memory.followed_by(at_ticks, clock.ticks)
-            outputs.append(block(frames[:, cut], rows.content, View.of(clock.frames, rows.stamps, WINDOW)))
-        memory, frame = rows.remember(slots, clock), clock.next_frame
+            rows = memory.followed_by(at_ticks, clock.ticks, clock)
+            seen, reading = View.of(clock.frames, rows.stamps, WINDOW), block.read(rows.content, rows.stamps.time)
+            outputs.append(block(frames[:, cut], reading, seen))
+        memory, frame = rows.remember(slots), clock.next_frame
         assert memory.content.shape == (lanes, slots, asked.shape[2])
     return torch.cat(outputs, 1)
 
@@ -134,7 +136,8 @@ def test_who_sees_nothing_gets_exactly_nothing():
     x, source = torch.randn(1, 3, WIDTH), torch.randn(1, 4, SOURCE, requires_grad=True)
     visible = torch.zeros(1, 3, 4, dtype=torch.bool)
     visible[0, 1, 2] = True
-    branch = block.attend(x, source, View(visible, torch.zeros(1, 3), torch.zeros(1, 4)))
+    view = View(visible, torch.zeros(1, 3, 4), torch.zeros(1, 3))
+    branch = block.attend(x, block.read(source, torch.zeros(1, 4)), view)
     assert torch.equal(branch[0, [0, 2]], torch.zeros(2, WIDTH)) and branch[0, 1].abs().sum() > 0
     branch.sum().backward()
     assert source.grad[0, [0, 1, 3]].abs().sum() == 0 and source.grad[0, 2].abs().sum() > 0
@@ -146,9 +149,13 @@ def test_time_is_in_the_scores_as_a_difference():
     x, source = torch.randn(1, 3, WIDTH), torch.randn(1, 4, SOURCE)
     visible = torch.ones(1, 3, 4, dtype=torch.bool)
     asked, happened = torch.tensor([[7.0, 8, 9]]), torch.tensor([[0.0, 1, 5, 7]])
-    out = block.attend(x, source, View(visible, asked, happened))
-    moved = block.attend(x, source, View(visible, asked - 500, happened - 500))
-    swapped = block.attend(x, source, View(visible, asked, happened.flip(1)))
+
+    def attend(asked, happened):
+        view = View(visible, asked[:, :, None] - happened[:, None, :], asked)
+        return block.attend(x, block.read(source, happened), view)
+
+    out, moved = attend(asked, happened), attend(asked - 500, happened - 500)
+    swapped = attend(asked, happened.flip(1))
     assert torch.allclose(out, moved, atol=1e-4) and not torch.allclose(out, swapped, atol=1e-2)
 
 
@@ -168,11 +175,11 @@ def test_gates_feel_a_signal_at_birth(window):
     block = GatedCrossAttention(128, 96, window)
     clock = Clock.of(torch.zeros(2, 300, dtype=torch.bool), torch.zeros(2, dtype=torch.long), 1)
     x, source = torch.randn(2, 300, 128), torch.randn(2, 300, 96)
-    branch = block.attend(x, source, View.of(clock.frames, clock.frames, window))
+    view, reading = View.of(clock.frames, clock.frames, window), block.read(source, clock.frames.time)
+    branch = block.attend(x, reading, view)
     assert 0.2 < branch.square().mean().sqrt() < 2
     assert 0.2 < block.feedforward(x).square().mean().sqrt() < 2
-    view = View.of(clock.frames, clock.frames, window)
-    (block(x, source, view) * branch.detach()).mean().backward()
+    (block(x, reading, view) * branch.detach()).mean().backward()
     assert block.attention_gate.grad > 0.05
 
 
@@ -184,10 +191,10 @@ def test_a_constant_gradient_opens_a_gate():
     clock = Clock.of(torch.zeros(1, 8, dtype=torch.bool), torch.zeros(1, dtype=torch.long), 1)
     view = View.of(clock.frames, clock.frames, WINDOW)
     x, source = torch.randn(1, 8, WIDTH), torch.randn(1, 8, SOURCE)
-    wanted = block.attend(x, source, view).detach()
+    wanted = block.attend(x, block.read(source, clock.frames.time), view).detach()
     for _ in range(100):
         with torch.autocast("cpu", torch.bfloat16):
-            out = block(x, source, view)
+            out = block(x, block.read(source, clock.frames.time), view)
         optimizer.zero_grad()
         (-(out - x) * wanted).mean().backward()
         optimizer.step()

@@ -339,6 +339,24 @@ def test_streaming_skips_the_language_model_between_ticks(monkeypatch):
     assert len(ran) == 4
 
 
+def test_words_are_read_once_a_tick_and_again_only_for_what_learns(monkeypatch):
+    """Kept keys and values give the same, and where gradients are wanted they reach the weights that read."""
+    model, reads = a_model(), []
+    block = model.frames_ask_words["1"]
+    inner = block.read
+    monkeypatch.setattr(block, "read", lambda *a: reads.append(1) or inner(*a))
+    stream, cutting = a_stream(2, 16, resets=0), [slice(t, t + 1) for t in range(16)]
+    with torch.no_grad():
+        kept, memory = run(model, *stream, cutting[:15])
+    assert len(reads) == 4
+    learning, _ = run(model, *stream, cutting[:15])
+    assert len(reads) == 4 + 15
+    assert_same(learning, kept, atol=1e-5)
+    output, _ = model(*(x[:, 15:] for x in stream), memory)  # frame 15 does not tick, and its memory has no graph
+    output.action.buttons.square().sum().backward()
+    assert output.tick_index.shape[1] == 0 and block.key.weight.grad.abs().sum() > 0
+
+
 # ---- training
 
 
@@ -398,15 +416,6 @@ def test_the_trunk_is_trained_only_when_asked():
     assert all(p.requires_grad for p in model.groups()["trunk"]) and model.policy.picture.training
     with pytest.raises(ValueError, match="language, action, joint"):
         model.freeze("words")
-
-
-@torch.no_grad()
-def test_without_acting_the_words_are_the_same():
-    model = a_model()
-    stream = a_stream(2, 20)
-    output, _ = model(*stream, model.start(2))
-    spoken, _ = model(*stream, model.start(2), act=False)
-    assert spoken.action is None and torch.equal(spoken.token_log_probs, output.token_log_probs)
 
 
 # ---- memory, checkpoints, mistakes

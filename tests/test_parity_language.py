@@ -219,8 +219,9 @@ def test_equals_flamingo_where_the_two_coincide(mode):
     text_time = torch.from_numpy(fixture["in.media_locations"]).long().cumsum(1)
     number = torch.arange(1, media.shape[1] + 1).repeat_interleave(media.shape[2])
     visible = (number == text_time[..., None]) if mode == "immediate" else (number <= text_time[..., None])
-    at_once = View(visible, torch.zeros(x.shape[:2]), torch.zeros(len(x), media.shape[1] * media.shape[2]))
-    out, branch = block(x, media.flatten(1, 2), at_once), block.attend(x, media.flatten(1, 2), at_once)
+    at_once = View(visible, torch.zeros(visible.shape), torch.zeros(x.shape[:2]))
+    reading = block.read(media.flatten(1, 2), torch.zeros(len(x), media.shape[1] * media.shape[2]))
+    out, branch = block(x, reading, at_once), block.attend(x, reading, at_once)
     # Where a row may see nothing, Flamingo attends to everything alike (but for text before media, when "immediate").
     sees = visible.any(2)
     assert sees.sum() > 20 and not sees.all()

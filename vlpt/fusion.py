@@ -14,11 +14,13 @@ Legend: B lanes, Q rows that ask, K rows asked, E asking width, C asked width, H
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from vlpt.memory import Remembered
 from vlpt.ticks import NOTHING, View
 
 SHORTEST_FRAMES = 4  # the shortest wave of the rotation: a fifth of a second
@@ -40,26 +42,35 @@ class GatedCrossAttention(nn.Module):
         self.query = _dense(width, together)
         self.key, self.value = _dense(source_width, together), _dense(source_width, together)
         self.out = _dense(together, width)
-        self.feedforward = nn.Sequential(nn.LayerNorm(width), _dense(width, inner), nn.GELU(), _dense(inner, width))
+        self.feedforward = nn.Sequential(nn.LayerNorm(width), _dense(width, inner), Gelu(), _dense(inner, width))
         self.attention_gate = nn.Parameter(torch.zeros(1))
         self.feedforward_gate = nn.Parameter(torch.zeros(1))
         # Heads forget at different rates: the first looks at now, the last at the whole window; all are learned.
         self.log_decay = nn.Parameter(torch.linspace(math.log(0.5), math.log(0.5 / window), heads))
         self.register_buffer("turns", wave_turns(head_width // 2, window), persistent=False)
 
-    def forward(self, x: Tensor, source: Tensor, view: View) -> Tensor:
-        """x (B, Q, E), source (B, K, C), view of Q on K -> (B, Q, E)."""
-        x = x + self.attention_gate.tanh() * self.attend(x, source, view)
-        return x + self.feedforward_gate.tanh() * self.feedforward(x)
+    def read(self, source: Tensor, happened_at: Tensor) -> "Reading":
+        """source (B, K, C), happened_at (B, K) frames -> what is asked."""
+        source = self.source_norm(source)
+        keys = rotate(self._split(self.key(source)), happened_at.float(), self.turns)
+        return Reading(keys, self._split(self.value(source)))
 
-    def attend(self, x: Tensor, source: Tensor, view: View) -> Tensor:
+    def unread(self, lanes: int, rows: int) -> "Reading":
+        """The reading of nothing yet."""
+        keys = self.log_decay.new_zeros(lanes, self.heads, rows, self.head_width)
+        return Reading(keys, keys.clone())
+
+    def forward(self, x: Tensor, reading: "Reading", view: View) -> Tensor:
+        """x (B, Q, E), reading of K rows, view of Q on K with times from the same beginning -> (B, Q, E)."""
+        x = torch.addcmul(x, self.attention_gate.tanh(), self.attend(x, reading, view))
+        return torch.addcmul(x, self.feedforward_gate.tanh(), self.feedforward(x))
+
+    def attend(self, x: Tensor, reading: "Reading", view: View) -> Tensor:
         """The attention branch before its gate: (B, Q, E), exactly 0 in rows that see nothing."""
-        x, source = self.query_norm(x), self.source_norm(source)
-        q = rotate(self._split(self.query(x)), view.asked_at, self.turns)
-        k = rotate(self._split(self.key(source)), view.happened_at, self.turns)
-        bias = self._forgetting(view).to(q.dtype)
-        mixed = scaled_dot_product_attention(q, k, self._split(self.value(source)), attn_mask=bias)  # (B, H, Q, e)
-        return self.out(mixed.transpose(1, 2).flatten(2) * view.visible.any(2, keepdim=True))
+        q = rotate(self._split(self.query(self.query_norm(x))), view.asked_at, self.turns)
+        k, v, bias = (part.to(q.dtype) for part in (reading.keys, reading.values, self._forgetting(view)))
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias)  # (B, H, Q, e)
+        return self.out(mixed.transpose(1, 2).flatten(2) * view.seeing)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, H e) -> (B, H, N, e)."""
@@ -68,7 +79,27 @@ class GatedCrossAttention(nn.Module):
     def _forgetting(self, view: View) -> Tensor:
         """(B, H, Q, K) fp32, added to the scores: -decay_h * frames since, and NOTHING where not visible."""
         growth = -self.log_decay.exp().view(-1, 1, 1)
-        return torch.where(view.visible[:, None], growth * view.since[:, None], NOTHING)
+        return (growth * view.since[:, None]).masked_fill_(~view.visible[:, None], NOTHING)
+
+
+@dataclass(frozen=True)
+class Reading(Remembered):
+    """What a block makes of the rows asked, whoever asks: keys, turned by time, and values, both (B, H, K, e)."""
+
+    keys: Tensor
+    values: Tensor
+
+
+class Gelu(nn.Module):
+    """x times the chance that a normal number is below x. A processor's GELU takes longer to set up than a frame needs
+    for all else in a block; without gradients, which would keep the parts, it is put together here.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda or torch.is_grad_enabled():
+            return gelu(x)
+        half = 0.5 * x
+        return torch.addcmul(half, half, torch.erf(x * 0.5**0.5))
 
 
 def _dense(inputs: int, outputs: int) -> nn.Linear:

@@ -7,6 +7,7 @@ Legend: B lanes, M slots, D agent width, E language width.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -55,11 +56,54 @@ class Remembered:
 
 
 @dataclass(frozen=True)
-class Recall(Remembered):
-    """Rows that a cross attention may look back on, oldest first.
+class Sight(Remembered):
+    """The last frames, for the words that ask them: content (B, M, D), newest last; mask (B, M) bool, False where there
+    is none yet.
+    """
 
-    content (B, M, C); age_frames (B, M) int64: how long before the next chunk's frame 0, at least 1 where mask is true;
-    mask (B, M) bool, False where nothing is remembered yet.
+    content: Tensor
+    mask: Tensor
+
+    @classmethod
+    def fresh(cls, lanes: int, slots: int, width: int, device=None) -> "Sight":
+        """Nothing remembered."""
+        content = torch.zeros(lanes, slots, width, device=device)
+        return cls(content, content.new_zeros(lanes, slots, dtype=torch.bool))
+
+    def followed_by(self, content: Tensor, clock: Clock) -> "Pictures":
+        """All frames there are to look at in a chunk: what is remembered, then the chunk's own (B, T, D)."""
+        return Pictures(torch.cat([self.content, content], 1), self.mask, clock)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Frames in order, M remembered and T new: content (B, M + T, D); mask (B, M) bool, of those remembered."""
+
+    content: Tensor
+    mask: Tensor
+    clock: Clock
+
+    @cached_property
+    def stamps(self) -> Stamps:
+        """When each was seen."""
+        before = torch.arange(-self.mask.shape[1], 0, device=self.mask.device).expand_as(self.mask)
+        return Stamps(before, torch.zeros_like(before), self.mask).then(self.clock.frames)
+
+    def remember(self, slots: int) -> Sight:
+        """The newest frames of the life each lane ends the chunk in: they are the last ones, no row is copied."""
+        if self.clock.tick_count:
+            alive = self.stamps.real & (self.stamps.life == self.clock.last_life[:, None])
+        else:  # a life begins with a tick
+            alive = torch.cat([self.mask, ~self.clock.first], 1)
+        return Sight(self.content[:, -slots:], alive[:, -slots:])
+
+
+@dataclass(frozen=True)
+class Recall(Remembered):
+    """What was thought at the last ticks, oldest first, for the frames that ask words.
+
+    content (B, M, C); age_frames (B, M) int64: how long before the lane's latest tick; mask (B, M) bool, False where
+    nothing is remembered yet. So between ticks nothing about it changes.
     """
 
     content: Tensor
@@ -72,35 +116,26 @@ class Recall(Remembered):
         age = torch.zeros(lanes, slots, dtype=torch.long, device=device)
         return cls(torch.zeros(lanes, slots, width, device=device), age, age.bool())
 
-    def followed_by(self, content: Tensor, stamps: Stamps, dense: bool = False) -> "Rows":
-        """Everything there is to look at in a chunk: what is remembered, then the chunk's own rows (B, N, C).
-
-        dense: all of these are real, as frames are and ticks need not be.
-        """
-        before = Stamps(-self.age_frames, torch.zeros_like(self.age_frames), self.mask)
-        if not content.shape[1]:  # no tick: most frames of a stream
-            return Rows(self.content, before, True)
-        return Rows(torch.cat([self.content, content], 1), before.then(stamps), dense)
+    def followed_by(self, content: Tensor, stamps: Stamps, clock: Clock) -> "Rows":
+        """What is remembered, then the chunk's own ticks (B, L, C), not all of which need be real."""
+        time = clock.tick_before[:, None] - self.age_frames
+        before = Stamps(time, torch.zeros_like(time), self.mask)
+        return Rows(torch.cat([self.content, content], 1), before.then(stamps), clock)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of content (B, N, C) and when they happened; dense: after the first real row of a lane all are real."""
+    """Ticks in order, M remembered and L new: content (B, M + L, C) and when they happened."""
 
     content: Tensor
     stamps: Stamps
-    dense: bool
+    clock: Clock
 
-    def remember(self, slots: int, clock: Clock) -> Recall:
+    def remember(self, slots: int) -> Recall:
         """The newest `slots` rows of the life each lane ends the chunk in."""
-        stamps, content = self.stamps, self.content
-        alive = stamps.real & (stamps.life == clock.last_life[:, None])
-        if self.dense:  # they are the last ones: no row is copied
-            time, mask, content = stamps.time[:, -slots:], alive[:, -slots:], content[:, -slots:]
-        else:
-            index, mask = newest(alive, slots)
-            time, content = stamps.time.gather(1, index), pick(content, index)
-        return Recall(content, (clock.length - time).masked_fill(~mask, 0), mask)
+        index, mask = newest(self.stamps.real & (self.stamps.life == self.clock.last_life[:, None]), slots)
+        age = self.clock.last_tick[:, None] - self.stamps.time.gather(1, index)
+        return Recall(pick(self.content, index), age.masked_fill(~mask, 0), mask)
 
 
 def pick(content: Tensor, index: Tensor) -> Tensor:
@@ -135,12 +170,13 @@ class Memory(Remembered):
 
     blocks: the policy's own memory, one `BlockMemory` a block (the first belongs to the trunk); sight: trunk features,
     for the words that ask frames; language: what the language model keeps; words: its outputs, for the frames that ask
-    words; frame, tick (B,) int64: clocks of the next frame and the next tick.
+    words; readings: what each block that asks them makes of them (`Reading`s, see vlpt/fusion.py), so that between
+    ticks they are not read again; frame (B,) int64: clock of the next frame, from which that of ticks follows.
     """
 
     blocks: tuple
-    sight: Recall
+    sight: Sight
     language: LanguageMemory
     words: Recall
+    readings: tuple
     frame: Tensor
-    tick: Tensor

@@ -15,15 +15,16 @@ Legend: B lanes, T frames in a chunk, L language ticks in a chunk, D agent width
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from vlpt.decoder import DecoderConfig
 from vlpt.families import build, config_of
-from vlpt.fusion import GatedCrossAttention
+from vlpt.fusion import GatedCrossAttention, Reading
 from vlpt.language import LanguageConfig
-from vlpt.memory import LanguageMemory, Memory, Recall, Rows
+from vlpt.memory import LanguageMemory, Memory, Pictures, Recall, Sight
 from vlpt.parts import freeze, gates, groups
 from vlpt.silence import Silence
 from vlpt.talker import Talker
@@ -69,10 +70,10 @@ class VLPTConfig:
 class Output:
     """What the agent makes of a chunk. Ticks that a lane does not have are padding: `tick_valid` is False there."""
 
-    action: ActionLogits | None  # log-probabilities of a frame's action, (B, T, ...) fp32
-    silence_logit: Tensor  # (B, L) fp32, of nothing being said at this tick
+    action: ActionLogits  # log-probabilities of a frame's action, (B, T, ...) fp32
     hidden: Tensor  # (B, L, E) what the language model thinks
     language: Talker  # who thinks it; words are spelt out where they are asked for
+    silence: Silence
     tick_index: Tensor  # (B, L) int64, the tick's frame in the chunk
     tick_valid: Tensor  # (B, L) bool
 
@@ -80,6 +81,11 @@ class Output:
     def vocabulary(self) -> int:
         """V, which as a token is silence."""
         return self.language.vocabulary
+
+    @cached_property
+    def silence_logit(self) -> Tensor:
+        """(B, L) fp32, of nothing being said at this tick."""
+        return self.silence.logit_of(self.hidden, self.language)
 
     @property
     def token_log_probs(self) -> Tensor:
@@ -129,14 +135,14 @@ class VLPT(nn.Module, Pretrained):
     def start(self, lanes: int) -> Memory:
         """A fresh memory for so many lanes."""
         c, device = self.config, self.silence.vector.device
-        clock = torch.zeros(lanes, dtype=torch.long, device=device)
         return Memory(
             blocks=self.policy.start(lanes),
-            sight=Recall.fresh(lanes, self._sight_slots, c.policy.width, device),
+            sight=Sight.fresh(lanes, self._sight_slots, c.policy.width, device),
             language=self.language.start(lanes, c.remember_silence),
             words=Recall.fresh(lanes, self._word_slots, self.language.width, device),
-            frame=clock, tick=clock.clone(),
-        )  # fmt: skip
+            readings=tuple(block.unread(lanes, self._word_slots) for block in self.frames_ask_words.values()),
+            frame=torch.zeros(lanes, dtype=torch.long, device=device),
+        )
 
     @property
     def _sight_slots(self) -> int:
@@ -144,7 +150,7 @@ class VLPT(nn.Module, Pretrained):
 
     @property
     def _word_slots(self) -> int:
-        return max(1, math.ceil((self.config.words_window - 1) / self.config.frames_per_tick))
+        return math.ceil(self.config.words_window / self.config.frames_per_tick)  # the latest tick's among them
 
     def forward(
         self,
@@ -152,30 +158,29 @@ class VLPT(nn.Module, Pretrained):
         first: Tensor,
         heard: Tensor,
         memory: Memory,
-        act: bool = True,
         tick_count: int | None = None,
     ) -> tuple[Output, Memory]:
         """One chunk.
 
         sight: frames (B, T, 128, 128, 3) uint8, or the trunk's outputs (B, T, D) float; first (B, T) bool: the lane
         begins anew; heard (B, T) int64: at tick frames the token of the tick before (V: silence), elsewhere not read.
-        act=False leaves out what only actions need; the memory of blocks 2..n then stays as it was. tick_count: L where
+        A memory made from frames goes on with frames, one made from the trunk's outputs with these. tick_count: L where
         it is known, as in a step recorded as a CUDA graph (0: no lane ticks; more than there are: padding).
         """
         clock = Clock.of(first, memory.frame, self.config.frames_per_tick, tick_count)
-        x, trunk = self.look(sight, first, memory.blocks[0])  # (B, T, D)
-        pictures = memory.sight.followed_by(x, clock.frames, dense=True)
-        hidden, spoken, language = self.think(heard, pictures, clock, memory.language)  # (B, L, E), words ask frames
-        words = memory.words.followed_by(hidden, self._listen(clock.ticks, spoken))
-        action, blocks = self.respond(x, first, words, clock, memory.blocks[1:]) if act else (None, memory.blocks[1:])
-        silence_logit = self.silence.logit_of(hidden, self.language)
-        output = Output(action, silence_logit, hidden, self.language, clock.ticks.time, clock.ticks.real)
-        return output, Memory(
-            (trunk, *blocks), pictures.remember(self._sight_slots, clock), language,
-            words.remember(self._word_slots, clock), clock.next_frame, clock.next_tick,
-        )  # fmt: skip
+        visible = window_mask(first, memory.blocks[-1].mask, self.config.policy.memory_frames)
+        x, trunk = self.look(sight, first, memory.blocks[0], visible)  # (B, T, D)
+        pictures = memory.sight.followed_by(x, clock)
+        hidden, ticks, language = self.think(heard, pictures, memory)  # (B, L, E), words ask frames
+        words, readings, asked, view = self.listen(hidden, ticks, clock, memory)
+        action, blocks = self.respond(x, first, memory.blocks[1:], visible, asked, view)
+        output = Output(action, hidden, self.language, self.silence, clock.ticks.time, clock.ticks.real)
+        sight = pictures.remember(self._sight_slots)
+        return output, Memory((trunk, *blocks), sight, language, words, readings, clock.next_frame)
 
-    def look(self, sight: Tensor, first: Tensor, memory: BlockMemory) -> tuple[Tensor, BlockMemory]:
+    def look(
+        self, sight: Tensor, first: Tensor, memory: BlockMemory, visible: Tensor | None = None
+    ) -> tuple[Tensor, BlockMemory]:
         """The trunk, CNN and block 1: frames (B, T, 128, 128, 3) uint8 -> (B, T, D). Its own outputs pass through.
 
         Raises ValueError for anything else.
@@ -186,42 +191,64 @@ class VLPT(nn.Module, Pretrained):
                 raise ValueError(f"cached sight is (lanes, frames, {width}), this model's trunk's outputs; "
                                  f"got {tuple(sight.shape)}")  # fmt: skip
             return sight, memory
-        return self.policy.blocks[0](self.policy.embed(sight), first, memory)
+        return self.policy.blocks[0](self.policy.embed(sight), first, memory, visible)
 
-    def _listen(self, ticks: Stamps, spoken: Tensor) -> Stamps:
-        """The ticks that frames may ask. Silent ones are four of five: left in, they drown the words at birth."""
-        return replace(ticks, real=ticks.real & spoken) if self.config.listen_to == "words" else ticks
-
-    def think(
-        self, heard: Tensor, pictures: Rows, clock: Clock, memory: LanguageMemory
-    ) -> tuple[Tensor, Tensor, LanguageMemory]:
-        """What the language model makes of the words heard (B, T) and the frames seen: (B, L, E); which ticks heard a
-        word (B, L) bool; memory.
+    def think(self, heard: Tensor, pictures: Pictures, memory: Memory) -> tuple[Tensor, Stamps, LanguageMemory]:
+        """What the language model makes of the words heard (B, T) and the frames seen: (B, L, E); the ticks, of which
+        those that frames may ask are real; its memory.
         """
+        clock = pictures.clock
         if not clock.tick_count:  # most frames of a stream
-            return pictures.content.new_zeros(len(heard), 0, self.language.width), clock.ticks.real, memory
+            return memory.words.content[:, :0], clock.ticks, memory.language
         ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
         spoken = ids != self.language.vocabulary
-        plan = self.language.plan(clock.ticks, clock.last_life, spoken, memory, self.config.remember_silence)
+        plan = self.language.plan(clock.ticks, clock.last_life, spoken, memory.language, self.config.remember_silence)
         view = View.of(clock.ticks, pictures.stamps, self.config.sight_window)
 
         def ask_frames(layer: int, x: Tensor) -> Tensor:
-            asks = str(layer) in self.words_ask_frames
-            return self.words_ask_frames[str(layer)](x, pictures.content, view) if asks else x
+            if str(layer) not in self.words_ask_frames:
+                return x
+            block = self.words_ask_frames[str(layer)]
+            return block(x, block.read(pictures.content, pictures.stamps.time), view)
 
-        hidden, memory = self.language.run(self.silence.embed(ids, self.language), plan, memory, ask_frames)
-        return hidden, spoken, memory
+        embedded = self.silence.embed(ids, self.language)
+        hidden, language = self.language.run(embedded, plan, memory.language, ask_frames)
+        if self.config.listen_to == "words":  # silent ticks are four of five: left in, they drown the words at birth
+            return hidden, replace(clock.ticks, real=clock.ticks.real & spoken), language
+        return hidden, clock.ticks, language
+
+    def listen(
+        self, hidden: Tensor, ticks: Stamps, clock: Clock, memory: Memory
+    ) -> tuple[Recall, tuple[Reading, ...], tuple[Reading, ...], View]:
+        """What was thought (B, L, E) is remembered and read: the words and their readings for the memory; and for the
+        frames of this chunk what each block asks, and who hears what.
+        """
+        words, window = memory.words, self.config.words_window
+        if clock.tick_count:
+            rows = words.followed_by(hidden, ticks, clock)
+            words = rows.remember(self._word_slots)
+            if clock.length > 1:  # frames between ticks: each asks what was there by then
+                view = View.of(clock.frames, rows.stamps, window)
+                with torch.no_grad():  # what follows, if it learns, reads again
+                    readings = self._read(words.content, -words.age_frames)
+                return words, readings, self._read(rows.content, rows.stamps.time), view
+        view = View.back(clock.since_tick, words.age_frames, words.mask, window)
+        known = not clock.tick_count and not torch.is_grad_enabled()
+        readings = memory.readings if known else self._read(words.content, -words.age_frames)
+        return words, readings, readings, view
+
+    def _read(self, content: Tensor, happened_at: Tensor) -> tuple[Reading, ...]:
+        return tuple(block.read(content, happened_at) for block in self.frames_ask_words.values())
 
     def respond(
-        self, x: Tensor, first: Tensor, words: Rows, clock: Clock, memory: tuple[BlockMemory, ...]
+        self, x: Tensor, first: Tensor, memory: tuple[BlockMemory, ...], visible: Tensor, asked: tuple[Reading, ...],
+        view: View,
     ) -> tuple[ActionLogits, tuple[BlockMemory, ...]]:
         """What the frames (B, T, D) lead to, given the words: log-probabilities of actions, memory of blocks 2..n."""
-        view = View.of(clock.frames, words.stamps, self.config.words_window)
-        visible = window_mask(first, memory[0].mask, self.config.policy.memory_frames)
-        after = []
+        readings, after = dict(zip(self.frames_ask_words, asked, strict=True)), []
         for i, past in enumerate(memory, start=1):
-            if str(i) in self.frames_ask_words:
-                x = self.frames_ask_words[str(i)](x, words.content, view)
+            if str(i) in readings:
+                x = self.frames_ask_words[str(i)](x, readings[str(i)], view)
             x, present = self.policy.blocks[i](x, first, past, visible)
             after.append(present)
         return self.policy.heads(self.policy.finish(x)), tuple(after)

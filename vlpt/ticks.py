@@ -7,7 +7,8 @@ small however long the agent plays. A *life* is what lies between two beginnings
 Legend: B lanes, T frames in a chunk, L language ticks in a chunk, N rows of any kind, Q rows that ask, K rows asked.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -33,18 +34,17 @@ class Stamps:
 
 @dataclass(frozen=True)
 class Clock:
-    """A chunk's times.
+    """A chunk's times. What only ticks need is made when it is asked for: most frames of a stream have none.
 
-    frames: T rows; ticks: L rows, `ticks.time` being the frame of the chunk each happens at (lanes with fewer ticks are
-    padded at the end with `real` False); last_life (B,) int64: the life the lane ends the chunk in; next_frame,
-    next_tick (B,) int64: clocks of the frame and the tick after the chunk.
+    first (B, T) bool; since_tick (B, T) int64: frames since the lane's latest tick, 0 at ticks; next_frame (B,) int64:
+    clock of the frame after the chunk; tick_count: L, the most ticks any lane has in this chunk.
     """
 
-    frames: Stamps
-    ticks: Stamps
-    last_life: Tensor
+    first: Tensor
+    since_tick: Tensor
     next_frame: Tensor
-    next_tick: Tensor
+    frames_per_tick: int
+    tick_count: int
 
     @classmethod
     def of(cls, first: Tensor, frame: Tensor, frames_per_tick: int, tick_count: int | None = None) -> "Clock":
@@ -53,33 +53,53 @@ class Clock:
         A lane's clock is 0 at a first frame and grows by one a frame; it ticks at multiples of frames_per_tick.
         tick_count: L, if it is known to be at least what any lane needs; a GPU is then not asked and waited for.
         """
-        lanes, length = first.shape
-        index = torch.arange(length, device=first.device).expand(lanes, length)
-        begun = torch.where(first, index, -frame[:, None]).cummax(1).values  # the frame at which the clock was 0
-        clock = index - begun
-        frames = Stamps(index, first.long().cumsum(1), torch.ones_like(first))
-        ticks = _ticks(clock % frames_per_tick == 0, frames, tick_count)
-        last = clock[:, -1]
-        return cls(frames, ticks, frames.life[:, -1], last + 1, last // frames_per_tick + 1)
+        length = first.shape[1]
+        if length == 1:
+            clock = frame[:, None].masked_fill(first, 0)
+        else:
+            index = torch.arange(length, device=first.device)
+            clock = index - torch.where(first, index, -frame[:, None]).cummax(1).values  # less the frame when it was 0
+        since_tick = clock % frames_per_tick
+        if tick_count is None:
+            tick_count = int(not since_tick.min()) if length == 1 else int((since_tick == 0).sum(1).max())
+        return cls(first, since_tick, clock[:, -1] + 1, frames_per_tick, tick_count)
 
     @property
     def length(self) -> int:
         """T."""
-        return self.frames.time.shape[1]
+        return self.first.shape[1]
+
+    @cached_property
+    def frames(self) -> Stamps:
+        """T rows."""
+        index = torch.arange(self.length, device=self.first.device).expand_as(self.first)
+        return Stamps(index, self.first.long().cumsum(1), torch.ones_like(self.first))
+
+    @cached_property
+    def ticks(self) -> Stamps:
+        """L rows, the frames that tick, moved to the front of each lane; lanes with fewer are padded at the end."""
+        if not self.tick_count:
+            return Stamps(self.since_tick[:, :0], self.since_tick[:, :0], self.first[:, :0])
+        is_tick = self.since_tick == 0
+        if self.length == 1:
+            return replace(self.frames, real=is_tick)
+        time = (~is_tick).byte().argsort(dim=1, stable=True)[:, : self.tick_count]
+        return Stamps(time, self.frames.life.gather(1, time), is_tick.gather(1, time))
 
     @property
-    def tick_count(self) -> int:
-        """L: the most ticks any lane has in this chunk; 0 on most frames of a stream."""
-        return self.ticks.time.shape[1]
+    def last_life(self) -> Tensor:
+        """(B,) int64: the life the lane ends the chunk in."""
+        return self.frames.life[:, -1]
 
+    @property
+    def tick_before(self) -> Tensor:
+        """(B,) int64: the frame, before the chunk, of the lane's latest tick; without meaning if frame 0 is a first."""
+        return -((self.since_tick[:, 0] - 1) % self.frames_per_tick) - 1
 
-def _ticks(is_tick: Tensor, frames: Stamps, count: int | None) -> Stamps:
-    """The frames that tick, moved to the front of each lane."""
-    count = int(is_tick.sum(1).max()) if count is None else count
-    if not count:
-        return Stamps(frames.time[:, :0], frames.life[:, :0], frames.real[:, :0])
-    time = (~is_tick).byte().argsort(dim=1, stable=True)[:, :count]
-    return Stamps(time, frames.life.gather(1, time), is_tick.gather(1, time))
+    @property
+    def last_tick(self) -> Tensor:
+        """(B,) int64: the frame of the lane's latest tick as the chunk ends."""
+        return self.length - 1 - self.since_tick[:, -1]
 
 
 def newest(kept: Tensor, slots: int) -> tuple[Tensor, Tensor]:
@@ -93,16 +113,18 @@ def newest(kept: Tensor, slots: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class View:
-    """Who sees whom. visible (B, Q, K) bool; asked_at (B, Q) and happened_at (B, K) fp32, frames."""
+    """Who sees whom. visible (B, Q, K) bool; since (B, Q, K) fp32, frames from what happened to who asks; asked_at
+    (B, Q) fp32, frames.
+    """
 
     visible: Tensor
+    since: Tensor
     asked_at: Tensor
-    happened_at: Tensor
 
-    @property
-    def since(self) -> Tensor:
-        """(B, Q, K) fp32: frames from what happened to who asks."""
-        return self.asked_at[:, :, None] - self.happened_at[:, None, :]
+    @cached_property
+    def seeing(self) -> Tensor:
+        """(B, Q, 1) bool: rows that see anything."""
+        return self.visible.any(2, keepdim=True)
 
     @classmethod
     def of(cls, asking: Stamps, asked: Stamps, window: int) -> "View":
@@ -110,4 +132,12 @@ class View:
         lag = asking.time[:, :, None] - asked.time[:, None, :]
         same_life = asking.life[:, :, None] == asked.life[:, None, :]
         visible = same_life & asked.real[:, None, :] & (lag >= 0) & (lag < window)
-        return cls(visible, asking.time.float(), asked.time.float())
+        return cls(visible, lag.float(), asking.time.float())
+
+    @classmethod
+    def back(cls, now: Tensor, age: Tensor, real: Tensor, window: int) -> "View":
+        """All rows asked are older than those who ask, and of their life: now (B, Q) and age (B, K) int64, frames after
+        and before a time that is each lane's own; real (B, K) bool.
+        """
+        lag = now[:, :, None] + age[:, None, :]
+        return cls(real[:, None, :] & (lag < window), lag.float(), now.float())

@@ -106,6 +106,7 @@ class Fused:
         for method, name in {"look": "trunk", "think": "language", "respond": "agent blocks, heads"}.items():
             watch.watch(self.model, method, name)
         for block in (*self.model.words_ask_frames.values(), *self.model.frames_ask_words.values()):
+            watch.watch(block, "read", "cross attention")
             watch.watch(block, "forward", "cross attention")
         for t in range(frames):
             with watch.part("the rest"):
