@@ -354,7 +354,7 @@ def test_words_are_read_once_a_tick_and_again_only_for_what_learns(monkeypatch):
     assert_same(learning, kept, atol=1e-5)
     output, _ = model(*(x[:, 15:] for x in stream), memory)  # frame 15 does not tick, and its memory has no graph
     output.action.buttons.square().sum().backward()
-    assert output.tick_index.shape[1] == 0 and block.key.weight.grad.abs().sum() > 0
+    assert output.tick_index.shape[1] == 0 and block.value.weight.grad.abs().sum() > 0
 
 
 # ---- training

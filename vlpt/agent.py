@@ -171,7 +171,7 @@ class Agent:
     def _speak(self, output: Output, memory: AgentMemory, generator: torch.Generator) -> tuple[list[str], AgentMemory]:
         """Draws each lane's token where it ticks, unless the lane is spoken to."""
         lanes = len(memory.queue)
-        if not output.tick_valid.any():
+        if not output.tick_valid.shape[1]:
             return [""] * lanes, replace(memory, told=("",) * lanes)
         ticks = output.tick_valid[:, 0]
         p_silence = output.silence_logit[:, 0].sigmoid()

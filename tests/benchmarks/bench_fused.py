@@ -97,7 +97,7 @@ class Fused:
 
     def __call__(self, t: int) -> None:
         output, self.memory = self.model(self.sight, self.first, self.heard[t % 512], self.memory)
-        if output.tick_valid.any():
+        if output.tick_valid.shape[1]:
             output.token_log_probs
 
     def parts(self, frames: int) -> dict[str, float]:
