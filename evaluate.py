@@ -131,7 +131,7 @@ def numbers(values: np.ndarray) -> list[float | None]:
 def table(found: dict[str, dict[str, float]]) -> str:
     """The differences, a line each."""
     unit = dict(frames="nats/token")
-    return "\n".join(f"{name:9} {d['delta']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}] {unit.get(name, 'nats/frame')}"
+    return "\n".join(f"{name:9} {d['delta']:+z.4f} [{d['low']:+z.4f}, {d['high']:+z.4f}] {unit.get(name, 'nats/frame')}"
                      for name, d in found.items())
 
 

@@ -15,7 +15,6 @@ Legend: B lanes, T frames in a chunk, L language ticks in a chunk, D agent width
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -71,9 +70,9 @@ class Output:
     """What the agent makes of a chunk. Ticks that a lane does not have are padding: `tick_valid` is False there."""
 
     action: ActionLogits  # log-probabilities of a frame's action, (B, T, ...) fp32
+    silence_logit: Tensor  # (B, L) fp32, of nothing being said at this tick
     hidden: Tensor  # (B, L, E) what the language model thinks
     language: Talker  # who thinks it; words are spelt out where they are asked for
-    silence: Silence
     tick_index: Tensor  # (B, L) int64, the tick's frame in the chunk
     tick_valid: Tensor  # (B, L) bool
 
@@ -81,11 +80,6 @@ class Output:
     def vocabulary(self) -> int:
         """V, which as a token is silence."""
         return self.language.vocabulary
-
-    @cached_property
-    def silence_logit(self) -> Tensor:
-        """(B, L) fp32, of nothing being said at this tick."""
-        return self.silence.logit_of(self.hidden, self.language)
 
     @property
     def token_log_probs(self) -> Tensor:
@@ -174,7 +168,8 @@ class VLPT(nn.Module, Pretrained):
         hidden, ticks, language = self.think(heard, pictures, memory)  # (B, L, E), words ask frames
         words, readings, asked, view = self.listen(hidden, ticks, clock, memory)
         action, blocks = self.respond(x, first, memory.blocks[1:], visible, asked, view)
-        output = Output(action, hidden, self.language, self.silence, clock.ticks.time, clock.ticks.real)
+        silence_logit = self.silence.logit_of(hidden, self.language) if clock.tick_count else hidden[..., 0]
+        output = Output(action, silence_logit, hidden, self.language, clock.ticks.time, clock.ticks.real)
         sight = pictures.remember(self._sight_slots)
         return output, Memory((trunk, *blocks), sight, language, words, readings, clock.next_frame)
 

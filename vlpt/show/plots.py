@@ -155,7 +155,7 @@ def forest(ax, evaluation: dict, names: list[str]) -> None:
         ax.plot([found["low"], found["high"]], [y, y], color=BLUE if clear else SOFT, linewidth=2.4,
                 solid_capstyle="round")
         ax.plot(found["delta"], y, "D", color=BLUE if clear else SOFT, markersize=6)
-        ax.annotate(f"{label}   {found['delta']:+.3f} {unit}", (0, y), (0, 11), xycoords=("axes fraction", "data"),
+        ax.annotate(f"{label}   {found['delta']:+z.3f} {unit}", (0, y), (0, 11), xycoords=("axes fraction", "data"),
                     textcoords="offset points", fontsize=8.5, color=INK, zorder=1,
                     bbox=dict(facecolor="white", edgecolor="none", pad=1))
     ax.set_ylim(len(names) - 0.5, -0.85)

@@ -87,7 +87,7 @@ def tiles(numbers: dict) -> str:
          token_ratio <= 0.70),
         ("oracle dependence", f"{oracle['delta']:+.2f}", "nats/frame ≥ 0.3, interval above 0",
          oracle["delta"] >= 0.3 and oracle["low"] > 0),
-        ("shuffled dependence", f"{shuffled['delta']:+.3f}", "interval holds 0",
+        ("shuffled dependence", f"{shuffled['delta']:+z.3f}", "interval holds 0",
          shuffled["low"] <= 0 <= shuffled["high"]),
         ("words ask frames", f"{gates['words_ask_frames']:.3f}", "gate > 0.05", gates["words_ask_frames"] > 0.05),
         ("frames ask words", f"{gates['frames_ask_words']:.3f}", "gate > 0.05", gates["frames_ask_words"] > 0.05),
@@ -104,8 +104,8 @@ def dependence(results: Results) -> str:
     if results.evaluation is None:
         return absent("The evaluation", "python evaluate.py")
     rows = [(*plots.DEPENDENCE[name], found) for name, found in results.evaluation["dependence"].items()]
-    cells = "".join(f"<tr><td>{escape(label)}<td class=n>{found['delta']:+.4f}<td class=n>[{found['low']:+.4f}, "
-                    f"{found['high']:+.4f}]<td>{unit}" for label, unit, found in rows)
+    cells = "".join(f"<tr><td>{escape(label)}<td class=n>{found['delta']:+z.4f}<td class=n>[{found['low']:+z.4f}, "
+                    f"{found['high']:+z.4f}]<td>{unit}" for label, unit, found in rows)
     return (picture(plots.dependence_figure(results.evaluation))
             + note("Loss without the true signal minus loss with it, on the same held-out episodes; right of 0 = the "
                    "true signal helps. Diamonds: mean; bars: 95 % bootstrap interval over episodes; dots: episodes.")
