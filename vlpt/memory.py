@@ -87,12 +87,12 @@ class Pictures:
     def stamps(self) -> Stamps:
         """When each was seen."""
         before = torch.arange(-self.mask.shape[1], 0, device=self.mask.device).expand_as(self.mask)
-        return Stamps(before, torch.zeros_like(before), self.mask).then(self.clock.frames)
+        return Stamps.remembered(before, self.mask).then(self.clock.frames)
 
     def remember(self, slots: int) -> Sight:
         """The newest frames of the life each lane ends the chunk in: they are the last ones, no row is copied."""
         if self.clock.tick_count:
-            alive = self.stamps.real & (self.stamps.life == self.clock.last_life[:, None])
+            alive = self.stamps.alive(self.clock.last_life)
         else:  # a life begins with a tick
             alive = torch.cat([self.mask, ~self.clock.first], 1)
         return Sight(self.content[:, -slots:], alive[:, -slots:])
@@ -119,8 +119,8 @@ class Recall(Remembered):
     def followed_by(self, content: Tensor, stamps: Stamps, clock: Clock) -> "Rows":
         """What is remembered, then the chunk's own ticks (B, L, C), not all of which need be real."""
         time = clock.tick_before[:, None] - self.age_frames
-        before = Stamps(time, torch.zeros_like(time), self.mask)
-        return Rows(torch.cat([self.content, content], 1), before.then(stamps), clock)
+        stamps = Stamps.remembered(time, self.mask).then(stamps)
+        return Rows(torch.cat([self.content, content], 1), stamps, clock)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Rows:
 
     def remember(self, slots: int) -> Recall:
         """The newest `slots` rows of the life each lane ends the chunk in."""
-        index, mask = newest(self.stamps.real & (self.stamps.life == self.clock.last_life[:, None]), slots)
+        index, mask = newest(self.stamps.alive(self.clock.last_life), slots)
         age = self.clock.last_tick[:, None] - self.stamps.time.gather(1, index)
         return Recall(pick(self.content, index), age.masked_fill(~mask, 0), mask)
 

@@ -14,7 +14,7 @@ differences of positions are ever formed, within a chunk or as ages at its end, 
 Legend: B lanes, L ticks in a chunk, M slots of memory, N = M + L rows that can be seen.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -62,9 +62,7 @@ def plan(ticks: Stamps, last_life: Tensor, spoken: Tensor, memory: LanguageMemor
     counted = ticks.real if rule == "all" else ticks.real & spoken
     position = _count_before(counted, ticks.life)  # (B, L)
     # Remembered rows belong to life 0, whose count starts at 0 with the chunk: they have negative positions.
-    rows = Stamps(torch.cat([-memory.age, position], 1),
-                  torch.cat([torch.zeros_like(memory.age), ticks.life], 1),
-                  torch.cat([memory.mask, ticks.real], 1))
+    rows = Stamps.remembered(-memory.age, memory.mask).then(replace(ticks, time=position))
     is_silence = torch.cat([_silence_slot(memory.mask, rule), silent], 1)
     is_counted = torch.cat([memory.mask & ~_silence_slot(memory.mask, rule), counted], 1)
     distance = position[:, :, None] - rows.time[:, None, :]
@@ -119,7 +117,7 @@ def _ends(counted: Tensor, life: Tensor, last_life: Tensor) -> Tensor:
 
 def _kept(rows, counted, silence, last_life, ends, window, rule):
     """The next memory's rows: the newest `window` counted ones, and with `last` the newest silence behind them."""
-    alive = rows.real & (rows.life == last_life[:, None])
+    alive = rows.alive(last_life)
     kept, mask = newest(alive & counted, window)
     if rule == "last":
         latest, latest_mask = newest(alive & silence, 1)

@@ -26,6 +26,15 @@ class Stamps:
     life: Tensor
     real: Tensor
 
+    @classmethod
+    def remembered(cls, time: Tensor, mask: Tensor) -> "Stamps":
+        """Rows from before the chunk: of life 0, which goes on; time (B, N) int64, mask (B, N) bool."""
+        return cls(time, torch.zeros_like(time), mask)
+
+    def alive(self, life: Tensor) -> Tensor:
+        """(B, N) bool: real rows of each lane's life (B,)."""
+        return self.real & (self.life == life[:, None])
+
     def then(self, later: "Stamps") -> "Stamps":
         """These rows followed by `later`."""
         pairs = ((self.time, later.time), (self.life, later.life), (self.real, later.real))
