@@ -22,13 +22,13 @@ from tqdm import tqdm
 
 from vlpt import options as opt
 from vlpt.checkpoint import model_folder, peak_gb, write_json
-from vlpt.features import cache_features
-from vlpt.load import Lanes, split
-from vlpt.losses import action_nats, language_nats
+from vlpt.data.lanes import Lanes, split
+from vlpt.data.shards import Shards
+from vlpt.data.trunk_features import cache_features
+from vlpt.data.words import load_tokenizer
 from vlpt.metrics import paired_difference
 from vlpt.model import VLPT
-from vlpt.shards import Shards
-from vlpt.words import load_tokenizer
+from vlpt.training.losses import action_nats, language_nats
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from tqdm import tqdm
 
 from vlpt import options as opt
 from vlpt.checkpoint import Run
-from vlpt.losses import Part, Parts
-from vlpt.optim import clip, make_optimizer, schedule, set_rates
-from vlpt.stages import STAGES
+from vlpt.training import STAGES
+from vlpt.training.losses import Part, Parts
+from vlpt.training.optimizer import clip, make_optimizer, schedule, set_rates
 from vpt.allocator import keep_freed_memory
 
 

@@ -25,11 +25,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from data_gathering.frame_quality.contact_sheet import spread
+from data_gathering.frame_quality.frame_classes import CLASSES, FrameClasses, report
+from data_gathering.frame_quality.frame_vectors import FrameVectors
+from data_gathering.frame_quality.verdicts import reviewed
 from data_gathering.ledger import LatestLedger, end_with, write_lines
-from data_gathering.seeing.contact_sheet import spread
-from data_gathering.seeing.frame_classes import CLASSES, FrameClasses, report
-from data_gathering.seeing.frame_vectors import FrameVectors
-from data_gathering.seeing.verdicts import reviewed
 from data_gathering.shard import find_recordings, meta_of
 from vlpt.options import option, run
 

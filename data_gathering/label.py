@@ -1,9 +1,9 @@
 """Videos -> what was pressed in them, as an inverse dynamics model sees it.
 
-In: a model, and a folder of videos `<id>.mp4` of any size and frame rate (vpt/footage.py: 20 pictures a second by the
-file's clock, black borders cut off). Out: `<id>.parquet` for each (see data_gathering/label_file.py). A video labelled
-by the same weights is left alone; one that is broken, empty or not 16:9 is named and the others go on. Where the
-contractor's `<id>.jsonl` lies beside a video the accuracy is printed. Run:
+In: a model, and a folder of videos `<id>.mp4` of any size and frame rate (vpt/agent_video.py: 20 pictures a second by
+the file's clock, black borders cut off). Out: `<id>.parquet` for each (see data_gathering/label_file.py). A video
+labelled by the same weights is left alone; one that is broken, empty or not 16:9 is named and the others go on. Where
+the contractor's `<id>.jsonl` lies beside a video the accuracy is printed. Run:
 
     python -m data_gathering.label --idm pretrained/idm --videos data/3_video --out data/5_actions
     python -m data_gathering.label --model 4x_idm.model --weights 4x_idm.weights --lastlayer used
@@ -26,8 +26,8 @@ from data_gathering.label_file import Labels, labelled_by, read_labels, write_la
 from data_gathering.shard import find_recordings
 from vlpt.options import option, run
 from vpt.actions import read_contractor
+from vpt.agent_video import survey
 from vpt.allocator import keep_freed_memory
-from vpt.footage import survey
 from vpt.idm import IDM
 from vpt.released import load_idm
 from vpt.scores import Scores

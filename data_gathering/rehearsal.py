@@ -19,14 +19,14 @@ from pathlib import Path
 import yaml
 
 from data_gathering import gather
-from data_gathering.hearing.word_scores import WordScores
 from data_gathering.label_file import read_labels
 from data_gathering.rehearsal_site import Site, rehearsal_site, rolled_up
 from data_gathering.shard import find_recordings
 from data_gathering.spoken import Word
 from data_gathering.streamer.speech import VOICES, add_track
+from data_gathering.transcription.word_scores import WordScores
+from vlpt.data.words import FRAMES_PER_SECOND, read_words
 from vlpt.options import option, run
-from vlpt.words import FRAMES_PER_SECOND, read_words
 from vpt.actions import read_contractor
 from vpt.frames import count_frames
 from vpt.scores import Scores

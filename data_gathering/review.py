@@ -32,8 +32,8 @@ from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders
 
+from data_gathering.frame_quality.contact_sheet import Sheets
 from data_gathering.ledger import LatestLedger, read_rows
-from data_gathering.seeing.contact_sheet import Sheets
 from vlpt.options import option, run
 
 PAGE = Path(__file__).with_name("review.html")

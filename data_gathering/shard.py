@@ -1,4 +1,4 @@
-"""Recordings and action labels -> one dataset to train from (LeRobotDataset v3.0, see vlpt/shards.py).
+"""Recordings and action labels -> one dataset to train from (LeRobotDataset v3.0, see vlpt/data/shards.py).
 
 In: a folder of recordings (`<id>.mp4`, `<id>.words.jsonl`, and where known `<id>.jsonl` with what was truly pressed and
 `<id>.meta.json`), and a folder of labels, or the word "truth". Out: a dataset folder that appears whole or not at all.
@@ -17,11 +17,11 @@ import numpy as np
 from tqdm import tqdm
 
 from data_gathering.label_file import Labels, read_labels
+from vlpt.data.shards import Episode, fits, read_source, write_shards
+from vlpt.data.words import FRAMES_PER_SECOND, read_words
 from vlpt.options import option, run
-from vlpt.shards import Episode, fits, read_source, write_shards
-from vlpt.words import FRAMES_PER_SECOND, read_words
 from vpt.actions import MINECRAFT, read_contractor
-from vpt.footage import survey
+from vpt.agent_video import survey
 from vpt.frames import AGENT_SIZE, write_video
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from data_gathering.ledger import write_whole
+from vlpt.data.shards import Episode, Shards
+from vlpt.data.words import FRAMES_PER_SECOND, count_ticks, load_tokenizer, place, tokenise, vocabulary
 from vlpt.options import option, run
-from vlpt.shards import Episode, Shards
 from vlpt.show.plots import canvas, title
 from vlpt.show.report import picture
-from vlpt.words import FRAMES_PER_SECOND, count_ticks, load_tokenizer, place, tokenise, vocabulary
 from vpt.actions import BUTTONS, MINECRAFT
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1c2430}

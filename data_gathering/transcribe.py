@@ -21,15 +21,15 @@ from pathlib import Path
 import av
 from tqdm import tqdm
 
-from data_gathering.hearing.captions import LONGEST_MS, read_captions
-from data_gathering.hearing.drift import NOTICED_MS, find_clock
-from data_gathering.hearing.refine import read_sound, refine
-from data_gathering.hearing.word_scores import WordScores, plain
 from data_gathering.ledger import Ledger, end_with, write_lines
 from data_gathering.shard import find_recordings
 from data_gathering.spoken import Word
+from data_gathering.transcription.captions import LONGEST_MS, read_captions
+from data_gathering.transcription.drift import NOTICED_MS, find_clock
+from data_gathering.transcription.refine import read_sound, refine
+from data_gathering.transcription.word_scores import WordScores, plain
+from vlpt.data.words import read_words
 from vlpt.options import option, run
-from vlpt.words import read_words
 
 COMMON = set("the a to and i you it of that in is so this we go for on have just be i'm it's not with they".split())
 LEAST_TO_TELL, LEAST_ENGLISH = 50, 0.12

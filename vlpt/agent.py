@@ -19,9 +19,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from vlpt.checkpoint import model_folder
+from vlpt.data.words import load_tokenizer, vocabulary
 from vlpt.memory import Memory
 from vlpt.model import VLPT, Output
-from vlpt.words import load_tokenizer, vocabulary
 from vpt.actions import MINECRAFT, to_world
 from vpt.frames import resize_to_agent
 from vpt.heads import ActionLogits, sample

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from vlpt.clock import NOTHING, View
 from vlpt.memory import Remembered
-from vlpt.ticks import NOTHING, View
 
 SHORTEST_FRAMES = 4  # the shortest wave of the rotation: a fifth of a second
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from vlpt.checkpoint import write_json
+from vlpt.data.words import FRAME_MS, read_words
 from vlpt.options import option, run
-from vlpt.words import FRAME_MS, read_words
 
 MINUTE_MS = 60_000
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vlpt.ticks import Clock, Stamps, newest
+from vlpt.clock import Clock, Stamps, newest
 from vpt.trees import map_tensors, tensors
 
 

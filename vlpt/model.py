@@ -19,15 +19,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from vlpt.decoder import DecoderConfig
-from vlpt.families import build, config_of
+from vlpt.clock import Clock, Stamps, View
 from vlpt.fusion import GatedCrossAttention, Reading
-from vlpt.language import LanguageConfig
+from vlpt.language.decoder import DecoderConfig
+from vlpt.language.families import build, config_of
+from vlpt.language.interface import Talker
+from vlpt.language.silence import Silence
+from vlpt.language.transformer_xl import LanguageConfig
 from vlpt.memory import LanguageMemory, Memory, Pictures, Recall, Sight
 from vlpt.parts import freeze, gates, groups
-from vlpt.silence import Silence
-from vlpt.talker import Talker
-from vlpt.ticks import Clock, Stamps, View
 from vpt.attention import BlockMemory, window_mask
 from vpt.checkpoint import Pretrained, with_tuples
 from vpt.heads import ActionLogits
@@ -43,8 +43,8 @@ class VLPTConfig:
     frames_per_tick: int = 4
     sight_window: int = 128
     words_window: int = 256
-    remember_silence: str = "last"  # none | last | all, see vlpt/remember.py
-    silence: str = "factored"  # or softmax, see vlpt/silence.py
+    remember_silence: str = "last"  # none | last | all, see vlpt/language/visibility.py
+    silence: str = "factored"  # or softmax, see vlpt/language/silence.py
     flamingo_every: int = 0  # 0: words ask frames once, at the input (PaLI); n: before every n-th layer (Flamingo)
     listen_to: str = "words"  # frames ask the ticks that hear a word, or all "ticks", most of which are silent
     listen_every_block: bool = False  # frames ask words before each of blocks 2..n, not only before block 2

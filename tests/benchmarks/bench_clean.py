@@ -1,11 +1,11 @@
 """How well clean play is told from play with artefacts and other scenes, on arenas and skins never seen in fitting.
 
 In: recordings of at least ten channels at the world's own size (`python -m data_gathering.demonstrate --size native
---channels 10 --episodes 2 --seconds 20 --out FOLDER`). Artefacts and other scenes are composed (tests/composed.py).
-Six channels are fitted on, three of them in skins of their own (colours turned round); the other four are new arenas,
-shown in the game's look and in new skins. With --textures ten arenas that Luanti draws are fitted on too, seven of them
-with textures of their own, and four with new textures are judged; the game's own menu is then another scene.
-Out: tables on standard output.
+--channels 10 --episodes 2 --seconds 20 --out FOLDER`). Artefacts and other scenes are composed
+(tests/support/overlaid_pictures.py). Six channels are fitted on, three of them in skins of their own (colours turned
+round); the other four are new arenas, shown in the game's look and in new skins. With --textures ten arenas that Luanti
+draws are fitted on too, seven of them with textures of their own, and four with new textures are judged; the game's own
+menu is then another scene. Out: tables on standard output.
 
     python tests/benchmarks/bench_clean.py --recordings FOLDER --textures
 """
@@ -19,11 +19,11 @@ import cv2
 import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
-from composed import LAID, LAID_ELSEWHERE, SCENES, SCENES_ELSEWHERE, lay_over, other_scene, recolour  # noqa: E402
+from support.overlaid_pictures import LAID, LAID_ELSEWHERE, SCENES, SCENES_ELSEWHERE, lay_over, other_scene, recolour  # noqa: E402
 
-from data_gathering.seeing.contact_sheet import spread  # noqa: E402
-from data_gathering.seeing.frame_classes import CLASSES, FrameClasses, report  # noqa: E402
-from data_gathering.seeing.frame_vectors import FrameVectors  # noqa: E402
+from data_gathering.frame_quality.contact_sheet import spread  # noqa: E402
+from data_gathering.frame_quality.frame_classes import CLASSES, FrameClasses, report  # noqa: E402
+from data_gathering.frame_quality.frame_vectors import FrameVectors  # noqa: E402
 from data_gathering.shard import find_recordings, meta_of  # noqa: E402
 from vlpt.worlds import make, noop  # noqa: E402
 

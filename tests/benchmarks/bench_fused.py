@@ -1,9 +1,9 @@
 """What a streamed frame of the fused agent costs, where the time goes, and whether it stays so.
 
-In: nothing (SmolLM2 from data/smollm2 if it is there, see vlpt/smollm2.py; else and for the rest random weights of the
-same size). Out: a table on standard output; nothing is asserted. A frame is a whole step: trunk, a language tick every
-fourth frame, both cross attentions, heads. `overhead` is what it costs more than agent and language model side by side
-in one loop, not joined: the cross attentions, and all that binds the two.
+In: nothing (SmolLM2 from data/smollm2 if it is there, see vlpt/language/smollm2.py; else and for the rest random
+weights of the same size). Out: a table on standard output; nothing is asserted. A frame is a whole step: trunk, a
+language tick every fourth frame, both cross attentions, heads. `overhead` is what it costs more than agent and language
+model side by side in one loop, not joined: the cross attentions, and all that binds the two.
 
     python tests/benchmarks/bench_fused.py --pairs tiny 1x+smollm2      # a minute
     python tests/benchmarks/bench_fused.py --pairs tiny --age 100000    # eight: does a frame cost more after 80?
@@ -21,8 +21,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from vlpt.checkpoint import peak_gb  # noqa: E402
-from vlpt.families import build, load_language  # noqa: E402
-from vlpt.language import LanguageConfig  # noqa: E402
+from vlpt.language.families import build, load_language  # noqa: E402
+from vlpt.language.transformer_xl import LanguageConfig  # noqa: E402
 from vlpt.model import VLPT  # noqa: E402
 from vpt.policy import SIZES, Policy  # noqa: E402
 

@@ -19,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from data_gathering import clean, label, rehearsal, shard, shrink, transcribe  # noqa: E402
-from data_gathering.hearing.refine import read_sound, refine  # noqa: E402
+from data_gathering.transcription.refine import read_sound, refine  # noqa: E402
 
 
 def make_videos(folder: Path) -> None:

@@ -15,13 +15,13 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
-from synthetic import record  # noqa: E402
+from support.numbered_recordings import record  # noqa: E402
 
 from data_gathering import shard  # noqa: E402
-from vlpt.clips import Clips  # noqa: E402
-from vlpt.load import Lanes  # noqa: E402
+from vlpt.data.clips import Clips  # noqa: E402
+from vlpt.data.lanes import Lanes  # noqa: E402
+from vlpt.data.shards import Shards  # noqa: E402
 from vlpt.options import option, run  # noqa: E402
-from vlpt.shards import Shards  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from data_gathering.seeing.contact_sheet import contact_sheet  # noqa: E402
-from vlpt.film import Film, join  # noqa: E402
+from data_gathering.frame_quality.contact_sheet import contact_sheet  # noqa: E402
+from vlpt.data.video_reader import Film, join  # noqa: E402
 from vlpt.options import option, run  # noqa: E402
 
 SAMPLES = ROOT / "data_gathering/samples"

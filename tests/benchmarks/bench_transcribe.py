@@ -21,12 +21,12 @@ from scipy.signal import resample
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from data_gathering import transcribe  # noqa: E402
-from data_gathering.hearing.refine import read_sound, refine  # noqa: E402
-from data_gathering.hearing.word_scores import WordScores  # noqa: E402
 from data_gathering.rehearsal import breaths  # noqa: E402
 from data_gathering.spoken import Word  # noqa: E402
 from data_gathering.streamer.speech import RATE_HZ, EspeakVoice, PiperVoice, SpokenVoice  # noqa: E402
-from vlpt.words import read_words  # noqa: E402
+from data_gathering.transcription.refine import read_sound, refine  # noqa: E402
+from data_gathering.transcription.word_scores import WordScores  # noqa: E402
+from vlpt.data.words import read_words  # noqa: E402
 
 SAMPLES = Path(__file__).parents[2] / "data_gathering/samples"
 SOUNDS = Path("/usr/share/games/minetest/games/minetest_game/mods/default/sounds")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlpt.shards import Shards
+from vlpt.data.shards import Shards
 from vpt.actions import MINECRAFT
 from vpt.scores import Scores
 

@@ -1,0 +1,227 @@
+"""One video carried from its address to labelled pictures and words: what `gather` does on any machine.
+
+In: a found video (a record of data_gathering.filter). Out: `3_video/`, `4_words/`, `4_small/`, `5_actions/` have its
+files, and `carried/<id>.json` says how far it came: the steps that are done, what each noted for its ledger and how
+long it took, or why the video failed or is left out. A step that is noted there is not done again, whoever takes the
+video over: the folder may lie on storage that many machines share. Two kinds of worker:
+
+    row = Prepare(plan)({"record": json of a record})     # a processor: download, look, transcribe, shrink
+    row = Label(plan)(row)                                # a GPU, if there is one: label
+    json.loads(row["carried"])                            # {"key", "id", "steps", "failed" or "left_out"}
+"""
+
+import hashlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from data_gathering import clean, download, filter, find, label, shard, shrink, stats, transcribe
+from data_gathering.frame_quality.verdicts import reviewed
+from data_gathering.label_file import Labels, labelled_by, write_labels
+from data_gathering.ledger import write_whole
+from data_gathering.site import file_name
+from vlpt.options import from_dict
+from vpt.allocator import keep_freed_memory
+
+PROGRAMS = {"find": find, "filter": filter, "download": download, "clean": clean, "transcribe": transcribe,
+            "shrink": shrink, "label": label, "shard": shard, "stats": stats}  # fmt: skip
+FOLDERS = {
+    "find": {"out": "1_found.jsonl"},
+    "filter": {"found": "1_found.jsonl", "out": "2_kept.jsonl"},
+    "download": {"kept": "2_kept.jsonl", "out": "3_video"},
+    "clean": {"videos": "3_video", "out": "3_clean.jsonl", "next": "3_next.jsonl", "labels": "3_reviewed.jsonl"},
+    "transcribe": {"videos": "3_video", "out": "4_words"},
+    "shrink": {"videos": "3_video", "out": "4_small"},
+    "label": {"videos": "4_small", "out": "5_actions"},
+    "shard": {"recordings": "4_small", "words": "4_words", "labels": "5_actions", "out": "6_shards"},
+    "stats": {"shards": "6_shards", "ledgers": ".", "out": "stats.html"},
+}  # what the programs read and write below the data folder: not for the configuration to say
+WAIT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How videos are carried; `programs` has the options of each program, files included."""
+
+    data: Path
+    programs: dict
+    workers: int = 2
+    attempts: int = 3
+    parts: int = 1
+    look: bool = False
+    keep_originals: bool = True
+    folder: str = "."  # from which relative names are meant
+
+    @classmethod
+    def from_sections(cls, sections: dict, **rest) -> "Plan":
+        """Raises ValueError naming the program and the option that is wrong."""
+        data, programs = Path(rest["data"]), {}
+        for name, program in PROGRAMS.items():
+            given = dict(sections.get(name) or {})
+            if taken := sorted(set(given) & set(FOLDERS[name])):
+                raise ValueError(f"{name}: {taken[0]} is gather's to say, all files lie below data: leave it out")
+            places = {key: str(data / place) for key, place in FOLDERS[name].items()}
+            try:
+                programs[name] = from_dict(program.Options, {**given, **places})
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+        return cls(programs=programs, look="clean" in sections, **rest)
+
+
+class Carried:
+    """How far a video came, as `carried/<id>.json` keeps it."""
+
+    def __init__(self, record: dict, plan: Plan) -> None:
+        self.record, self.id = record, file_name(record["key"])
+        self.path = plan.data / "carried" / f"{self.id}.json"
+        self.attempts = plan.attempts
+        try:
+            self.steps = json.loads(self.path.read_text(encoding="utf-8"))["steps"]
+        except (OSError, ValueError, KeyError, TypeError):  # begun nowhere, or torn: the files themselves are whole
+            self.steps = {}
+        self.end: dict[str, str] = {}
+
+    def step(self, name: str, work: Callable[[], dict], *made: Path) -> bool:
+        """Do a step unless it is done and one of the files it made is there; False where the video goes no further."""
+        if self.end:
+            return False
+        if name not in self.steps or (made and not any(path.exists() for path in made)):
+            begin = time.perf_counter()
+            try:
+                noted = self._patiently(work)
+            except (ValueError, OSError) as error:
+                self.end = {"failed": f"{name}: {error}"}
+                return self._write()
+            seconds = time.perf_counter() - begin
+            self.steps[name] = {"seconds": round(seconds, 3), "where": where(), "noted": noted}
+            self._write()
+        return True
+
+    def leave_out(self, why: str) -> None:
+        self.end = {"left_out": why}
+        self._write()
+
+    def row(self) -> dict[str, str]:
+        return {"record": json.dumps(self.record), "carried": json.dumps(self._content())}
+
+    def _patiently(self, work: Callable[[], dict]) -> dict:
+        """Storage may hiccup (OSError): again, a little later. What is wrong with a video (ValueError) stays wrong."""
+        for attempt in range(self.attempts):
+            try:
+                return work()
+            except OSError:
+                if attempt + 1 == self.attempts:
+                    raise
+                time.sleep(WAIT_S * 2**attempt)
+        raise AssertionError("no attempt was made")
+
+    def _content(self) -> dict:
+        return {"key": self.record["key"], "id": self.id, "steps": self.steps, **self.end}
+
+    def _write(self) -> bool:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path, json.dumps(self._content(), ensure_ascii=False))
+        return not self.end
+
+
+class Prepare:
+    """Everything that a processor does for a video."""
+
+    def __init__(self, plan: Plan) -> None:
+        os.chdir(plan.folder)
+        self.plan, self.options = plan, plan.programs
+        self.judge = clean.Judge(self.options["clean"]) if plan.look else None
+        self.reviewed = reviewed(self.options["clean"].labels)
+
+    def __call__(self, row: dict[str, str]) -> dict[str, str]:
+        record = json.loads(row["record"])
+        carried = Carried(record, self.plan)
+        id_, data = carried.id, self.plan.data
+        video, small = (data / folder / f"{id_}.mp4" for folder in ("3_video", "4_small"))
+        words = data / f"4_words/{id_}.words.jsonl"
+        kept = (video,) if self.plan.keep_originals else (video, small)
+        if carried.step("download", lambda: self.download(record, id_), *kept) and self.wanted(carried):
+            carried.step("transcribe", lambda: transcribe.write_words(id_, self.options["transcribe"]), words)
+            carried.step("shrink", lambda: {"frames": shrink.shrink(id_, self.options["shrink"])}, small)
+            if not self.plan.keep_originals and not carried.end:
+                video.unlink(missing_ok=True)
+        return carried.row()
+
+    def download(self, record: dict, id_: str) -> dict:
+        """Into a folder of this machine's own first: one thought dead may still be writing."""
+        options = self.options["download"]
+        own = Path(options.out) / f".on_{where()}"
+        own.mkdir(parents=True, exist_ok=True)
+        noted = download.fetch(record, own, options)
+        for path in sorted(own.glob(f"{id_}.*"), key=lambda path: path.suffix == ".mp4"):  # the pictures last
+            os.replace(path, Path(options.out) / path.name)
+        return noted
+
+    def wanted(self, carried: Carried) -> bool:
+        """What a person, or else the classifier, says of its pictures."""
+        if self.judge and not carried.step("clean", lambda: self.judge(carried.id)):
+            return False
+        seen = carried.steps["clean"]["noted"]["label"] if self.judge else "clean"
+        verdict = self.reviewed.get(carried.id, seen)
+        if verdict != "clean":
+            carried.leave_out(verdict)
+        return not carried.end
+
+
+class Label:
+    """What was pressed, by an inverse dynamics model; labels of other weights are made anew."""
+
+    def __init__(self, plan: Plan) -> None:
+        os.chdir(plan.folder)
+        keep_freed_memory()
+        self.plan, self.options = plan, plan.programs["label"]
+        self.idm, self.made_by = label.load(self.options)
+
+    def __call__(self, row: dict[str, str]) -> dict[str, str]:
+        said = json.loads(row["carried"])
+        if "failed" in said or "left_out" in said:
+            return row
+        carried = Carried(json.loads(row["record"]), self.plan)
+        if labelled_by(Path(self.options.out) / f"{carried.id}.parquet") != self.made_by:
+            carried.steps.pop("label", None)
+        carried.step("label", lambda: self.label(carried.id))
+        return carried.row()
+
+    def label(self, id_: str) -> dict:
+        out = Path(self.options.out)
+        out.mkdir(parents=True, exist_ok=True)
+        ((_, found),) = label.label_videos(self.idm, [id_], self.options, self.made_by)
+        if isinstance(found, Exception):
+            raise found
+        if found is not None:
+            labels = Labels(found.buttons, found.camera_deg, found.confidence)
+            write_labels(out / f"{id_}.parquet", labels, self.made_by)
+        return {"frames": 0 if found is None else len(found.buttons), "made_by": self.made_by}
+
+
+def shard_parts(plan: Plan, ids: list[str]) -> list:
+    """Options of `shard` for each part of the dataset: a video's part hangs on its id alone."""
+    options, names = plan.programs["shard"], plan.data / "6_ids"
+    names.mkdir(parents=True, exist_ok=True)
+    made = []
+    for part in range(plan.parts):
+        mine = [id_ for id_ in ids if int(hashlib.sha256(id_.encode()).hexdigest(), 16) % plan.parts == part]
+        if mine:
+            path = names / f"{part:05d}.txt"
+            write_whole(path, "\n".join(mine) + "\n")
+            out = options.out if plan.parts == 1 else f"{options.out}/{part:05d}"
+            made.append(replace(options, only=str(path), out=out))
+    return made
+
+
+def where() -> str:
+    """A name of this machine: the node's, on a cluster."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        return ray.get_runtime_context().get_node_id()[:12]
+    return socket.gethostname()

@@ -1,0 +1,1 @@
+"""What tests share: toy models, made-up recordings, reference numbers, and where things lie."""

@@ -1,0 +1,299 @@
+"""The loader: from a recording's pixels to a chunk nothing slips; lanes in order; resumed = uninterrupted."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from support.numbered_recordings import STRIDE, action, indices, numbers, record
+
+from data_gathering.shard import Options, main
+from vlpt.data.clips import Clips
+from vlpt.data.decoded_frames import Resident
+from vlpt.data.lanes import Lanes, split
+from vlpt.data.oracle import ACTION_WORDS, name_actions
+from vlpt.data.shards import Shards
+from vlpt.data.word_sources import SOURCES, Streams
+from vlpt.data.words import train_tokenizer, vocabulary
+from vpt.actions import BUTTONS, MINECRAFT
+
+LENGTHS = {"ch0-00": 70, "ch0-01": 33, "ch1-00": 50, "ch2-00": 21, "ch2-01": 9}
+SPOKEN = {id_: [t for t in range(2, frames, 7) if t not in (9, 16)] for id_, frames in LENGTHS.items()}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("play")
+    for i, (id_, frames) in enumerate(LENGTHS.items()):
+        record(folder / "3_video", id_, i, frames, SPOKEN[id_])
+    main(Options(recordings=str(folder / "3_video"), labels="truth", out=str(folder / "shards")))
+    return Shards(folder / "shards")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(["w1"], 300, whole_words=[f"w{t}" for t in range(100)] + list(ACTION_WORDS))
+
+
+def lanes_of(shards, tokenizer, **more):
+    given = dict(lanes=2, frames_per_chunk=16, frames_per_tick=4, tokenizer=tokenizer, epochs=1) | more
+    return Lanes(shards, shards.episodes, **given)
+
+
+def equal(chunk, other) -> bool:
+    return all(torch.equal(getattr(chunk, field.name), getattr(other, field.name)) for field in fields(chunk))
+
+
+@pytest.mark.parametrize("frames_per_tick, frames_per_chunk, lanes", [(4, 16, 2), (1, 10, 3), (3, 7, 1), (4, 128, 8)])
+def test_frame_action_and_word_stay_aligned_from_the_recording_to_the_chunk(
+        shards, tokenizer, frames_per_tick, frames_per_chunk, lanes):
+    loader = lanes_of(shards, tokenizer, frames_per_tick=frames_per_tick, frames_per_chunk=frames_per_chunk,
+                      lanes=lanes)
+    seen, silence = [], vocabulary(tokenizer)
+    for chunk in loader:
+        shown = numbers(chunk.sight.numpy())
+        for b, t in zip(*np.nonzero(chunk.real.numpy()), strict=True):
+            e, frame = int(chunk.episode[b, t]), int(chunk.frame[b, t])
+            number = e * STRIDE + frame
+            assert shown[b, t] == number, "the picture is of another frame"
+            assert (int(chunk.buttons_index[b, t]), int(chunk.camera_index[b, t])) == indices(number)
+            assert bool(chunk.first[b, t]) == (frame == 0)
+            # a word that begins 30 ms before frame w (see synthetic.record) is said at the first tick from w on
+            words = {-(-w // frames_per_tick): f"w{w}" for w in SPOKEN[shards.episodes[e].id]}
+            tick, on_tick = frame // frames_per_tick, frame % frames_per_tick == 0
+            said = words.get(tick)
+            if on_tick:
+                assert int(chunk.spoken[b, t]) == (tokenizer.token_to_id(said) if said else silence)
+                before = words.get(tick - 1)
+                assert int(chunk.heard[b, t]) == (tokenizer.token_to_id(before) if before else silence)
+            assert bool(chunk.language_mask[b, t]) == on_tick
+            null = bool(MINECRAFT.is_null(*action(number)))
+            assert bool(chunk.action_mask[b, t]) == (not null or said is not None)
+            seen.append(number)
+        off_tick = chunk.frame % frames_per_tick != 0
+        assert (chunk.spoken[off_tick] == silence).all() and (chunk.heard[off_tick] == silence).all()
+        idle = ~chunk.real
+        assert not chunk.action_mask[idle].any() and not chunk.language_mask[idle].any() and not chunk.sight[idle].any()
+    assert sorted(seen) == [i * STRIDE + t for i, n in enumerate(LENGTHS.values()) for t in range(n)]
+
+
+def test_a_lane_plays_an_episode_in_order_and_ticks_with_the_others(shards, tokenizer):
+    chunks = list(lanes_of(shards, tokenizer, epochs=3))
+    names = ("episode", "frame", "first")
+    episode, frame, first = (torch.cat([getattr(chunk, name) for chunk in chunks], 1).numpy() for name in names)
+    for b in range(2):
+        busy = int((episode[b] >= 0).sum())
+        assert (episode[b, :busy] >= 0).all(), "a lane that has nothing left gets nothing more"
+        starts = np.flatnonzero(first[b])
+        assert (frame[b, starts] == 0).all() and (starts % 4 == 0).all()
+        assert (np.diff(frame[b, :busy])[~first[b, 1:busy]] == 1).all()
+        for start, stop in zip(starts, [*starts[1:], busy], strict=True):
+            e = episode[b, start]
+            assert (episode[b, start:stop] == e).all() and stop - start == -(-shards.episodes[e].frames // 4) * 4
+    played = np.concatenate([episode[b][first[b]] for b in range(2)])
+    assert sorted(played) == sorted([*range(5)] * 3)
+
+
+@pytest.mark.parametrize("words, frames", [("true", "true"), ("shuffled", "true"), ("swapped", "swapped")])
+def test_resumed_is_uninterrupted(shards, tokenizer, words, frames):
+    whole, again = (lanes_of(shards, tokenizer, epochs=None, words=words, frames=frames) for _ in range(2))
+    chunks = [next(whole) for _ in range(25)]
+    for stop in (0, 1, 7, 19):
+        again = lanes_of(shards, tokenizer, epochs=None, words=words, frames=frames)
+        for _ in range(stop):
+            next(again)
+        resumed = lanes_of(shards, tokenizer, epochs=None, words=words, frames=frames)
+        resumed.load_state_dict(again.state_dict())
+        assert all(equal(next(resumed), chunk) for chunk in chunks[stop:])
+    with pytest.raises(ValueError, match="belongs to other data or options"):
+        lanes_of(shards, tokenizer, lanes=3).load_state_dict(whole.state_dict())
+
+
+def test_epochs_differ_and_seeds_differ(shards, tokenizer):
+    def order(**more):
+        chunks = list(lanes_of(shards, tokenizer, lanes=1, **more))
+        episode, first = torch.cat([c.episode for c in chunks], 1), torch.cat([c.first for c in chunks], 1)
+        return episode[first].tolist()
+
+    played = order(epochs=6)
+    assert len({tuple(played[i: i + 5]) for i in range(0, 30, 5)}) > 1
+    assert order(epochs=6) == played != order(epochs=6, seed=1)
+    assert order(shuffle=False, epochs=2) == [*range(5)] * 2
+
+
+def test_sources_of_words(shards, tokenizer):
+    streams = Streams(shards.episodes, tokenizer, 4, 1000)
+    partners = [streams.partner(i) for i in range(5)]
+    assert sorted(partners) == list(range(5)) and all(p != i for i, p in enumerate(partners))
+    assert len({tuple(streams.partner(i, draw) for i in range(5)) for draw in range(20)}) > 5
+    for i in range(5):
+        ticks = -(-shards.episodes[i].frames // 4)
+        for source in SOURCES:
+            assert streams.tokens(i, source, epoch=2)[0].shape == streams.tokens(i, source)[1].shape == (ticks,)
+        assert (streams.tokens(i, "silence")[0] == streams.silence).all()
+        other = streams.tokens(partners[i])[0]
+        assert (streams.tokens(i, "swapped")[0] == np.tile(other, 9)[:ticks]).all()
+    with pytest.raises(ValueError, match="words come from one of"):
+        streams.tokens(0, "loud")
+    with pytest.raises(ValueError, match="at least two"):
+        Streams(shards.episodes[:1], tokenizer, 4, 1000).tokens(0, "swapped")
+
+
+def test_what_is_swapped_never_changes_what_counts(shards, tokenizer):
+    """Paired differences need the same frames in both conditions."""
+    true = list(lanes_of(shards, tokenizer))
+    for more in ({"words": source} for source in SOURCES):
+        for chunk, same in zip(lanes_of(shards, tokenizer, **more), true, strict=True):
+            assert torch.equal(chunk.action_mask, same.action_mask) and torch.equal(chunk.sight, same.sight)
+            assert torch.equal(chunk.buttons_index, same.buttons_index) and torch.equal(chunk.first, same.first)
+    streams = Streams(shards.episodes, tokenizer, 4, 1000)
+    for chunk, same in zip(lanes_of(shards, tokenizer, frames="swapped"), true, strict=True):
+        for name in ("action_mask", "buttons_index", "heard", "spoken", "first", "language_mask"):
+            assert torch.equal(getattr(chunk, name), getattr(same, name))
+        shown = numbers(chunk.sight.numpy())
+        for b, t in zip(*np.nonzero(chunk.real.numpy()), strict=True):
+            other = streams.partner(int(chunk.episode[b, t]))
+            assert shown[b, t] == other * STRIDE + int(chunk.frame[b, t]) % shards.episodes[other].frames
+
+
+def test_the_oracle_names_at_each_tick_what_that_tick_does(shards, tokenizer):
+    for chunk in lanes_of(shards, tokenizer, words="oracle", lanes=1):
+        for t in np.flatnonzero((chunk.real[0] & (chunk.frame[0] % 4 == 0)).numpy()):
+            episode, frame = shards.episodes[int(chunk.episode[0, t])], int(chunk.frame[0, t])
+            heard = tokenizer.id_to_token(int(chunk.heard[0, t]))
+            if frame == 0:
+                assert heard is None
+                continue
+            done = slice(frame, frame + 4)
+            expected = name_actions(episode.buttons_index[done], episode.camera_index[done], 4)
+            assert heard == ACTION_WORDS[expected[0]]
+
+
+def test_action_words_by_hand():
+    def name(camera_deg, *pressed):
+        buttons = np.array([[b in pressed for b in BUTTONS]] * 4)
+        index = MINECRAFT.encode(buttons, np.tile(np.array(camera_deg, float), (4, 1)))
+        return ACTION_WORDS[name_actions(*index, 4)[0]]
+
+    assert name((0, 0)) == "empty-stand" and name((0, 5), "attack", "forward") == "attack-forward-right"
+    assert name((5, 0), "use") == "use-stand-down" and name((-5, -5), "jump", "forward") == "empty-jump-left-up"
+    assert name((0, 0), "left") == "empty-step" and len(set(ACTION_WORDS)) == 108
+    with pytest.raises(ValueError, match="whole_words=ACTION_WORDS"):
+        Streams([], train_tokenizer(["a"], 300), 4, 9)._oracle(0)
+
+
+def test_late_stretches_are_masked_and_reported(shards, tokenizer):
+    loader = lanes_of(shards, tokenizer, frames_per_tick=12, max_lateness_ms=500)
+    masked = spoken = 0
+    for chunk in loader:
+        at = chunk.real & (chunk.frame % 12 == 0)
+        masked += int((at & ~chunk.language_mask).sum())
+        spoken += int((at & (chunk.spoken != loader.silence)).sum())
+    report = loader.streams.report()
+    assert masked == sum(row["late_tokens"] for row in report) > 0
+    assert spoken == sum(row["tokens"] for row in report) and sum(row["overflow"] for row in report) > 0
+    assert all(row["tokens"] + row["overflow"] == row["words"] for row in report)
+    assert max(row["lateness_ms_max"] for row in report) > 500
+
+
+def test_without_a_tokenizer_words_only_say_when_somebody_speaks(shards, tokenizer):
+    for mute, chunk in zip(lanes_of(shards, None), lanes_of(shards, tokenizer), strict=True):
+        assert torch.equal(mute.action_mask, chunk.action_mask) and torch.equal(mute.sight, chunk.sight)
+        assert torch.equal(mute.spoken == 1, chunk.spoken == vocabulary(tokenizer))
+
+
+def test_silence_of_a_model_with_a_larger_vocabulary(shards, tokenizer):
+    loader = lanes_of(shards, tokenizer, silence=5000)
+    assert max(int(chunk.heard.max()) for chunk in loader) == 5000
+    with pytest.raises(ValueError, match="do not belong together"):
+        lanes_of(shards, tokenizer, silence=300)
+
+
+def test_features_may_take_the_place_of_pictures(shards, tokenizer):
+    def sight(episode, start, stop):
+        return np.array([[float(episode.id[2]), t] for t in range(start, stop)], np.float32).reshape(-1, 2)
+
+    for chunk in lanes_of(shards, tokenizer, sight=sight):
+        assert chunk.sight.dtype == torch.float32
+        assert torch.equal(chunk.sight[..., 1][chunk.real], chunk.frame[chunk.real].float())
+
+
+def test_splits_are_disjoint(shards):
+    train, held_out = split(shards.episodes, ["ch1"])
+    assert {e.channel for e in train} == {"ch0", "ch2"} and [e.id for e in held_out] == ["ch1-00"]
+    with pytest.raises(ValueError, match="no channel ch9: there are ch0, ch1, ch2"):
+        split(shards.episodes, ["ch9"])
+    with pytest.raises(ValueError, match="every channel is held out"):
+        split(shards.episodes, ["ch0", "ch1", "ch2"])
+    with pytest.raises(ValueError, match="ch0-00 is in a held-out channel and in another one"):
+        split([*shards.episodes, replace(train[0], channel="ch1")], ["ch1"])
+
+
+def test_dropped_episodes_hear_nothing_and_the_rest_is_as_it_was(shards, tokenizer):
+    def chunks(**more):
+        lanes = Lanes(shards, shards.episodes, lanes=3, frames_per_chunk=40, tokenizer=tokenizer, seed=4, epochs=6,
+                      **more)
+        return list(lanes), lanes.silence
+
+    (plain, silence), (dropped, _) = chunks(), chunks(drop_words=0.4)
+    deaf = hearing = 0
+    for one, other in zip(plain, dropped, strict=True):
+        same = other.heard == one.heard
+        assert torch.equal(one.spoken, other.spoken) and torch.equal(one.buttons_index, other.buttons_index)
+        assert (other.heard[~same] == silence).all() and not other.language_mask[~same].any()
+        deaf, hearing = deaf + int((~same).sum()), hearing + int((same & (one.heard != silence)).sum())
+    assert 0.15 < deaf / (deaf + hearing) < 0.7
+    assert all(torch.equal(a.heard, b.heard) for a, b in zip(dropped, chunks(drop_words=0.4)[0], strict=True))
+
+
+def test_clips_hold_what_was_pressed_in_their_frames(shards):
+    clips = Clips(shards, shards.episodes, clips=4, frames_per_clip=32)
+    assert clips.left_out == ["ch2-00", "ch2-01"]
+    starts, centres = set(), MINECRAFT.camera_deg_of_bins(np.arange(11))
+    for _ in range(30):
+        clip = next(clips)
+        shown = numbers(clip.frames.numpy())
+        for b in range(4):
+            first = int(shown[b, 0])
+            assert shown[b].tolist() == list(range(first, first + 32))
+            assert first == int(clip.episode[b]) * STRIDE + int(clip.start[b])
+            for t in (0, 13, 31):
+                buttons, camera_deg = action(first + t)
+                assert clip.buttons[b, t].tolist() == buttons.tolist()
+                np.testing.assert_allclose(clip.camera_shares[b, t].numpy() @ centres, camera_deg, atol=1e-5)
+            starts.add(first)
+    assert len(starts) > 30 and {start // STRIDE for start in starts} == {0, 1, 2}
+
+
+def test_resident_pictures_are_the_shards_own(shards):
+    resident = Resident(shards, shards.episodes, processes=2)
+    for episode in shards.episodes:
+        shown = resident.frames(episode, 1, episode.frames)
+        np.testing.assert_array_equal(shown.numpy(), shards.frames(episode, 1))
+    plain, fed = (Clips(shards, shards.episodes, clips=3, frames_per_clip=20, frames=frames)
+                  for frames in (None, resident.frames))
+    assert torch.equal(next(plain).frames, next(fed).frames)
+
+
+def test_clips_resume_and_refuse(shards):
+    whole, again = (Clips(shards, shards.episodes, clips=2, frames_per_clip=20, seed=3) for _ in range(2))
+    expected = [next(whole) for _ in range(6)]
+    next(again), next(again)
+    resumed = Clips(shards, shards.episodes, clips=2, frames_per_clip=20, seed=3)
+    resumed.load_state_dict(again.state_dict())
+    for clip in expected[2:]:
+        assert torch.equal(next(resumed).frames, clip.frames)
+    with pytest.raises(ValueError, match="belongs to other data"):
+        Clips(shards, shards.episodes, clips=2, frames_per_clip=21, seed=3).load_state_dict(again.state_dict())
+    with pytest.raises(ValueError, match="no episode has 500 frames"):
+        Clips(shards, shards.episodes, clips=2, frames_per_clip=500)
+    with pytest.raises(ValueError, match="ch0-00 is not known"):
+        Clips(shards, [replace(shards.episodes[0], true_buttons=None)], clips=1)
+
+
+def test_wrong_options(shards, tokenizer):
+    for wrong in ({"words": "loud"}, {"frames": "none"}):
+        with pytest.raises(ValueError, match="words: true"):
+            lanes_of(shards, tokenizer, **wrong)
+    with pytest.raises(ValueError, match="no episodes"):
+        Lanes(shards, [], lanes=1, frames_per_chunk=4)

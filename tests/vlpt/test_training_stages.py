@@ -1,0 +1,166 @@
+"""Training: every stage runs from files, interrupted ends as uninterrupted, and mistakes are said in one line."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from support.numbered_recordings import record
+
+import train
+from data_gathering import shard
+from vlpt.agent import Agent
+from vlpt.data.words import load_tokenizer, read_words, vocabulary
+from vlpt.options import parse
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Three channels of a few seconds, their shards, and the parts a fused model starts from."""
+    folder = tmp_path_factory.mktemp("data")
+    for i, channel in enumerate(("ch0", "ch1", "ch2", "ch3")):
+        record(folder / "videos", f"{channel}-00", i, 48, word_frames=range(2, 44, 3))
+    shard.main(shard.Options(recordings=str(folder / "videos"), labels="truth", out=str(folder / "shards")))
+    train.train(options(folder, "words"))
+    train.train(options(folder, "base"))
+    return folder
+
+
+def options(folder, stage: str, *flags: str) -> train.Options:
+    """Two updates of a stage on the module's data, as the command line would say it."""
+    words = ["--lanes", "2", "--chunk", "8", "--accumulate", "1", "--vocabulary", "280"]
+    parts = ["--base", f"{folder}/runs/base", "--language", f"{folder}/runs/words"]
+    return parse(train.Options, [
+        "--stage", stage, "--name", stage, "--runs", f"{folder}/runs", "--shards", f"{folder}/shards", "--held-out",
+        "ch2", "ch3", "--videos", f"{folder}/videos", "--steps", "2", "--warmup", "1", "--validate-every", "0",
+        "--save-every", "1", "--no-progress", "--device", "cpu", *words, *parts, *flags,
+    ])  # fmt: skip
+
+
+def log(folder, name: str) -> list[dict]:
+    return [json.loads(line) for line in (folder / "runs" / name / "log.jsonl").read_text().splitlines()]
+
+
+def weights(folder, name: str) -> dict[str, torch.Tensor]:
+    return load_file(folder / "runs" / name / "checkpoint" / "model" / "model.safetensors")
+
+
+@pytest.mark.parametrize("stage", ["idm", "base", "words", "language", "action", "joint"])
+def test_resumed_is_uninterrupted(data, stage):
+    """Bit for bit: weights, log, and what is left of the random numbers."""
+    whole = train.train(replace(options(data, stage), name=f"{stage}-whole"))
+    cut = replace(options(data, stage), name=f"{stage}-cut")
+    train.train(replace(cut, stop_after=1))
+    assert not (data / "runs" / cut.name / "done.json").exists()
+    resumed = train.train(cut)
+    ours, theirs = weights(data, cut.name), weights(data, f"{stage}-whole")
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+    timing = ("frames_per_s", "minutes", "peak_gb")
+    assert {k: v for k, v in whole.items() if k not in timing} == {k: v for k, v in resumed.items() if k not in timing}
+    logs = [[{k: v for k, v in row.items() if k not in timing} for row in log(data, name)]
+            for name in (cut.name, f"{stage}-whole")]
+    assert logs[0] == logs[1] and [row["step"] for row in logs[0]] == [1, 2]
+
+
+def test_a_finished_run_does_nothing(data):
+    before = (data / "runs/base/log.jsonl").stat().st_mtime_ns
+    train.train(options(data, "base"))
+    assert (data / "runs/base/log.jsonl").stat().st_mtime_ns == before
+
+
+def test_other_options_need_another_name(data):
+    with pytest.raises(ValueError, match="rate_new.*another name"):
+        train.train(options(data, "base", "--rate-new", "0.5"))
+
+
+def test_losses_gates_and_baselines_are_logged(data):
+    train.train(replace(options(data, "joint"), name="logged"))
+    row = log(data, "logged")[-1]
+    for name in ("action", "token", "silence"):
+        assert row[name] > 0 and row[f"valid/{name}"] > 0 and row[f"unigram/{name}"] > 0
+    assert row["gate/words_ask_frames"] > 0 and row["gate/frames_ask_words"] > 0
+
+
+@pytest.mark.parametrize(("stage", "moves"), [("language", "language."), ("action", "policy.blocks.1")])
+def test_a_stage_trains_its_parts_only(data, stage, moves):
+    """The trunk never moves; the language model moves in `language`, blocks 2..n in `action`; never the other's."""
+    train.train(replace(options(data, stage), name=f"parts-{stage}"))
+    base, after = weights(data, "base"), weights(data, f"parts-{stage}")
+    words = weights(data, "words")
+    changed = {k for k in after if not k.startswith(("policy.", "language."))}
+    changed |= {f"policy.{k}" for k, v in base.items() if not torch.equal(v, after[f"policy.{k}"])}
+    changed |= {f"language.{k}" for k, v in words.items() if not torch.equal(v, after[f"language.{k}"])}
+    assert any(k.startswith(moves) for k in changed)
+    still = {"language": "policy.", "action": "language."}[stage]
+    assert not any(k.startswith((still, "policy.picture", "policy.blocks.0.")) for k in changed)
+
+
+@pytest.fixture(scope="module")
+def published(data):
+    """A decoder as a hub publishes it, with the data's own tokenizer."""
+    source = data / "runs/words/checkpoint/model/tokenizer.json"
+    size = dict(hidden_size=32, num_hidden_layers=2, intermediate_size=64, num_attention_heads=4, num_key_value_heads=2)
+    config = transformers.LlamaConfig(vocab_size=vocabulary(load_tokenizer(source)), **size)
+    transformers.LlamaForCausalLM(config).save_pretrained(data / "hub")
+    shutil.copy(source, data / "hub/tokenizer.json")
+    return data / "hub"
+
+
+@pytest.mark.parametrize(("flags", "moves"), [
+    ((), ("q_proj.weight", "embed_tokens")), (("--lora-rank", "2"), ("lora_",)), (("--no-train-language",), ()),
+])  # fmt: skip
+def test_a_published_decoder_is_embodied_trained_as_asked_resumed_and_played(data, published, flags, moves):
+    """All of it, adapters only, or only what joins it; the agent of its checkpoint plays."""
+    name = "decoder" + "".join(flags)
+    asked = replace(options(data, "language", *flags, "--flamingo-every", "1"), name=name, language=str(published))
+    train.train(replace(asked, stop_after=1))
+    first = weights(data, name)
+    train.train(asked)
+    after = weights(data, name)
+    changed = {key for key in after if key.startswith("language.") and not torch.equal(after[key], first[key])}
+    assert all(any(part in key for key in changed) for part in moves) and bool(changed) == bool(moves)
+    if "--lora-rank" in flags:
+        assert all("lora_" in key for key in changed)
+    assert any(not torch.equal(after[key], first[key]) for key in after if key.startswith("words_ask_frames"))
+    agent = Agent.from_pretrained(data / "runs" / name)
+    actions, words, _ = agent.act([np.zeros((90, 160, 3), np.uint8)], agent.start())
+    assert len(actions) == len(words) == 1
+
+
+def test_wrong_input_is_one_clear_error(data, tmp_path):
+    with pytest.raises(ValueError, match="no channel ch9"):
+        train.train(replace(options(data, "base"), name="x", held_out=("ch9",), runs=str(tmp_path)))
+    with pytest.raises(ValueError, match="train it first"):
+        train.train(replace(options(data, "language"), name="x", base="nowhere", runs=str(tmp_path)))
+    with pytest.raises(ValueError, match="transcribe"):
+        train.train(replace(options(data, "words"), name="x", videos=str(tmp_path), runs=str(tmp_path)))
+    assert not list(tmp_path.iterdir())  # nothing half-made is left
+
+
+@pytest.mark.parametrize("stage", ["idm", "base"])
+def test_bfloat16_trains_as_float32_where_the_processor_has_units_for_it(data, stage, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})  # without, it is only slower
+    runs = {name: replace(options(data, stage, "--precision", name), name=f"{stage}-{name}")
+            for name in ("float32", "bfloat16")}
+    for chosen in runs.values():
+        train.train(chosen)
+    first = {name: log(data, chosen.name)[0] for name, chosen in runs.items()}
+    for part in ("buttons", "camera"):
+        assert first["bfloat16"][part] == pytest.approx(first["float32"][part], rel=0.02)
+        assert first["bfloat16"][part] != first["float32"][part]
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False})
+    with pytest.raises(ValueError, match="--precision bfloat16: this processor has no AMX"):
+        train.train(replace(runs["bfloat16"], name="x"))
+    assert not (data / "runs/x").exists()
+
+
+def test_the_loss_falls_on_what_was_seen(data):
+    """Thirty updates on two short texts: the language model learns them."""
+    train.train(options(data, "words", "--steps", "30", "--name", "longer", "--rate-new", "3e-3"))
+    rows = log(data, "longer")
+    assert rows[-1]["token"] < 0.8 * rows[0]["token"]
+    assert read_words(data / "videos/ch0-00.words.jsonl")

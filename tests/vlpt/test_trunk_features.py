@@ -1,0 +1,89 @@
+"""Cached features are the trunk's outputs, found again by weights and video, and take the place of pixels."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from support.numbered_recordings import record
+
+from data_gathering.shard import Options, main
+from vlpt.data.lanes import Lanes
+from vlpt.data.shards import Shards
+from vlpt.data.trunk_features import cache_features, look_through, trunk_key
+from vpt.policy import Policy, PolicyConfig
+
+
+class Trunk(torch.nn.Module):
+    """What the cache needs of a fused model, with a small policy of which only the trunk is used."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.policy = Policy(PolicyConfig(16, 2, 2, 16, 8, 0.25, (4, 4, 4), n_buttons=9, n_camera=9))
+        self.calls = 0
+
+    def look(self, frames, first, memory):
+        self.calls += 1
+        return self.policy.blocks[0](self.policy.embed(frames), first, memory)
+
+
+@pytest.fixture
+def shards(tmp_path):
+    for i, frames in enumerate([150, 30]):
+        record(tmp_path / "3_video", f"ch{i}-00", i, frames)
+    main(Options(recordings=str(tmp_path / "3_video"), labels="truth", out=str(tmp_path / "shards")))
+    return Shards(tmp_path / "shards")
+
+
+def test_features_are_the_trunks_outputs_over_the_whole_episode(shards):
+    model = Trunk().train()
+    sight = cache_features(model, shards)
+    assert model.training
+    for episode in shards.episodes:
+        frames = torch.from_numpy(shards.frames(episode))[None]
+        first = torch.arange(episode.frames)[None] == 0
+        with torch.no_grad():
+            whole, _ = model.look(frames, first, model.policy.start(1)[0])
+        np.testing.assert_allclose(sight(episode, 0, episode.frames), whole[0], atol=2e-3, rtol=2e-3)
+        np.testing.assert_array_equal(sight(episode, 7, 21), sight(episode, 0, 30)[7:21])
+        np.testing.assert_allclose(look_through(model, shards, episode), whole[0], atol=1e-4, rtol=1e-4)
+
+
+def test_work_is_done_once_a_trunk_and_video(shards, tmp_path):
+    model, other = Trunk(), Trunk(seed=1)
+    cache_features(model, shards)
+    done = model.calls
+    assert done == 3
+    cache_features(model, Shards(tmp_path / "shards"))
+    torch.nn.init.normal_(next(model.policy.heads.parameters()))
+    cache_features(model, shards)
+    assert model.calls == done, "neither a second reading nor another head changes the trunk's outputs"
+    cache_features(other, shards)
+    assert other.calls == done and trunk_key(model) != trunk_key(other)
+    half_written = next((tmp_path / "features" / trunk_key(model)).glob("ch1-00*"))
+    half_written.write_bytes(half_written.read_bytes()[:100])
+    sight = cache_features(model, shards)
+    assert model.calls == done + 1 and sight(shards.episodes[1], 0, 30).shape == (30, 16)
+    record(tmp_path / "3_video", "ch0-00", 5, 150)
+    main(Options(recordings=str(tmp_path / "3_video"), labels="truth", out=str(tmp_path / "shards")))
+    again = cache_features(model, Shards(tmp_path / "shards"))
+    assert not np.allclose(again(shards.episodes[0], 0, 9), sight(shards.episodes[0], 0, 9))
+
+
+def test_a_loader_reads_features_as_it_reads_pixels(shards):
+    sight = cache_features(Trunk(), shards)
+    for chunk in Lanes(shards, shards.episodes, lanes=2, frames_per_chunk=32, epochs=1, sight=sight):
+        assert chunk.sight.shape == (2, 32, 16) and chunk.sight.dtype == torch.float32
+        for b in range(2):
+            e, t = int(chunk.episode[b, 0]), int(chunk.frame[b, 0])
+            if e >= 0:
+                np.testing.assert_array_equal(chunk.sight[b, 0], sight(shards.episodes[e], t, t + 1)[0])
+
+
+def test_features_beyond_fp16_are_refused(shards):
+    model = Trunk()
+    model.look = lambda frames, first, memory: (torch.full((1, frames.shape[1], 4), 1e6), memory)
+    with pytest.raises(ValueError, match="does not fit fp16"):
+        cache_features(model, SimpleNamespace(episodes=shards.episodes, frames=shards.frames, folder=shards.folder))
+    assert not list(shards.folder.parent.glob("features/*/*"))

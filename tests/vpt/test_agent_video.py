@@ -1,0 +1,106 @@
+"""Any video as the agent sees it: 20 pictures a second by the file's clock, no borders, and bad files named."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from support.numbered_recordings import numbers, picture
+
+from vpt.agent_video import survey
+from vpt.frames import resize_to_agent, write_video
+
+
+def film(path, times_ms, size=(320, 180), border=(0, 0)) -> None:
+    """A video whose pictures, numbered 0, 1, 2 ..., are shown from these times on; border: (rows, columns) of black."""
+    rows, columns = border
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=1000, options={"crf": "12", "g": "10"})
+        stream.width, stream.height, stream.pix_fmt = size[0] + 2 * columns, size[1] + 2 * rows, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, time_ms in enumerate(times_ms):
+            shown = np.pad(picture(number, size), ((rows, rows), (columns, columns), (0, 0)))
+            frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
+            frame.pts, frame.time_base = int(time_ms), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def seen(path) -> list[int]:
+    return numbers(np.stack(list(survey(path).frames()))).tolist()
+
+
+@pytest.mark.parametrize("rate", [10, 20, 25, 30, 59.94])
+def test_pictures_follow_the_clock_at_any_rate(tmp_path, rate):
+    times_ms = np.round(np.arange(90) / rate * 1000)
+    film(tmp_path / "a.mp4", times_ms)
+    shown = seen(tmp_path / "a.mp4")
+    for k, number in enumerate(shown):
+        assert number == np.searchsorted(times_ms, k * 50 + 1.9, side="right") - 1
+    assert abs(len(shown) - 90 / rate * 20) <= 1
+
+
+def test_a_changing_rate_and_a_gap_are_followed(tmp_path):
+    times_ms = [*range(0, 1000, 100), *range(1000, 2000, 20), *range(3000, 4000, 50)]
+    film(tmp_path / "a.mp4", times_ms)
+    shown = seen(tmp_path / "a.mp4")
+    assert shown[:4] == [0, 0, 1, 1] and shown[20:23] == [10, 12, 15]
+    assert shown[40:60] == [59] * 20 and shown[60:63] == [60, 61, 62]  # nothing new for a second: the last one stays
+
+
+def test_recordings_of_the_agent_are_left_as_they_are(tmp_path):
+    with write_video(tmp_path / "a.mp4", (128, 128)) as video:
+        for number in range(30):
+            video.write(picture(number))
+    footage = survey(tmp_path / "a.mp4")
+    assert footage.as_it_is and footage.count == 30 and seen(tmp_path / "a.mp4") == list(range(30))
+
+
+@pytest.mark.parametrize("border", [(30, 0), (0, 54), (20, 36), (1, 3)])
+def test_black_borders_are_cut_off(tmp_path, border):
+    film(tmp_path / "plain.mp4", range(0, 2000, 50))
+    film(tmp_path / "bordered.mp4", range(0, 2000, 50), border=border)
+    footage = survey(tmp_path / "bordered.mp4")
+    found = np.array(footage.crop) - [border[0], border[0] + 180, border[1], border[1] + 320]
+    assert np.abs(found).max() <= 2
+    plain, cut = (np.stack(list(survey(tmp_path / f"{name}.mp4").frames())).astype(int)
+                  for name in ("plain", "bordered"))
+    assert np.abs(plain - cut).mean() < 6 and numbers(cut.astype(np.uint8)).tolist() == list(range(40))
+
+
+def test_a_dark_scene_is_no_border(tmp_path):
+    with write_video(tmp_path / "a.mp4", (320, 180)) as video:
+        for number in range(40):
+            rgb = picture(number, (320, 180))
+            rgb[:, :160] //= 30 if number < 35 else 1  # dark for most of the time
+            video.write(rgb)
+    assert survey(tmp_path / "a.mp4").crop == (0, 180, 0, 320)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (180, 320), (400, 180)])
+def test_another_aspect_is_refused(tmp_path, size):
+    film(tmp_path / "a.mp4", range(0, 500, 50), size=size)
+    with pytest.raises(ValueError, match=r"a.mp4 shows .*the agent sees 16:9"):
+        survey(tmp_path / "a.mp4")
+
+
+def test_bad_files_are_named(tmp_path):
+    film(tmp_path / "a.mp4", range(0, 3000, 50))
+    whole = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    with av.open(str(tmp_path / "none.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        stream.encode(None)
+    for name in ("cut", "empty", "none", "missing"):
+        with pytest.raises((ValueError, FileNotFoundError), match=f"{name}.mp4"):
+            list(survey(tmp_path / f"{name}.mp4").frames())
+
+
+def test_the_published_resize_comes_last(tmp_path):
+    film(tmp_path / "a.mp4", range(0, 500, 50))
+    from vpt.frames import read_video
+
+    first = next(read_video(tmp_path / "a.mp4"))
+    np.testing.assert_array_equal(next(survey(tmp_path / "a.mp4").frames()), resize_to_agent(first))

@@ -1,0 +1,202 @@
+"""From shards to batches: lanes in which episodes are played in order, one after another, with memory flags.
+
+In: `Shards`, a list of episodes, a tokenizer. Out: `Chunk`s of (lanes, frames) tensors, endlessly or for some epochs.
+Lane b plays one episode from its first frame to its last, then the next; `first` marks the frame where memory must be
+forgotten. The position is a small dict: a loader that continues from it gives what an uninterrupted one would.
+
+    train, held_out = split(shards.episodes, ["ch4", "ch5"])
+    for chunk in Lanes(shards, train, lanes=8, frames_per_chunk=128, tokenizer=tokenizer): ...
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from vlpt.data.shards import Episode, Shards
+from vlpt.data.word_sources import SOURCES, Streams
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """B lanes, T frames. Language is given at tick frames (frame number of the episode a multiple of D); elsewhere
+    `heard` and `spoken` hold silence and `language_mask` is False."""
+
+    sight: torch.Tensor  # (B, T, 128, 128, 3) uint8 RGB, or (B, T, width) float32 features
+    first: torch.Tensor  # (B, T) bool: an episode begins here
+    real: torch.Tensor  # (B, T) bool: False where an episode was filled up to a whole tick, or a lane has nothing left
+    heard: torch.Tensor  # (B, T) int64: the previous tick's token; V is silence
+    spoken: torch.Tensor  # (B, T) int64: this tick's token, the target
+    buttons_index: torch.Tensor  # (B, T) int64
+    camera_index: torch.Tensor  # (B, T) int64
+    action_mask: torch.Tensor  # (B, T) bool: counts in the action loss; null frames only where somebody speaks
+    language_mask: torch.Tensor  # (B, T) bool: counts in the language loss; not where words are too late
+    episode: torch.Tensor  # (B, T) int64: number in the list of episodes, -1 where a lane has nothing left
+    frame: torch.Tensor  # (B, T) int64: frame number in the episode
+
+    def to(self, device) -> "Chunk":
+        """The same on another device."""
+        return replace(self, **{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+
+def split(episodes: Sequence[Episode], held_out: Sequence[str]) -> tuple[list[Episode], list[Episode]]:
+    """Episodes of other channels, episodes of the `held_out` channels: no channel and no video is in both.
+
+    Raises ValueError when a channel does not exist or nothing is left to train on.
+    """
+    channels = {episode.channel for episode in episodes}
+    if unknown := sorted(set(held_out) - channels):
+        raise ValueError(f"no channel {', '.join(unknown)}: there are {', '.join(sorted(channels))}")
+    train = [episode for episode in episodes if episode.channel not in held_out]
+    kept = [episode for episode in episodes if episode.channel in held_out]
+    if not train:
+        raise ValueError(f"every channel is held out ({', '.join(sorted(channels))}): nothing is left to train on")
+    if both := sorted({episode.id for episode in train} & {episode.id for episode in kept}):
+        raise ValueError(f"{', '.join(both)} is in a held-out channel and in another one: a video has one channel")
+    assert not {episode.channel for episode in train} & {episode.channel for episode in kept}
+    return train, kept
+
+
+@dataclass
+class _Lane:
+    """What a lane plays: the episode's number (-1: nothing left), the next frame, and the epoch it belongs to."""
+
+    episode: int = -1
+    frame: int = 0
+    epoch: int = 0
+
+
+class Lanes:
+    """Iterates over Chunks of `lanes` x `frames_per_chunk`.
+
+    words: one of vlpt.data.word_sources.SOURCES; frames: "true" or "swapped" (the pictures of another episode, repeated
+    or cut to length). Neither changes which frames count in the action loss. epochs None: endless. shuffle False:
+    episodes in the given order. sight: (episode, start, stop) -> array (stop - start, ...), the shards' pictures when
+    None. drop_words: the share of episodes, drawn anew each epoch, in which nothing is heard and the language loss
+    counts nothing, so that the agent also learns to act without words (for guidance, see vlpt/agent.py). """
+
+    def __init__(self, shards: Shards, episodes: Sequence[Episode], *, lanes: int, frames_per_chunk: int,
+                 frames_per_tick: int = 4, tokenizer: Tokenizer | None = None, silence: int | None = None,
+                 max_lateness_ms: float = 1000, words: str = "true", frames: str = "true", epochs: int | None = None,
+                 shuffle: bool = True, seed: int = 0, sight: Callable | None = None, drop_words: float = 0.0):
+        if not episodes:
+            raise ValueError("no episodes to load: is every channel held out?")
+        if words not in SOURCES or frames not in ("true", "swapped"):
+            raise ValueError(f"words: {', '.join(SOURCES)}; frames: true, swapped; got {words!r} and {frames!r}")
+        self.episodes, self.sight = list(episodes), sight or shards.frames
+        self.streams = Streams(episodes, tokenizer, frames_per_tick, max_lateness_ms, silence, seed)
+        self.frames_per_chunk, self.frames_per_tick = frames_per_chunk, frames_per_tick
+        self.words, self.frames, self.epochs, self.shuffle, self.seed = words, frames, epochs, shuffle, seed
+        self.handed_out, self.drop_words = 0, drop_words
+        self.lanes = [_Lane() for _ in range(lanes)]
+        self._picture = self.sight(self.episodes[0], 0, 1)[0]
+
+    @property
+    def silence(self) -> int:
+        """V, the id of silence in `heard` and `spoken`."""
+        return self.streams.silence
+
+    @property
+    def epoch(self) -> float:
+        """Epochs handed out so far."""
+        return self.handed_out / len(self.episodes)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> Chunk:
+        for lane in self.lanes:
+            self._advance(lane)
+        if all(lane.episode < 0 for lane in self.lanes):
+            raise StopIteration
+        batch = self._empty()
+        for b, lane in enumerate(self.lanes):
+            t = 0
+            while t < self.frames_per_chunk and lane.episode >= 0:
+                t += self._play(lane, {name: rows[b] for name, rows in batch.items()}, t)
+                self._advance(lane)
+        return Chunk(**{name: torch.from_numpy(rows) for name, rows in batch.items()})
+
+    def state_dict(self) -> dict:
+        """The position, as plain numbers, and what it is a position in."""
+        return {"handed_out": self.handed_out, "lanes": [[lane.episode, lane.frame, lane.epoch] for lane in self.lanes],
+                "of": self._identity()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue from a position. Raises ValueError when it is one of other episodes, lanes or seed."""
+        if state["of"] != self._identity():
+            raise ValueError(f"the saved position belongs to other data or options: {state['of']}, not "
+                             f"{self._identity()}; start a new run, or use what the old one used")
+        self.handed_out = state["handed_out"]
+        self.lanes = [_Lane(*lane) for lane in state["lanes"]]
+
+    def _identity(self) -> dict:
+        return {"episodes": [episode.id for episode in self.episodes], "lanes": len(self.lanes), "seed": self.seed,
+                "frames_per_chunk": self.frames_per_chunk, "frames_per_tick": self.frames_per_tick}
+
+    def _length(self, episode: int) -> int:
+        """Frames of an episode filled up to whole ticks, so that every lane ticks at the same frames of a chunk."""
+        return -(-self.episodes[episode].frames // self.frames_per_tick) * self.frames_per_tick
+
+    def _advance(self, lane: _Lane) -> None:
+        """Give a lane that is through with its episode the next one, while there is one."""
+        if lane.episode >= 0 and lane.frame < self._length(lane.episode):
+            return
+        epoch, place = divmod(self.handed_out, len(self.episodes))
+        if self.epochs is not None and epoch >= self.epochs:
+            lane.episode = -1
+            return
+        order = np.arange(len(self.episodes))
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.episodes))
+        lane.episode, lane.frame, lane.epoch = int(order[place]), 0, epoch
+        self.handed_out += 1
+
+    def _empty(self) -> dict[str, np.ndarray]:
+        """A chunk in which nothing happens, to be filled in."""
+        shape = (len(self.lanes), self.frames_per_chunk)
+        flags = {name: np.zeros(shape, bool) for name in ("first", "real", "action_mask", "language_mask")}
+        words = {name: np.full(shape, self.silence, np.int64) for name in ("heard", "spoken")}
+        numbers = {name: np.zeros(shape, np.int64) for name in ("buttons_index", "camera_index", "frame")}
+        return {"sight": np.zeros((*shape, *self._picture.shape), self._picture.dtype), **flags, **words, **numbers,
+                "episode": np.full(shape, -1, np.int64)}
+
+    def _play(self, lane: _Lane, row: dict[str, np.ndarray], t: int) -> int:
+        """Fill one lane's row from column t with the lane's episode; returns the number of columns filled."""
+        episode, start = self.episodes[lane.episode], lane.frame
+        n = min(self.frames_per_chunk - t, self._length(lane.episode) - start)
+        seen = max(0, min(n, episode.frames - start))
+        frame = np.arange(start, start + n)
+        row["episode"][t: t + n], row["frame"][t: t + n] = lane.episode, frame
+        row["first"][t] = start == 0
+        here, recorded = slice(t, t + seen), slice(start, start + seen)
+        row["real"][here] = True
+        self._look(lane.episode, start, row["sight"][here])
+        row["buttons_index"][here] = episode.buttons_index[recorded]
+        row["camera_index"][here] = episode.camera_index[recorded]
+        silent = self.streams.placements[lane.episode].tokens == self.silence  # always by the true words
+        row["action_mask"][here] = ~(episode.null[recorded] & silent[frame[:seen] // self.frames_per_tick])
+        tokens, late = self.streams.tokens(lane.episode, self.words, lane.epoch)
+        at = np.flatnonzero(frame % self.frames_per_tick == 0)
+        tick = frame[at] // self.frames_per_tick
+        row["spoken"][t + at], row["language_mask"][t + at] = tokens[tick], ~late[tick]
+        row["heard"][t + at] = np.where(tick > 0, tokens[tick - 1], self.silence)
+        if self.drop_words and np.random.default_rng((self.seed, lane.epoch, lane.episode)).random() < self.drop_words:
+            row["heard"][t: t + n], row["language_mask"][t: t + n] = self.silence, False
+        lane.frame += n
+        return n
+
+    def _look(self, index: int, start: int, out: np.ndarray) -> None:
+        """Fill `out` with the frames from `start` on, of the episode or, when swapped, of its partner."""
+        if self.frames == "true":
+            out[:] = self.sight(self.episodes[index], start, start + len(out)) if len(out) else out
+            return
+        other = self.episodes[self.streams.partner(index)]
+        filled = 0
+        while filled < len(out):
+            at = (start + filled) % other.frames
+            n = min(len(out) - filled, other.frames - at)
+            out[filled: filled + n] = self.sight(other, at, at + n)
+            filled += n

@@ -1,0 +1,101 @@
+"""The frozen trunk's outputs, computed once and kept on disk, so that later stages read features instead of pixels.
+
+In: a model with a trunk (`model.look`: CNN and block 1), shards. Out: a function (episode, start, stop) -> features
+(stop - start, D) float32 that takes the place of `shards.frames` in a loader. One fp16 file an episode, found again by
+what it was made from: the trunk's weights and the video.
+
+    sight = cache_features(model, shards)
+    Lanes(shards, episodes, ..., sight=sight)
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from tqdm import tqdm
+
+from vlpt.data.shards import Episode, Shards
+
+FRAMES_PER_CALL = 128
+
+
+class Features:
+    """Reads the cached features of episodes."""
+
+    def __init__(self, paths: dict[str, Path]):
+        self.paths, self.open = paths, {}
+
+    def __call__(self, episode: Episode, start: int, stop: int) -> np.ndarray:
+        """Frames start..stop-1 of an episode -> (stop - start, D) float32."""
+        if episode.id not in self.open:
+            self.open[episode.id] = safe_open(self.paths[episode.id], "np").get_slice("features")
+        return self.open[episode.id][start:stop].astype(np.float32)
+
+
+def cache_features(model, shards: Shards, episodes: Sequence[Episode] | None = None, folder: Path | str | None = None,
+                   device: torch.device | str = "cpu") -> Features:
+    """Compute what is not there yet (all episodes, or those given) and return the reader.
+
+    model: `look(frames, first, memory) -> (features (1, T, D), memory)`, `policy.start(lanes)`, `policy.picture` and
+    `policy.blocks`, as vlpt.model.VLPT has them. folder: `features` beside the shards when None.
+    Raises ValueError when a feature does not fit fp16.
+    """
+    episodes = shards.episodes if episodes is None else episodes
+    folder = Path(folder or shards.folder.parent / "features") / trunk_key(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    videos = {video: hashlib.sha256(video.read_bytes()).hexdigest() for video in {e.video for e in episodes}}
+    paths = {}
+    for episode in episodes:
+        made_from = f"{videos[episode.video]} {episode.first_frame} {episode.frames}"
+        paths[episode.id] = folder / f"{episode.id}-{hashlib.sha256(made_from.encode()).hexdigest()[:8]}.safetensors"
+    missing = [episode for episode in episodes if not _is_whole(paths[episode.id], episode)]
+    if missing:
+        was_training = model.training
+        model.eval()
+        for episode in tqdm(missing, "features", unit="episode"):
+            _write(paths[episode.id], look_through(model, shards, episode, device))
+        model.train(was_training)
+    return Features(paths)
+
+
+def trunk_key(model) -> str:
+    """A name for the weights that the features depend on."""
+    digest = hashlib.sha256()
+    for part in (model.policy.picture, model.policy.blocks[0]):
+        for name, weight in sorted(part.state_dict().items()):
+            digest.update(name.encode() + weight.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@torch.inference_mode()
+def look_through(model, shards: Shards, episode: Episode, device: torch.device | str = "cpu") -> np.ndarray:
+    """The trunk over one whole episode -> (N, D) float32, by chunks with carried memory."""
+    memory, rows = model.policy.start(1)[0], []
+    for start in range(0, episode.frames, FRAMES_PER_CALL):
+        frames = shards.frames(episode, start, min(start + FRAMES_PER_CALL, episode.frames))
+        first = torch.zeros(1, len(frames), dtype=torch.bool, device=device)
+        first[0, 0] = start == 0
+        features, memory = model.look(torch.from_numpy(frames)[None].to(device), first, memory)
+        rows.append(features[0].float().cpu().numpy())
+    return np.concatenate(rows)
+
+
+def _write(path: Path, features: np.ndarray) -> None:
+    largest = float(np.abs(features).max())
+    if not largest < 65504:
+        raise ValueError(f"{path.stem}: a feature of size {largest:.3g} does not fit fp16; train from pixels instead")
+    unfinished = path.with_name(path.name + ".tmp")
+    save_file({"features": features.astype(np.float16)}, unfinished)
+    unfinished.rename(path)
+
+
+def _is_whole(path: Path, episode: Episode) -> bool:
+    try:
+        with safe_open(path, "np") as file:
+            return file.get_slice("features").get_shape()[0] == episode.frames
+    except (OSError, SafetensorError):
+        return False

@@ -1,0 +1,94 @@
+"""What is said in each episode, tick by tick: the true words, or the other words of an experiment.
+
+In: episodes, a tokenizer. Out: for an episode and a source, the token (or silence) and the late mask of each tick.
+
+| source         | what is heard and to be said |
+|----------------|------------------------------|
+| true           | the episode's own words |
+| swapped        | those of another episode, always the same one: does it matter which words? |
+| silence        | nothing |
+| oracle         | names of the next tick's actions, by vlpt/data/oracle.py: the control that must show dependence |
+| oracle_swapped | the oracle's words of another episode |
+| shuffled       | those of another episode, another one in every epoch: a control to train on that must show none |
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from vlpt.data.oracle import action_ids, name_actions
+from vlpt.data.shards import Episode
+from vlpt.data.words import Placement, count_ticks, place, tokenise, vocabulary
+
+SOURCES = ("true", "swapped", "silence", "oracle", "oracle_swapped", "shuffled")
+
+
+class Streams:
+    """The placed words of a list of episodes; `silence` is V.
+
+    tokenizer None: words have no meaning here and each is one token 0 (for an agent that hears nothing, where only the
+    rule on silent null frames needs to know when somebody speaks).
+    """
+
+    def __init__(self, episodes: Sequence[Episode], tokenizer: Tokenizer | None, frames_per_tick: int,
+                 max_lateness_ms: float, silence: int | None = None, seed: int = 0):
+        self.episodes, self.tokenizer, self.seed = list(episodes), tokenizer, seed
+        self.frames_per_tick, self.max_lateness_ms = frames_per_tick, max_lateness_ms
+        smallest = 1 if tokenizer is None else vocabulary(tokenizer)
+        self.silence = smallest if silence is None else silence
+        if self.silence < smallest:
+            raise ValueError(f"silence = {silence} is a token of the tokenizer, which has {smallest}: the model and "
+                             "the tokenizer do not belong together")
+        self.tokenless = []
+        self.placements = [self._place(episode) for episode in self.episodes]
+
+    def tokens(self, index: int, source: str = "true", epoch: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Episode number `index` -> tokens (ticks,) int64 with `silence`, late (ticks,) bool."""
+        if source not in SOURCES:
+            raise ValueError(f"words come from one of {', '.join(SOURCES)}, not {source!r}")
+        if source == "silence":
+            return np.full(self._ticks(index), self.silence), np.zeros(self._ticks(index), dtype=bool)
+        other = index if source in ("true", "oracle") else self.partner(index, epoch + 1 if source == "shuffled" else 0)
+        if source.startswith("oracle"):
+            tokens, late = self._oracle(other)
+        else:
+            tokens, late = self.placements[other].tokens, self.placements[other].late
+        return np.resize(tokens, self._ticks(index)), np.resize(late, self._ticks(index))
+
+    def partner(self, index: int, draw: int = 0) -> int:
+        """Another episode, each episode being the partner of exactly one. Raises ValueError when there is none."""
+        n = len(self.episodes)
+        if n < 2:
+            raise ValueError("swapping needs at least two episodes")
+        order = np.random.default_rng((self.seed, draw)).permutation(n)  # one cycle through all of them
+        return int(order[(np.flatnonzero(order == index)[0] + 1) % n])
+
+    def report(self) -> list[dict]:
+        """One dict an episode: how late its words had to be, and what could not be placed."""
+        return [{
+            "id": episode.id, "words": len(episode.words), "tokenless_words": tokenless, "tokens": len(placed.tick),
+            "lateness_ms_mean": float(placed.lateness_ms.mean()) if len(placed.tick) else 0.0,
+            "lateness_ms_max": float(placed.lateness_ms.max(initial=0.0)),
+            "late_tokens": int(placed.late.sum()), "late_stretches": placed.late_stretches,
+            "overflow": placed.overflow,
+        } for episode, placed, tokenless in zip(self.episodes, self.placements, self.tokenless, strict=True)]
+
+    def _ticks(self, index: int) -> int:
+        return count_ticks(self.episodes[index].frames, self.frames_per_tick)
+
+    def _place(self, episode: Episode) -> Placement:
+        ticks = count_ticks(episode.frames, self.frames_per_tick)
+        if self.tokenizer is None:
+            onsets_ms, tokens, tokenless = [word["start_ms"] for word in episode.words], [0] * len(episode.words), 0
+        else:
+            speech = tokenise(episode.words, self.tokenizer)
+            onsets_ms, tokens, tokenless = speech.onsets_ms, speech.tokens, speech.tokenless_words
+        self.tokenless.append(tokenless)
+        return place(tokens, onsets_ms, ticks, self.frames_per_tick, self.max_lateness_ms, self.silence)
+
+    def _oracle(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """At tick k-1 it says what tick k will do: heard at tick k, it names the actions of tick k."""
+        ids, episode = np.array(action_ids(self.tokenizer)), self.episodes[index]
+        names = ids[name_actions(episode.buttons_index, episode.camera_index, self.frames_per_tick)]
+        return np.append(names[1:], self.silence), np.zeros(len(names), dtype=bool)

@@ -1,0 +1,199 @@
+"""Any Hugging Face decoder with rotary positions as the language model: Llama, SmolLM2, Mistral, Qwen.
+
+In: token ids or embeddings, and who may see whom (`Plan`). Out: hidden states, log-probabilities, the next memory.
+The weights and the arithmetic of a layer are the library's; who is seen, and the memory, are ours: each layer keeps
+keys and values of the words it may still look back on, keys *before* rotation. They are turned by their distance to the
+word that asks, so positions never run out and a lane can forget anywhere in a chunk.
+
+    decoder = Decoder.from_hub("HuggingFaceTB/SmolLM2-135M-Instruct", window=512)     # or a folder
+    log_probs, memory = decoder(ids, first, decoder.start(lanes))
+
+Needs the packages transformers and, for LoRA (Hu et al. 2021, 2106.09685), peft.
+Legend: B lanes, L ticks (or tokens) in a chunk, M remembered, N = M + L rows, E width, H heads, V vocabulary.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, scaled_dot_product_attention
+
+from vlpt.clock import NOTHING
+from vlpt.language.interface import Talker
+from vlpt.language.visibility import Plan
+from vlpt.memory import LanguageMemory
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """architecture: the library's own configuration as a dictionary, with its model_type.
+
+    window: how many tokens before its own a layer sees. lora_rank: 0, or the rank of adapters on the attention, beside
+    which the library's weights stay as they are.
+    """
+
+    architecture: dict
+    window: int = 512
+    lora_rank: int = 0
+
+    @property
+    def vocabulary(self) -> int:
+        return self.architecture["vocab_size"]
+
+    @property
+    def layers(self) -> int:
+        return self.architecture["num_hidden_layers"]
+
+
+class Decoder(Talker):
+    """Embeds tokens, runs on them with memory, and gives log-probabilities of the next."""
+
+    config_class = DecoderConfig
+
+    def __init__(self, config: DecoderConfig, made: nn.Module | None = None) -> None:
+        """made: the library's model, if there is one already. Raises ValueError for an architecture of another kind."""
+        super().__init__()
+        self.config = config
+        self.causal = made if made is not None else _fresh(config.architecture)
+        _check(self.causal)
+        if getattr(self.causal.lm_head, "weight", None) is self.causal.model.embed_tokens.weight:
+            self.causal.lm_head = None  # one table for input and output: kept, saved and trained once
+        if config.lora_rank:
+            _adapt(self.causal, config.lora_rank)
+
+    @classmethod
+    def from_hub(cls, name: str, window: int = 512, lora_rank: int = 0) -> "Decoder":
+        """A published model by its name or folder, in fp32. Raises ValueError naming it when it cannot be loaded."""
+        transformers = _library()
+        try:
+            made = transformers.AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{name} cannot be loaded as a language model ({str(error).splitlines()[0]})") from error
+        return cls(DecoderConfig(_plain(made.config), window, lora_rank), made).eval()
+
+    @property
+    def width(self) -> int:
+        """E, of embeddings and hidden states."""
+        return self.config.architecture["hidden_size"]
+
+    @property
+    def row_width(self) -> int:
+        """What a layer keeps of a word: its keys and values."""
+        return 2 * self.causal.model.layers[0].self_attn.k_proj.out_features
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids (B, L) int64 -> (B, L, E)."""
+        return self.causal.model.embed_tokens(ids)
+
+    @torch.no_grad()
+    def renew(self, ids: list[int]) -> None:
+        """Fresh rows for tokens that training never showed, as long as the others."""
+        table = self.causal.model.embed_tokens.weight
+        table[ids] = torch.randn_like(table[ids]) * table.std()
+
+    def run(
+        self, x: Tensor, plan: Plan, memory: LanguageMemory, before: Callable[[int, Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, LanguageMemory]:
+        """x (B, L, E) embeddings -> hidden states (B, L, E), memory. `before(i, x)` may change what layer i reads."""
+        model, rows = self.causal.model, []
+        mask = torch.zeros(plan.visible.shape, dtype=x.dtype, device=x.device)
+        mask = mask.masked_fill_(~plan.visible, NOTHING)[:, None]
+        turn = [part[:, None] for part in model.rotary_emb(x, plan.position)]  # cos, sin (B, 1, N, head width)
+        for i, (layer, remembered) in enumerate(zip(model.layers, memory.layers, strict=True)):
+            x = before(i, x) if before else x
+            attended, row = _attend(layer.self_attn, layer.input_layernorm(x), remembered, turn, mask)
+            x = x + attended
+            x = x + layer.mlp(layer.post_attention_layernorm(x))
+            rows.append(row)
+        return model.norm(x), plan.keep(tuple(rows))
+
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        """hidden (..., E) -> (..., V) fp32."""
+        return self._logits(hidden).log_softmax(-1)
+
+    def log_normaliser(self, hidden: Tensor) -> Tensor:
+        """hidden (..., E) -> (...) fp32: log of what the softmax divides by."""
+        return self._logits(hidden).logsumexp(-1)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        head = self.causal.lm_head or self.causal.model.embed_tokens
+        return linear(hidden, head.weight).float()
+
+    def trainable(self) -> list[nn.Parameter]:
+        """What a stage that trains the language model trains: all, or with LoRA the adapters only."""
+        named = self.named_parameters()
+        return [p for name, p in named if not self.config.lora_rank or "lora_" in name]
+
+
+def _attend(
+    attention: nn.Module, x: Tensor, remembered: Tensor, turn: list[Tensor], mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """x (B, L, E), remembered (B, M, row width) -> attended (B, L, E), rows (B, N, row width)."""
+    split = (-1, attention.head_dim)
+    q, k = attention.q_proj(x).unflatten(2, split), attention.k_proj(x).unflatten(2, split)
+    if hasattr(attention, "q_norm"):  # Qwen3
+        q, k = attention.q_norm(q), attention.k_norm(k)
+    rows = torch.cat([remembered.to(x.dtype), torch.cat([k.flatten(2), attention.v_proj(x)], 2)], 1)
+    k, v = (part.unflatten(2, split).transpose(1, 2) for part in rows.chunk(2, 2))
+    asked = [part[:, :, -x.shape[1]:] for part in turn]
+    q, k = _turned(q.transpose(1, 2), *asked), _turned(k, *turn)
+    mixed = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=attention.scaling, enable_gqa=True)
+    return attention.o_proj(mixed.transpose(1, 2).flatten(2)), rows
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """x (B, H, N, e) rotated by its position, the halves of a head being the two axes."""
+    a, b = x.chunk(2, -1)
+    return x * cos + torch.cat([-b, a], -1) * sin
+
+
+def _library():
+    try:
+        import transformers
+    except ImportError as error:
+        raise ValueError("this language model needs the package transformers: pip install 'transformers==5.23.0'"
+                         ) from error  # fmt: skip
+    return transformers
+
+
+def _plain(config) -> dict:
+    """The library's configuration without what only says where it came from."""
+    content = {**config.to_diff_dict(), "model_type": config.model_type}
+    for name in ("vocab_size", "num_hidden_layers", "hidden_size"):
+        content[name] = getattr(config, name)
+    return {key: value for key, value in content.items() if key not in ("dtype", "torch_dtype", "_name_or_path",
+                                                                       "quantization_config", "transformers_version")}
+
+
+def _fresh(architecture: dict) -> nn.Module:
+    transformers = _library()
+    kind = {key: value for key, value in architecture.items() if key != "model_type"}
+    try:
+        config = transformers.AutoConfig.for_model(architecture["model_type"], **kind)
+        return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"not a language model that transformers knows: {error}") from error
+
+
+def _check(causal: nn.Module) -> None:
+    """Raises ValueError unless the layers are those of the Llama family."""
+    model = getattr(causal, "model", None)
+    layer = model.layers[0] if hasattr(model, "layers") and hasattr(model, "rotary_emb") else None
+    wanted = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
+    parts = dict(layer.named_children()) if layer is not None else {}
+    attention = parts.get("self_attn")
+    if set(parts) != wanted or not all(hasattr(attention, name) for name in PROJECTIONS):
+        raise ValueError(f"{type(causal).__name__} is not built like Llama (layers of {sorted(wanted)} with rotary "
+                         f"positions, {', '.join(PROJECTIONS)}): take a Llama, SmolLM2, Mistral or Qwen model")
+
+
+def _adapt(causal: nn.Module, rank: int) -> None:
+    """LoRA adapters on every attention projection; they start as nothing."""
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ValueError("LoRA needs the package peft: pip install 'peft==0.21.2'") from error
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(PROJECTIONS)), causal)

@@ -1,0 +1,127 @@
+"""Which words a language model sees at each tick, and which it keeps: the rule of `remember_silence`.
+
+In: when the chunk's ticks happen, which of them hear a spoken token (the others hear silence), the memory so far.
+Out: `Plan`, built once a chunk and shared by all layers. The rule speaks of the whole stream, so it does not matter how
+the stream is cut into chunks. At tick k the model sees
+
+* itself;
+* of the *counted* ticks before k, the newest `window`; counted are ticks with a token (`none`, `last`), or all (`all`);
+* with `last`, also the latest silent tick before k, unless more than `window` counted ticks have come since.
+
+The position of a tick is the number of counted ticks before it, so that silence does not use positions up; only
+differences of positions are ever formed, within a chunk or as ages at its end, so they never grow beyond the window.
+
+Legend: B lanes, L ticks in a chunk, M slots of memory, N = M + L rows that can be seen.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from vlpt.clock import Stamps, newest
+from vlpt.memory import LanguageMemory, pick
+
+RULES = ("none", "last", "all")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who sees whom, and what is kept.
+
+    visible (B, L, N) bool; distance (B, L, N) int64 in 0..window, meaningless where not visible; position (B, N) int64,
+    of which distances are differences (the last L rows are those that ask); kept (B, M) int64: the rows that make up
+    the next memory, of age (B, M) int64 where mask (B, M) bool is true.
+    """
+
+    visible: Tensor
+    distance: Tensor
+    position: Tensor
+    kept: Tensor
+    age: Tensor
+    mask: Tensor
+
+    def keep(self, rows: tuple[Tensor, ...]) -> LanguageMemory:
+        """The next memory, from each layer's rows (B, N, C): those remembered, then the chunk's own."""
+        return LanguageMemory(tuple(pick(row, self.kept) for row in rows), self.age, self.mask)
+
+
+def slots(window: int, rule: str) -> int:
+    """M, the slots of memory that a rule needs. Raises ValueError for a rule that does not exist."""
+    if rule not in RULES:
+        raise ValueError(f"remember_silence is one of {', '.join(RULES)}, got {rule!r}")
+    return window + (rule == "last")
+
+
+def plan(ticks: Stamps, last_life: Tensor, spoken: Tensor, memory: LanguageMemory, window: int, rule: str) -> Plan:
+    """ticks: L rows; last_life (B,) int64: the life each lane ends the chunk in; spoken (B, L) bool: the tick hears a
+    token, not silence. `rule` as above; `memory` must have `slots(window, rule)` slots.
+    """
+    silent = ticks.real & ~spoken if rule == "last" else torch.zeros_like(spoken)
+    counted = ticks.real if rule == "all" else ticks.real & spoken
+    position = _count_before(counted, ticks.life)  # (B, L)
+    # Remembered rows belong to life 0, whose count starts at 0 with the chunk: they have negative positions.
+    rows = Stamps.remembered(-memory.age, memory.mask).then(replace(ticks, time=position))
+    is_silence = torch.cat([_silence_slot(memory.mask, rule), silent], 1)
+    is_counted = torch.cat([memory.mask & ~_silence_slot(memory.mask, rule), counted], 1)
+    distance = position[:, :, None] - rows.time[:, None, :]
+    visible = _visible(ticks, rows, is_counted, is_silence, silent) & (distance <= window)
+    visible |= _itself(visible)
+    ends = _ends(counted, ticks.life, last_life)
+    kept, age, mask = _kept(rows, is_counted, is_silence, last_life, ends, window, rule)
+    return Plan(visible, distance.clamp(0, window), rows.time, kept, age, mask)
+
+
+def _count_before(which: Tensor, life: Tensor) -> Tensor:
+    """How many rows with `which` true come before each row in its life: (B, L) int64. Lives never go backwards."""
+    before = which.long().cumsum(1) - which.long()
+    begun = torch.cat([torch.ones_like(life[:, :1], dtype=torch.bool), life[:, 1:] != life[:, :-1]], 1)
+    # The count at the start of the row's life; life 0 has its start at the chunk's.
+    return before - torch.where(begun, before, 0).cummax(1).values
+
+
+def _silence_slot(mask: Tensor, rule: str) -> Tensor:
+    """(B, M) bool: with `last`, the last slot holds the latest silence."""
+    slot = torch.zeros_like(mask)
+    if rule == "last":
+        slot[:, -1] = mask[:, -1]
+    return slot
+
+
+def _visible(ticks: Stamps, rows: Stamps, counted: Tensor, silence: Tensor, silent: Tensor) -> Tensor:
+    """(B, L, N): earlier rows of the same life that are counted, or are the latest silence."""
+    lanes, count = ticks.life.shape
+    remembered = rows.life.shape[1] - count
+    order = torch.arange(-remembered, count, device=rows.life.device)
+    earlier = order[None, :] < order[remembered:, None]  # (L, N)
+    same_life = ticks.life[:, :, None] == rows.life[:, None, :]
+    # A silence is the latest one before k when no silence of k's life lies between: counting silences, its number is
+    # that of the silences before k. The remembered one is number 0.
+    number = torch.cat([silence.new_zeros(lanes, remembered, dtype=torch.long), silent.long().cumsum(1)], 1)
+    before = silent.long().cumsum(1) - silent.long()
+    latest = silence[:, None, :] & (number[:, None, :] == before[:, :, None])
+    return earlier & same_life & (counted[:, None, :] | latest)
+
+
+def _itself(visible: Tensor) -> Tensor:
+    """(L, N) bool: each tick's own row."""
+    _, count, rows = visible.shape
+    return pad(torch.eye(count, dtype=torch.bool, device=visible.device), (rows - count, 0))
+
+
+def _ends(counted: Tensor, life: Tensor, last_life: Tensor) -> Tensor:
+    """(B,) int64: the position the next tick would have in the life each lane ends in."""
+    return (counted & (life == last_life[:, None])).sum(1)
+
+
+def _kept(rows, counted, silence, last_life, ends, window, rule):
+    """The next memory's rows: the newest `window` counted ones, and with `last` the newest silence behind them."""
+    alive = rows.alive(last_life)
+    kept, mask = newest(alive & counted, window)
+    if rule == "last":
+        latest, latest_mask = newest(alive & silence, 1)
+        kept, mask = torch.cat([kept, latest], 1), torch.cat([mask, latest_mask], 1)
+    age = ends[:, None] - rows.time.gather(1, kept)
+    mask = mask & (age <= window)
+    return kept, age.masked_fill(~mask, 0), mask

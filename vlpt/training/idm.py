@@ -1,0 +1,138 @@
+"""Stage idm: which keys and mouse motion lie between the frames of a clip, seen from both sides (VPT, section 3).
+
+In: shards whose true actions are known. Out: an inverse dynamics model that labels the others.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from vlpt.checkpoint import model_folder
+from vlpt.data.clips import Clips
+from vlpt.data.decoded_frames import Resident
+from vlpt.data.shards import Episode
+from vlpt.training.losses import Part
+from vlpt.training.stage import count_parameters, glimpse, parameters_apart, prefixed, read_episodes
+from vpt.actions import MINECRAFT
+from vpt.augment import augment
+from vpt.fast import compile_parts
+from vpt.idm import IDM, IDM_SIZES, mirror_camera, with_distances
+from vpt.initialise import expect, standardise
+from vpt.motion_filters import see_motion
+from vpt.scores import Scores
+from vpt.windows import infer
+
+
+class InverseDynamics:
+    """Random clips in, class-balanced losses of every frame's buttons and camera bins out."""
+
+    def __init__(self, options, device: torch.device) -> None:
+        self.options, self.device = options, device
+        self.shards, train, self.held_out = read_episodes(options)
+        made = self.trained_before() if options.start else self.newborn(train)
+        self.model = compile_parts(made.to(device)) if options.compile else made.to(device)
+        frames = Resident(self.shards, train, device).frames if options.resident else None
+        self.clips = Clips(self.shards, train, clips=options.lanes, frames_per_clip=options.chunk, seed=options.seed,
+                           frames=frames)
+        self.class_weight = button_weights(train).to(device)
+
+    def trained_before(self) -> IDM:
+        return with_distances(IDM.from_pretrained(model_folder(self.options.start)), self.options.max_distance)
+
+    def newborn(self, episodes: list[Episode]) -> IDM:
+        """A model made anew: it uses its last layer and knows the order of frames, as the released one does not."""
+        ours = dict(lastlayer="used", temperature=1.0, max_distance=self.options.max_distance)
+        model = IDM(replace(IDM_SIZES[self.options.size], **ours))
+        see_motion(model)
+        glimpses = glimpse(self.shards, episodes, count=16, frames=4, seed=self.options.seed)
+        standardise(model, lambda: model(glimpses))
+        expect(model.buttons, button_frequency(episodes))
+        expect(model.camera, camera_frequency(episodes))
+        return model
+
+    def describe(self) -> str:
+        frames = sum(episode.frames for episode in self.clips.episodes)
+        return f"idm: {count_parameters(self.model)}, {frames:,} frames, {len(self.held_out)} episodes held out"
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        return parameters_apart("idm", self.model, heads=[self.model.buttons, self.model.camera])
+
+    def rates(self) -> dict[str, float]:
+        return {"idm": self.options.rate_new, "heads": self.options.rate_new * self.options.heads_rate}
+
+    def weights(self) -> dict[str, float]:
+        return {"buttons": 1.0, "camera": 1.0}
+
+    def losses(self) -> dict[str, Part]:
+        """buttons: class-balanced nats a frame, summed over the buttons; camera: nats a frame, both axes."""
+        clip = next(self.clips)
+        frames, buttons, shares = (x.to(self.device) for x in (clip.frames, clip.buttons, clip.camera_shares))
+        if self.options.mirror:
+            frames, buttons, shares = mirror_some(frames, buttons, shares)
+        if self.options.augment:
+            frames = augment(frames)
+        out = self.model(frames)
+        on = buttons.bool()
+        weight = torch.where(on, self.class_weight[:, 1], self.class_weight[:, 0])
+        nats = -out.buttons.gather(-1, buttons[..., None])[..., 0] * weight
+        camera = -(out.camera * shares).sum(-1)
+        every = torch.ones_like(buttons[..., 0], dtype=torch.bool)
+        return dict(buttons=Part.of(nats.sum(-1), every), camera=Part.of(camera.sum(-1), every))
+
+    def validate(self) -> dict[str, float]:
+        """Scores on the held-out episodes, read in the overlapping windows that labelling uses."""
+        scores = Scores()
+        for episode in self.held_out:
+            inferred = infer(self.model, self.shards.frames(episode), episode.frames, mirror=self.options.mirror)
+            scores.add(inferred.buttons, inferred.camera_deg, episode.true_buttons, episode.true_camera_deg)
+        return prefixed("valid", scores.numbers()) if self.held_out else {}
+
+    def baselines(self) -> dict[str, float]:
+        return {}
+
+    def gates(self) -> dict[str, float]:
+        return {}
+
+    def save(self, folder: Path, half: bool = False) -> None:
+        self.model.save_pretrained(folder, half=half)
+
+    def state(self) -> dict:
+        return self.clips.state_dict()
+
+    def load(self, folder: Path, state: dict) -> None:
+        self.model.load_state_dict(IDM.from_pretrained(folder).state_dict())
+        self.clips.load_state_dict(state)
+
+
+def mirror_some(
+    frames: torch.Tensor, buttons: torch.Tensor, shares: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Half of the clips (by torch's global seed) as in a mirror: pictures, what was pressed, and the yaw."""
+    chosen = torch.rand(len(frames)).to(frames.device) < 0.5
+    frames = torch.where(chosen[:, None, None, None, None], frames.flip(3), frames)
+    buttons = torch.where(chosen[:, None, None], buttons[..., MINECRAFT.mirror], buttons)
+    return frames, buttons, torch.where(chosen[:, None, None, None], mirror_camera(shares), shares)
+
+
+def button_weights(episodes: list[Episode], power: float = 0.25, most: float = 10.0) -> torch.Tensor:
+    """(20, 2) weights of "up" and "down" for each button: (inverse frequency)^power, at most `most`, mean about 1.
+
+    Full balance (power 1) makes rare buttons fire too often, and so does its root: with 0.25 more frames are right
+    as a whole at hardly less balanced accuracy (docs/log.md).
+    """
+    return ((0.5 / button_frequency(episodes)) ** power).clamp(max=most)
+
+
+def button_frequency(episodes: list[Episode]) -> torch.Tensor:
+    """(20, 2) shares of the frames on which each button is up and down, none quite 0."""
+    pressed = np.concatenate([episode.true_buttons for episode in episodes]).mean(0)
+    return torch.tensor(np.stack([1 - pressed, pressed], 1).clip(1e-4, 1), dtype=torch.float32)
+
+
+def camera_frequency(episodes: list[Episode]) -> torch.Tensor:
+    """(2, 11) mean shares of the bins of pitch and yaw, none quite 0."""
+    shares = MINECRAFT.camera.shares(np.concatenate([episode.true_camera_deg for episode in episodes]))
+    return torch.from_numpy(shares.mean(0).clip(1e-5, 1))

@@ -1,0 +1,94 @@
+"""Stage words: the language model alone, on text.
+
+In: transcripts and, if given, more text. Out: a Transformer-XL and its tokenizer.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vlpt.checkpoint import model_folder
+from vlpt.data.oracle import ACTION_WORDS
+from vlpt.data.text import TextLanes, encode, read_texts
+from vlpt.data.words import load_tokenizer, save_tokenizer, train_tokenizer, vocabulary
+from vlpt.language.transformer_xl import LanguageConfig, TransformerXL
+from vlpt.memory import tensors, with_tensors
+from vlpt.training.losses import Counts, Part, Parts, Unigram
+from vlpt.training.stage import TOKENIZER, count_parameters, detached, prefixed
+
+
+class Words:
+    """Stage words: the language model alone, on text."""
+
+    def __init__(self, options, device: torch.device) -> None:
+        self.options, self.device = options, device
+        train, held_out = read_texts(options.videos, options.text, options.held_out)
+        if options.start:
+            folder = model_folder(options.start)
+            self.tokenizer, self.model = load_tokenizer(folder / TOKENIZER), TransformerXL.from_pretrained(folder)
+        else:
+            self.tokenizer = train_tokenizer(train, options.vocabulary, whole_words=ACTION_WORDS)
+            self.model = TransformerXL(LanguageConfig(vocabulary=vocabulary(self.tokenizer)))
+        self.model.to(device)
+        self.ids, self.held_out_ids = encode(train, self.tokenizer), encode(held_out, self.tokenizer)
+        self.batches = TextLanes(self.ids, options.lanes, options.chunk)
+        self.memory = self.model.start(options.lanes)
+
+    def describe(self) -> str:
+        return f"words: {count_parameters(self.model)}, {len(self.ids):,} tokens, {len(self.held_out_ids):,} held out"
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        return {"language": list(self.model.parameters())}
+
+    def rates(self) -> dict[str, float]:
+        return {"language": self.options.rate_pretrained if self.options.start else self.options.rate_new}
+
+    def weights(self) -> dict[str, float]:
+        return {"token": 1.0}
+
+    def step(self, batch, memory):
+        """batch as TextLanes gives it -> {"token": nats a token}, memory."""
+        heard, spoken, first = (x.to(self.device) for x in batch)
+        log_probs, memory = self.model(heard, first, memory)
+        nats = -log_probs.gather(-1, spoken[..., None])[..., 0]
+        return dict(token=Part.of(nats, torch.ones_like(first))), memory
+
+    def losses(self) -> dict[str, Part]:
+        parts, memory = self.step(self.batches.next(), self.memory)
+        self.memory = detached(memory)
+        return parts
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Nats a token of the held-out text, read once in one lane."""
+        if len(self.held_out_ids) <= self.options.chunk:
+            return {}
+        batches, memory, parts = TextLanes(self.held_out_ids, 1, self.options.chunk), self.model.start(1), Parts()
+        for _ in range(batches.chunks):
+            found, memory = self.step(batches.next(), memory)
+            parts.add(found)
+        return prefixed("valid", parts.means())
+
+    def baselines(self) -> dict[str, float]:
+        """The training text's unigram on the held-out text."""
+        if not len(self.held_out_ids):
+            return {}
+        counts = Counts.zero(self.model.vocabulary).plus_words(self.ids, torch.ones_like(self.ids, dtype=torch.bool))
+        every = torch.ones_like(self.held_out_ids, dtype=torch.bool)
+        return {"unigram/token": float(Unigram.of(counts).language_loss(self.held_out_ids, every)["token"].mean)}
+
+    def gates(self) -> dict[str, float]:
+        return {}
+
+    def save(self, folder: Path, half: bool = False) -> None:
+        self.model.save_pretrained(folder, half=half)
+        save_tokenizer(self.tokenizer, folder / TOKENIZER)
+
+    def state(self) -> dict:
+        return dict(position=self.batches.position, memory=tensors(self.memory))
+
+    def load(self, folder: Path, state: dict) -> None:
+        self.model.load_state_dict(TransformerXL.from_pretrained(folder).state_dict())
+        self.batches.position = state["position"]
+        self.memory = with_tensors(self.memory, state["memory"])
