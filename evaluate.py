@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from vlpt import options as opt
+from vlpt import old_options as opt
 from vlpt.checkpoint import model_folder, peak_gb, write_json
 from vlpt.data.lanes import Lanes, split
 from vlpt.data.shards import Shards

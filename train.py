@@ -23,10 +23,10 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from vlpt import options as opt
+from vlpt import old_options as opt
 from vlpt.checkpoint import Run
 from vlpt.training import STAGES
-from vlpt.training.losses import Part, Parts
+from vlpt.training.losses import LossPart, LossTotals
 from vlpt.training.optimizer import clip, make_optimizer, schedule, set_rates
 from vpt.allocator import keep_freed_memory
 
@@ -141,7 +141,7 @@ def train(options: Options) -> dict:
 
     # ---- the loop
     for step in bar:
-        parts = Parts()
+        parts = LossTotals()
         set_rates(optimizer, schedule(step, options.steps, options.warmup))
         for _ in range(options.accumulate):
             with autocast:
@@ -179,7 +179,7 @@ def train(options: Options) -> dict:
     return run.finish(summary | dict(minutes=round((time.time() - begin) / 60, 2), frames_per_s=round(speed, 1)))
 
 
-def objective(losses: dict[str, Part], weights: dict[str, float]) -> torch.Tensor:
+def objective(losses: dict[str, LossPart], weights: dict[str, float]) -> torch.Tensor:
     """What is minimised: the weighted sum of the parts' means; a part without a weight is only logged."""
     return sum(weights[name] * part.mean for name, part in losses.items() if weights.get(name))
 

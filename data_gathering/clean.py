@@ -31,7 +31,7 @@ from data_gathering.frame_quality.frame_vectors import FrameVectors
 from data_gathering.frame_quality.verdicts import reviewed
 from data_gathering.ledger import LatestLedger, end_with, write_lines
 from data_gathering.shard import find_recordings, meta_of
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 
 RECALL = 0.9
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from data_gathering.ledger import Ledger, end_with, read_ledger, write_whole
 from data_gathering.site import YOUTUBE, check_address, file_name, patiently, settings
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 from vpt.frames import count_frames, read_video
 
 CAPTIONS = (".json3", ".vtt")

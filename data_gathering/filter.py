@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_gathering.ledger import read_ledger, write_lines
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 
 RULES = Path(__file__).with_name("rules.toml")
 FIELDS = ("title", "channel", "language", "duration_s", "live")

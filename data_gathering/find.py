@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from data_gathering.ledger import Ledger, end_with
 from data_gathering.site import YOUTUBE, describe, record_of
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 
 YOUTUBE_ID = re.compile(r"^[A-Za-z0-9_-]{11}$")
 

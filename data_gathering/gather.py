@@ -27,7 +27,7 @@ from data_gathering import filter, find, shard, stats
 from data_gathering.download import credit
 from data_gathering.ledger import Ledger, end_with, read_ledger, write_lines
 from data_gathering.pipeline import PROGRAMS, Label, Plan, Prepare, shard_parts
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 
 NOTES = {"download": "3_downloaded.jsonl", "clean": "3_clean.jsonl", "transcribe": "4_words/transcripts.jsonl"}
 ROOT = Path(__file__).parents[1]

@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from data_gathering.label_file import Labels, labelled_by, read_labels, write_labels
 from data_gathering.shard import find_recordings
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 from vpt.actions import read_contractor
-from vpt.agent_video import survey
+from vpt.agent_video import inspect_video
 from vpt.allocator import keep_freed_memory
 from vpt.idm import IDM
 from vpt.released import load_idm
@@ -78,7 +78,7 @@ def main(options: Options) -> dict[str, int]:
             bar.update()
     print(f"{len(ids)} videos: {totals['labelled']} labelled, {totals['done_before']} done before, "
           f"{totals['failed']} failed")
-    if scores.frames:
+    if scores.n_frames:
         print(scores)
     assert totals.total() == len(ids)
     if totals["failed"]:
@@ -116,8 +116,8 @@ def label_videos(
                 skipped.append((id_, None))
                 continue
             try:
-                footage = survey(Path(options.videos) / f"{id_}.mp4")
-                yield id_, footage.frames(), footage.count
+                footage = inspect_video(Path(options.videos) / f"{id_}.mp4")
+                yield id_, footage.read_frames(), footage.count
             except (ValueError, OSError) as error:
                 skipped.append((id_, error))
 

@@ -25,7 +25,7 @@ from data_gathering.frame_quality.verdicts import reviewed
 from data_gathering.label_file import Labels, labelled_by, write_labels
 from data_gathering.ledger import write_whole
 from data_gathering.site import file_name
-from vlpt.options import from_dict
+from vlpt.old_options import from_dict
 from vpt.allocator import keep_freed_memory
 
 PROGRAMS = {"find": find, "filter": filter, "download": download, "clean": clean, "transcribe": transcribe,
@@ -73,7 +73,7 @@ class Plan:
         return cls(programs=programs, look="clean" in sections, **rest)
 
 
-class Carried:
+class VideoProgress:
     """How far a video came, as `carried/<id>.json` keeps it."""
 
     def __init__(self, record: dict, plan: Plan) -> None:
@@ -140,17 +140,17 @@ class Prepare:
 
     def __call__(self, row: dict[str, str]) -> dict[str, str]:
         record = json.loads(row["record"])
-        carried = Carried(record, self.plan)
-        id_, data = carried.id, self.plan.data
+        progress = VideoProgress(record, self.plan)
+        id_, data = progress.id, self.plan.data
         video, small = (data / folder / f"{id_}.mp4" for folder in ("3_video", "4_small"))
         words = data / f"4_words/{id_}.words.jsonl"
         kept = (video,) if self.plan.keep_originals else (video, small)
-        if carried.step("download", lambda: self.download(record, id_), *kept) and self.wanted(carried):
-            carried.step("transcribe", lambda: transcribe.write_words(id_, self.options["transcribe"]), words)
-            carried.step("shrink", lambda: {"frames": shrink.shrink(id_, self.options["shrink"])}, small)
-            if not self.plan.keep_originals and not carried.end:
+        if progress.step("download", lambda: self.download(record, id_), *kept) and self.wanted(progress):
+            progress.step("transcribe", lambda: transcribe.write_words(id_, self.options["transcribe"]), words)
+            progress.step("shrink", lambda: {"frames": shrink.shrink(id_, self.options["shrink"])}, small)
+            if not self.plan.keep_originals and not progress.end:
                 video.unlink(missing_ok=True)
-        return carried.row()
+        return progress.row()
 
     def download(self, record: dict, id_: str) -> dict:
         """Into a folder of this machine's own first: one thought dead may still be writing."""
@@ -162,15 +162,15 @@ class Prepare:
             os.replace(path, Path(options.out) / path.name)
         return noted
 
-    def wanted(self, carried: Carried) -> bool:
+    def wanted(self, progress: VideoProgress) -> bool:
         """What a person, or else the classifier, says of its pictures."""
-        if self.judge and not carried.step("clean", lambda: self.judge(carried.id)):
+        if self.judge and not progress.step("clean", lambda: self.judge(progress.id)):
             return False
-        seen = carried.steps["clean"]["noted"]["label"] if self.judge else "clean"
-        verdict = self.reviewed.get(carried.id, seen)
+        seen = progress.steps["clean"]["noted"]["label"] if self.judge else "clean"
+        verdict = self.reviewed.get(progress.id, seen)
         if verdict != "clean":
-            carried.leave_out(verdict)
-        return not carried.end
+            progress.leave_out(verdict)
+        return not progress.end
 
 
 class Label:
@@ -186,11 +186,11 @@ class Label:
         said = json.loads(row["carried"])
         if "failed" in said or "left_out" in said:
             return row
-        carried = Carried(json.loads(row["record"]), self.plan)
-        if labelled_by(Path(self.options.out) / f"{carried.id}.parquet") != self.made_by:
-            carried.steps.pop("label", None)
-        carried.step("label", lambda: self.label(carried.id))
-        return carried.row()
+        progress = VideoProgress(json.loads(row["record"]), self.plan)
+        if labelled_by(Path(self.options.out) / f"{progress.id}.parquet") != self.made_by:
+            progress.steps.pop("label", None)
+        progress.step("label", lambda: self.label(progress.id))
+        return progress.row()
 
     def label(self, id_: str) -> dict:
         out = Path(self.options.out)

@@ -26,7 +26,7 @@ from data_gathering.spoken import Word
 from data_gathering.streamer.speech import VOICES, add_track
 from data_gathering.transcription.word_scores import WordScores
 from vlpt.data.words import FRAMES_PER_SECOND, read_words
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 from vpt.actions import read_contractor
 from vpt.frames import count_frames
 from vpt.scores import Scores

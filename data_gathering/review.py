@@ -34,7 +34,7 @@ from starlette.datastructures import Headers, MutableHeaders
 
 from data_gathering.frame_quality.contact_sheet import Sheets
 from data_gathering.ledger import LatestLedger, read_rows
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 
 PAGE = Path(__file__).with_name("review.html")
 LABELS = ("clean", "artefacts", "other")

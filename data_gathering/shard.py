@@ -19,9 +19,9 @@ from tqdm import tqdm
 from data_gathering.label_file import Labels, read_labels
 from vlpt.data.shards import Episode, fits, read_source, write_shards
 from vlpt.data.words import FRAMES_PER_SECOND, read_words
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 from vpt.actions import MINECRAFT, read_contractor
-from vpt.agent_video import survey
+from vpt.agent_video import inspect_video
 from vpt.frames import AGENT_SIZE, write_video
 
 
@@ -51,7 +51,7 @@ def main(options: Options) -> None:
     with tempfile.TemporaryDirectory() as small:
         episodes = [read_recording(id_, options, Path(small)) for id_ in tqdm(ids, "recordings", unit="")]
         write_shards(options.out, episodes, source)
-    frames = sum(episode.frames for episode in episodes)
+    frames = sum(episode.n_frames for episode in episodes)
     words = sum(len(episode.words) for episode in episodes)
     print(f"{options.out}: {len(episodes)} episodes of {len({episode.channel for episode in episodes})} channels, "
           f"{frames} frames ({frames / FRAMES_PER_SECOND / 60:.1f} minutes), {words} words, labels: {source['labels']}")
@@ -106,13 +106,13 @@ def read_recording(id_: str, options: Options, small: Path) -> Episode:
 
 def agent_video(path: Path, small: Path, crf: int) -> tuple[Path, int]:
     """A 128x128 H.264 file of the pictures that labelling saw, and how many; all are decoded: no broken one passes."""
-    footage = survey(path)
+    footage = inspect_video(path)
     if footage.as_it_is and fits(path):
-        return path, sum(1 for _ in footage.frames())
+        return path, sum(1 for _ in footage.read_frames())
     with write_video(small / path.name, (AGENT_SIZE, AGENT_SIZE), FRAMES_PER_SECOND, crf) as video:
-        for rgb in footage.frames():
+        for rgb in footage.read_frames():
             video.write(rgb)
-    return small / path.name, video.frames
+    return small / path.name, video.n_frames
 
 
 def meta_of(folder: Path, id_: str) -> dict:

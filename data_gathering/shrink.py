@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from data_gathering.ledger import end_with
 from data_gathering.shard import agent_video, find_recordings
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 
 
 @dataclass(frozen=True)

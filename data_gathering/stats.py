@@ -17,7 +17,7 @@ import numpy as np
 from data_gathering.ledger import write_whole
 from vlpt.data.shards import Episode, Shards
 from vlpt.data.words import FRAMES_PER_SECOND, count_ticks, load_tokenizer, place, tokenise, vocabulary
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 from vlpt.show.plots import canvas, title
 from vlpt.show.report import picture
 from vpt.actions import BUTTONS, MINECRAFT
@@ -54,7 +54,7 @@ def main(options: Options) -> dict:
 
 def count(episodes: list[Episode], options: Options) -> dict:
     """Numbers of the episodes."""
-    frames = sum(episode.frames for episode in episodes)
+    frames = sum(episode.n_frames for episode in episodes)
     minutes = frames / FRAMES_PER_SECOND / 60
     pressed, bins = np.zeros(len(BUTTONS)), np.zeros((2, MINECRAFT.camera.n_bins))
     for episode in episodes:
@@ -81,7 +81,7 @@ def timing(episodes: list[Episode], options: Options) -> dict:
     silence, ticks, spoken, lateness_ms, late, overflow = vocabulary(tokenizer), 0, 0, [], 0, 0
     for episode in episodes:
         speech = tokenise(episode.words, tokenizer)
-        here = count_ticks(episode.frames, options.frames_per_tick)
+        here = count_ticks(episode.n_frames, options.frames_per_tick)
         placed = place(speech.tokens, speech.onsets_ms, here, options.frames_per_tick, options.max_lateness_ms, silence)
         ticks, spoken = ticks + here, spoken + int((placed.tokens != silence).sum())
         lateness_ms.append(placed.lateness_ms)

@@ -29,7 +29,7 @@ from data_gathering.transcription.drift import NOTICED_MS, find_clock
 from data_gathering.transcription.refine import read_sound, refine
 from data_gathering.transcription.word_scores import WordScores, plain
 from vlpt.data.words import read_words
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 
 COMMON = set("the a to and i you it of that in is so this we go for on have just be i'm it's not with they".split())
 LEAST_TO_TELL, LEAST_ENGLISH = 50, 0.12

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from vlpt import options as opt
+from vlpt import old_options as opt
 
 
 def versions() -> dict[str, str]:

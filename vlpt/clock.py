@@ -19,26 +19,26 @@ NOTHING = -1e9
 
 
 @dataclass(frozen=True)
-class Stamps:
+class Timestamps:
     """When rows happened. time (B, N) int64 frames, life (B, N) int64, real (B, N) bool (False: a row of padding)."""
 
     time: Tensor
-    life: Tensor
+    segment: Tensor
     real: Tensor
 
     @classmethod
-    def remembered(cls, time: Tensor, mask: Tensor) -> "Stamps":
+    def remembered(cls, time: Tensor, mask: Tensor) -> "Timestamps":
         """Rows from before the chunk: of life 0, which goes on; time (B, N) int64, mask (B, N) bool."""
         return cls(time, torch.zeros_like(time), mask)
 
-    def alive(self, life: Tensor) -> Tensor:
+    def in_segment(self, segment: Tensor) -> Tensor:
         """(B, N) bool: real rows of each lane's life (B,)."""
-        return self.real & (self.life == life[:, None])
+        return self.real & (self.segment == segment[:, None])
 
-    def then(self, later: "Stamps") -> "Stamps":
+    def then(self, later: "Timestamps") -> "Timestamps":
         """These rows followed by `later`."""
-        pairs = ((self.time, later.time), (self.life, later.life), (self.real, later.real))
-        return Stamps(*(torch.cat(pair, 1) for pair in pairs))
+        pairs = ((self.time, later.time), (self.segment, later.segment), (self.real, later.real))
+        return Timestamps(*(torch.cat(pair, 1) for pair in pairs))
 
 
 @dataclass(frozen=True)
@@ -79,26 +79,26 @@ class Clock:
         return self.first.shape[1]
 
     @cached_property
-    def frames(self) -> Stamps:
+    def frames(self) -> Timestamps:
         """T rows."""
         index = torch.arange(self.length, device=self.first.device).expand_as(self.first)
-        return Stamps(index, self.first.long().cumsum(1), torch.ones_like(self.first))
+        return Timestamps(index, self.first.long().cumsum(1), torch.ones_like(self.first))
 
     @cached_property
-    def ticks(self) -> Stamps:
+    def ticks(self) -> Timestamps:
         """L rows, the frames that tick, moved to the front of each lane; lanes with fewer are padded at the end."""
         if not self.tick_count:
-            return Stamps(self.since_tick[:, :0], self.since_tick[:, :0], self.first[:, :0])
+            return Timestamps(self.since_tick[:, :0], self.since_tick[:, :0], self.first[:, :0])
         is_tick = self.since_tick == 0
         if self.length == 1:
             return replace(self.frames, real=is_tick)
         time = (~is_tick).byte().argsort(dim=1, stable=True)[:, : self.tick_count]
-        return Stamps(time, self.frames.life.gather(1, time), is_tick.gather(1, time))
+        return Timestamps(time, self.frames.segment.gather(1, time), is_tick.gather(1, time))
 
     @property
-    def last_life(self) -> Tensor:
+    def last_segment(self) -> Tensor:
         """(B,) int64: the life the lane ends the chunk in."""
-        return self.frames.life[:, -1]
+        return self.frames.segment[:, -1]
 
     @property
     def tick_before(self) -> Tensor:
@@ -121,7 +121,7 @@ def newest(kept: Tensor, slots: int) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class View:
+class Visibility:
     """Who sees whom. visible (B, Q, K) bool; since (B, Q, K) fp32, frames from what happened to who asks; asked_at
     (B, Q) fp32, frames.
     """
@@ -136,15 +136,15 @@ class View:
         return self.visible.any(2, keepdim=True)
 
     @classmethod
-    def of(cls, asking: Stamps, asked: Stamps, window: int) -> "View":
+    def of(cls, asking: Timestamps, asked: Timestamps, window: int) -> "Visibility":
         """A row sees the rows of its own life that happened at its time or before, less than `window` frames ago."""
         lag = asking.time[:, :, None] - asked.time[:, None, :]
-        same_life = asking.life[:, :, None] == asked.life[:, None, :]
+        same_life = asking.segment[:, :, None] == asked.segment[:, None, :]
         visible = same_life & asked.real[:, None, :] & (lag >= 0) & (lag < window)
         return cls(visible, lag.float(), asking.time.float())
 
     @classmethod
-    def back(cls, now: Tensor, age: Tensor, real: Tensor, window: int) -> "View":
+    def back(cls, now: Tensor, age: Tensor, real: Tensor, window: int) -> "Visibility":
         """All rows asked are older than those who ask, and of their life: now (B, Q) and age (B, K) int64, frames after
         and before a time that is each lane's own; real (B, K) bool.
         """

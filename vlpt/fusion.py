@@ -1,7 +1,7 @@
 """Gated temporal cross attention: how words ask frames, and frames ask words.
 
-In: rows that ask, rows that are asked, and a `View` of who sees whom and when each happened. Out: the asking rows,
-changed as far as the gates are open. Gates start at 0, so that at birth the block is not there, bit for bit.
+In: rows that ask, rows that are asked, and a `Visibility` of who sees whom and when each happened. Out: the asking
+rows, changed as far as the gates are open. Gates start at 0, so that at birth the block is not there, bit for bit.
 
     x <- x + tanh(attention_gate) * attention(LN(x), LN(source), time)
     x <- x + tanh(feedforward_gate) * feedforward(LN(x))
@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from vlpt.clock import NOTHING, View
-from vlpt.memory import Remembered
+from vlpt.clock import NOTHING, Visibility
+from vlpt.memory import MemoryPart
 
 SHORTEST_FRAMES = 4  # the shortest wave of the rotation: a fifth of a second
 
@@ -49,23 +49,23 @@ class GatedCrossAttention(nn.Module):
         self.log_decay = nn.Parameter(torch.linspace(math.log(0.5), math.log(0.5 / window), heads))
         self.register_buffer("turns", wave_turns(head_width // 2, window), persistent=False)
 
-    def read(self, source: Tensor, happened_at: Tensor) -> "Reading":
+    def read(self, source: Tensor, happened_at: Tensor) -> "KeyValues":
         """source (B, K, C), happened_at (B, K) frames -> what is asked."""
         source = self.source_norm(source)
         keys = rotate(self._split(self.key(source)), happened_at.float(), self.turns)
-        return Reading(keys, self._split(self.value(source)))
+        return KeyValues(keys, self._split(self.value(source)))
 
-    def unread(self, lanes: int, rows: int) -> "Reading":
+    def unread(self, lanes: int, rows: int) -> "KeyValues":
         """The reading of nothing yet."""
         keys = self.log_decay.new_zeros(lanes, self.heads, rows, self.head_width)
-        return Reading(keys, keys.clone())
+        return KeyValues(keys, keys.clone())
 
-    def forward(self, x: Tensor, reading: "Reading", view: View) -> Tensor:
+    def forward(self, x: Tensor, reading: "KeyValues", view: Visibility) -> Tensor:
         """x (B, Q, E), reading of K rows, view of Q on K with times from the same beginning -> (B, Q, E)."""
         x = torch.addcmul(x, self.attention_gate.tanh(), self.attend(x, reading, view))
         return torch.addcmul(x, self.feedforward_gate.tanh(), self.feedforward(x))
 
-    def attend(self, x: Tensor, reading: "Reading", view: View) -> Tensor:
+    def attend(self, x: Tensor, reading: "KeyValues", view: Visibility) -> Tensor:
         """The attention branch before its gate: (B, Q, E), exactly 0 in rows that see nothing."""
         q = rotate(self._split(self.query(self.query_norm(x))), view.asked_at, self.turns)
         k, v, bias = (part.to(q.dtype) for part in (reading.keys, reading.values, self._forgetting(view)))
@@ -76,14 +76,14 @@ class GatedCrossAttention(nn.Module):
         """(B, N, H e) -> (B, H, N, e)."""
         return x.unflatten(2, (self.heads, self.head_width)).transpose(1, 2)
 
-    def _forgetting(self, view: View) -> Tensor:
+    def _forgetting(self, view: Visibility) -> Tensor:
         """(B, H, Q, K) fp32, added to the scores: -decay_h * frames since, and NOTHING where not visible."""
         growth = -self.log_decay.exp().view(-1, 1, 1)
         return (growth * view.since[:, None]).masked_fill_(~view.visible[:, None], NOTHING)
 
 
 @dataclass(frozen=True)
-class Reading(Remembered):
+class KeyValues(MemoryPart):
     """What a block makes of the rows asked, whoever asks: keys, turned by time, and values, both (B, H, K, e)."""
 
     keys: Tensor

@@ -19,7 +19,7 @@ import numpy as np
 
 from vlpt.checkpoint import write_json
 from vlpt.data.words import FRAME_MS, read_words
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 
 MINUTE_MS = 60_000
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vlpt.clock import Clock, Stamps, newest
+from vlpt.clock import Clock, Timestamps, newest
 from vpt.trees import map_tensors, tensors
 
 
@@ -30,7 +30,7 @@ def with_tensors(template, values: list[Tensor]):
     return map_tensors(lambda tensor: next(rest).to(tensor), template)
 
 
-class Remembered:
+class MemoryPart:
     """What every part of the memory can do; parts are frozen dataclasses of tensors, and all-zero is fresh."""
 
     def reset(self, lanes: Tensor):
@@ -56,7 +56,7 @@ class Remembered:
 
 
 @dataclass(frozen=True)
-class Sight(Remembered):
+class FrameMemory(MemoryPart):
     """The last frames, for the words that ask them: content (B, M, D), newest last; mask (B, M) bool, False where there
     is none yet.
     """
@@ -65,18 +65,18 @@ class Sight(Remembered):
     mask: Tensor
 
     @classmethod
-    def fresh(cls, lanes: int, slots: int, width: int, device=None) -> "Sight":
+    def fresh(cls, lanes: int, slots: int, width: int, device=None) -> "FrameMemory":
         """Nothing remembered."""
         content = torch.zeros(lanes, slots, width, device=device)
         return cls(content, content.new_zeros(lanes, slots, dtype=torch.bool))
 
-    def followed_by(self, content: Tensor, clock: Clock) -> "Pictures":
+    def followed_by(self, content: Tensor, clock: Clock) -> "FrameSequence":
         """All frames there are to look at in a chunk: what is remembered, then the chunk's own (B, T, D)."""
-        return Pictures(torch.cat([self.content, content], 1), self.mask, clock)
+        return FrameSequence(torch.cat([self.content, content], 1), self.mask, clock)
 
 
 @dataclass(frozen=True)
-class Pictures:
+class FrameSequence:
     """Frames in order, M remembered and T new: content (B, M + T, D); mask (B, M) bool, of those remembered."""
 
     content: Tensor
@@ -84,22 +84,22 @@ class Pictures:
     clock: Clock
 
     @cached_property
-    def stamps(self) -> Stamps:
+    def stamps(self) -> Timestamps:
         """When each was seen."""
         before = torch.arange(-self.mask.shape[1], 0, device=self.mask.device).expand_as(self.mask)
-        return Stamps.remembered(before, self.mask).then(self.clock.frames)
+        return Timestamps.remembered(before, self.mask).then(self.clock.frames)
 
-    def remember(self, slots: int) -> Sight:
+    def remember(self, slots: int) -> FrameMemory:
         """The newest frames of the life each lane ends the chunk in: they are the last ones, no row is copied."""
         if self.clock.tick_count:
-            alive = self.stamps.alive(self.clock.last_life)
+            in_segment = self.stamps.in_segment(self.clock.last_segment)
         else:  # a life begins with a tick
-            alive = torch.cat([self.mask, ~self.clock.first], 1)
-        return Sight(self.content[:, -slots:], alive[:, -slots:])
+            in_segment = torch.cat([self.mask, ~self.clock.first], 1)
+        return FrameMemory(self.content[:, -slots:], in_segment[:, -slots:])
 
 
 @dataclass(frozen=True)
-class Recall(Remembered):
+class WordMemory(MemoryPart):
     """What was thought at the last ticks, oldest first, for the frames that ask words.
 
     content (B, M, C); age_frames (B, M) int64: how long before the lane's latest tick; mask (B, M) bool, False where
@@ -111,31 +111,31 @@ class Recall(Remembered):
     mask: Tensor
 
     @classmethod
-    def fresh(cls, lanes: int, slots: int, width: int, device=None) -> "Recall":
+    def fresh(cls, lanes: int, slots: int, width: int, device=None) -> "WordMemory":
         """Nothing remembered."""
         age = torch.zeros(lanes, slots, dtype=torch.long, device=device)
         return cls(torch.zeros(lanes, slots, width, device=device), age, age.bool())
 
-    def followed_by(self, content: Tensor, stamps: Stamps, clock: Clock) -> "Rows":
+    def followed_by(self, content: Tensor, stamps: Timestamps, clock: Clock) -> "WordSequence":
         """What is remembered, then the chunk's own ticks (B, L, C), not all of which need be real."""
         time = clock.tick_before[:, None] - self.age_frames
-        stamps = Stamps.remembered(time, self.mask).then(stamps)
-        return Rows(torch.cat([self.content, content], 1), stamps, clock)
+        stamps = Timestamps.remembered(time, self.mask).then(stamps)
+        return WordSequence(torch.cat([self.content, content], 1), stamps, clock)
 
 
 @dataclass(frozen=True)
-class Rows:
+class WordSequence:
     """Ticks in order, M remembered and L new: content (B, M + L, C) and when they happened."""
 
     content: Tensor
-    stamps: Stamps
+    stamps: Timestamps
     clock: Clock
 
-    def remember(self, slots: int) -> Recall:
+    def remember(self, slots: int) -> WordMemory:
         """The newest `slots` rows of the life each lane ends the chunk in."""
-        index, mask = newest(self.stamps.alive(self.clock.last_life), slots)
+        index, mask = newest(self.stamps.in_segment(self.clock.last_segment), slots)
         age = self.clock.last_tick[:, None] - self.stamps.time.gather(1, index)
-        return Recall(pick(self.content, index), age.masked_fill(~mask, 0), mask)
+        return WordMemory(pick(self.content, index), age.masked_fill(~mask, 0), mask)
 
 
 def pick(content: Tensor, index: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def pick(content: Tensor, index: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LanguageMemory(Remembered):
+class LanguageMemory(MemoryPart):
     """What a language model remembers.
 
     layers: one (B, M, C) each, what that layer keeps of a word (Transformer-XL: its input; a decoder with rotary
@@ -165,18 +165,18 @@ class LanguageMemory(Remembered):
 
 
 @dataclass(frozen=True)
-class Memory(Remembered):
+class Memory(MemoryPart):
     """All that the fused agent remembers.
 
     blocks: the policy's own memory, one `BlockMemory` a block (the first belongs to the trunk); sight: trunk features,
     for the words that ask frames; language: what the language model keeps; words: its outputs, for the frames that ask
-    words; readings: what each block that asks them makes of them (`Reading`s, see vlpt/fusion.py), so that between
+    words; readings: what each block that asks them makes of them (`KeyValues`s, see vlpt/fusion.py), so that between
     ticks they are not read again; frame (B,) int64: clock of the next frame, from which that of ticks follows.
     """
 
     blocks: tuple
-    sight: Sight
+    sight: FrameMemory
     language: LanguageMemory
-    words: Recall
+    words: WordMemory
     readings: tuple
     frame: Tensor

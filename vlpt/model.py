@@ -19,14 +19,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from vlpt.clock import Clock, Stamps, View
-from vlpt.fusion import GatedCrossAttention, Reading
+from vlpt.clock import Clock, Timestamps, Visibility
+from vlpt.fusion import GatedCrossAttention, KeyValues
 from vlpt.language.decoder import DecoderConfig
 from vlpt.language.families import build, config_of
-from vlpt.language.interface import Talker
+from vlpt.language.interface import LanguageModel
 from vlpt.language.silence import Silence
-from vlpt.language.transformer_xl import LanguageConfig
-from vlpt.memory import LanguageMemory, Memory, Pictures, Recall, Sight
+from vlpt.language.transformer_xl import TransformerXLConfig
+from vlpt.memory import FrameMemory, FrameSequence, LanguageMemory, Memory, WordMemory
 from vlpt.parts import freeze, gates, groups
 from vpt.attention import BlockMemory, window_mask
 from vpt.checkpoint import Pretrained, with_tuples
@@ -39,9 +39,9 @@ class VLPTConfig:
     """How the two models are joined. Windows are in frames: how far back words may look, and frames may listen."""
 
     policy: PolicyConfig
-    language: LanguageConfig | DecoderConfig
+    language: TransformerXLConfig | DecoderConfig
     frames_per_tick: int = 4
-    sight_window: int = 128
+    frame_window: int = 128
     words_window: int = 256
     remember_silence: str = "last"  # none | last | all, see vlpt/language/visibility.py
     silence: str = "factored"  # or softmax, see vlpt/language/silence.py
@@ -72,7 +72,7 @@ class Output:
     action: ActionLogits  # log-probabilities of a frame's action, (B, T, ...) fp32
     silence_logit: Tensor  # (B, L) fp32, of nothing being said at this tick
     hidden: Tensor  # (B, L, E) what the language model thinks
-    language: Talker  # who thinks it; words are spelt out where they are asked for
+    language: LanguageModel  # who thinks it; words are spelt out where they are asked for
     tick_index: Tensor  # (B, L) int64, the tick's frame in the chunk
     tick_valid: Tensor  # (B, L) bool
 
@@ -108,7 +108,7 @@ class VLPT(nn.Module, Pretrained):
         layers = range(0, config.language.layers, config.flamingo_every or config.language.layers)
         blocks = range(1, config.policy.blocks if config.listen_every_block else 2)
         self.words_ask_frames = nn.ModuleDict(
-            {str(i): self._cross(talker, agent, config.sight_window) for i in layers}
+            {str(i): self._cross(talker, agent, config.frame_window) for i in layers}
         )
         self.frames_ask_words = nn.ModuleDict(
             {str(i): self._cross(agent, talker, config.words_window) for i in blocks}
@@ -119,7 +119,7 @@ class VLPT(nn.Module, Pretrained):
         return GatedCrossAttention(width, source_width, window, self.config.cross_heads, self.config.cross_head_width)
 
     @classmethod
-    def from_parts(cls, policy: Policy, language: Talker, **options) -> "VLPT":
+    def from_parts(cls, policy: Policy, language: LanguageModel, **options) -> "VLPT":
         """The fused agent at birth: both models as they are, gates closed. `options` are fields of VLPTConfig."""
         model = cls(VLPTConfig(policy.config, language.config, **options))
         model.policy, model.language = policy, language
@@ -131,16 +131,16 @@ class VLPT(nn.Module, Pretrained):
         c, device = self.config, self.silence.vector.device
         return Memory(
             blocks=self.policy.start(lanes),
-            sight=Sight.fresh(lanes, self._sight_slots, c.policy.width, device),
+            sight=FrameMemory.fresh(lanes, self._frame_slots, c.policy.width, device),
             language=self.language.start(lanes, c.remember_silence),
-            words=Recall.fresh(lanes, self._word_slots, self.language.width, device),
+            words=WordMemory.fresh(lanes, self._word_slots, self.language.width, device),
             readings=tuple(block.unread(lanes, self._word_slots) for block in self.frames_ask_words.values()),
             frame=torch.zeros(lanes, dtype=torch.long, device=device),
         )
 
     @property
-    def _sight_slots(self) -> int:
-        return max(1, self.config.sight_window - 1)
+    def _frame_slots(self) -> int:
+        return max(1, self.config.frame_window - 1)
 
     @property
     def _word_slots(self) -> int:
@@ -170,7 +170,7 @@ class VLPT(nn.Module, Pretrained):
         action, blocks = self.respond(x, first, memory.blocks[1:], visible, asked, view)
         silence_logit = self.silence.logit_of(hidden, self.language) if clock.tick_count else hidden[..., 0]
         output = Output(action, silence_logit, hidden, self.language, clock.ticks.time, clock.ticks.real)
-        sight = pictures.remember(self._sight_slots)
+        sight = pictures.remember(self._frame_slots)
         return output, Memory((trunk, *blocks), sight, language, words, readings, clock.next_frame)
 
     def look(
@@ -188,7 +188,7 @@ class VLPT(nn.Module, Pretrained):
             return sight, memory
         return self.policy.blocks[0](self.policy.embed(sight), first, memory, visible)
 
-    def think(self, heard: Tensor, pictures: Pictures, memory: Memory) -> tuple[Tensor, Stamps, LanguageMemory]:
+    def think(self, heard: Tensor, pictures: FrameSequence, memory: Memory) -> tuple[Tensor, Timestamps, LanguageMemory]:
         """What the language model makes of the words heard (B, T) and the frames seen: (B, L, E); the ticks, of which
         those that frames may ask are real; its memory.
         """
@@ -197,8 +197,8 @@ class VLPT(nn.Module, Pretrained):
             return memory.words.content[:, :0], clock.ticks, memory.language
         ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
         spoken = ids != self.language.vocabulary
-        plan = self.language.plan(clock.ticks, clock.last_life, spoken, memory.language, self.config.remember_silence)
-        view = View.of(clock.ticks, pictures.stamps, self.config.sight_window)
+        plan = self.language.plan(clock.ticks, clock.last_segment, spoken, memory.language, self.config.remember_silence)
+        view = Visibility.of(clock.ticks, pictures.stamps, self.config.frame_window)
 
         def ask_frames(layer: int, x: Tensor) -> Tensor:
             if str(layer) not in self.words_ask_frames:
@@ -213,8 +213,8 @@ class VLPT(nn.Module, Pretrained):
         return hidden, clock.ticks, language
 
     def listen(
-        self, hidden: Tensor, ticks: Stamps, clock: Clock, memory: Memory
-    ) -> tuple[Recall, tuple[Reading, ...], tuple[Reading, ...], View]:
+        self, hidden: Tensor, ticks: Timestamps, clock: Clock, memory: Memory
+    ) -> tuple[WordMemory, tuple[KeyValues, ...], tuple[KeyValues, ...], Visibility]:
         """What was thought (B, L, E) is remembered and read: the words and their readings for the memory; and for the
         frames of this chunk what each block asks, and who hears what.
         """
@@ -223,21 +223,21 @@ class VLPT(nn.Module, Pretrained):
             rows = words.followed_by(hidden, ticks, clock)
             words = rows.remember(self._word_slots)
             if clock.length > 1:  # frames between ticks: each asks what was there by then
-                view = View.of(clock.frames, rows.stamps, window)
+                view = Visibility.of(clock.frames, rows.stamps, window)
                 with torch.no_grad():  # what follows, if it learns, reads again
                     readings = self._read(words.content, -words.age_frames)
                 return words, readings, self._read(rows.content, rows.stamps.time), view
-        view = View.back(clock.since_tick, words.age_frames, words.mask, window)
+        view = Visibility.back(clock.since_tick, words.age_frames, words.mask, window)
         known = not clock.tick_count and not torch.is_grad_enabled()
         readings = memory.readings if known else self._read(words.content, -words.age_frames)
         return words, readings, readings, view
 
-    def _read(self, content: Tensor, happened_at: Tensor) -> tuple[Reading, ...]:
+    def _read(self, content: Tensor, happened_at: Tensor) -> tuple[KeyValues, ...]:
         return tuple(block.read(content, happened_at) for block in self.frames_ask_words.values())
 
     def respond(
-        self, x: Tensor, first: Tensor, memory: tuple[BlockMemory, ...], visible: Tensor, asked: tuple[Reading, ...],
-        view: View,
+        self, x: Tensor, first: Tensor, memory: tuple[BlockMemory, ...], visible: Tensor, asked: tuple[KeyValues, ...],
+        view: Visibility,
     ) -> tuple[ActionLogits, tuple[BlockMemory, ...]]:
         """What the frames (B, T, D) lead to, given the words: log-probabilities of actions, memory of blocks 2..n."""
         readings, after = dict(zip(self.frames_ask_words, asked, strict=True)), []

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from vlpt.agent import Agent, Sampling
 from vlpt.data.words import FRAME_MS, FRAMES_PER_SECOND, count_ticks, place, read_words, tokenise
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 from vlpt.show.overlay import Moment, Overlay
 from vlpt.worlds import WORLDS, make, noop
 from vpt.actions import BUTTONS, from_world, read_contractor

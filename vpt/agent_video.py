@@ -3,7 +3,7 @@
 In: a video file of any size and frame rate. Out: its pictures, decoded once forwards.
 
     footage = survey("online.mp4")               # what there is, from the file's clock and a few pictures
-    for rgb in footage.frames(): ...             # (128, 128, 3) uint8, footage.count of them
+    for rgb in footage.read_frames(): ...             # (128, 128, 3) uint8, footage.count of them
 
 Picture k is the one that was on screen at k / 20 seconds, by the file's timestamps: a dropped frame is seen longer, a
 changing rate changes nothing. Black borders are found once a video, over pictures from everywhere in it.
@@ -29,7 +29,7 @@ EARLY_S = 2e-3  # timestamps are rounded to milliseconds by some containers
 
 
 @dataclass(frozen=True)
-class Footage:
+class AgentVideo:
     """A video as the agent will see it."""
 
     path: Path
@@ -48,7 +48,7 @@ class Footage:
         whole = self.crop == (0, AGENT_SIZE, 0, AGENT_SIZE)
         return whole and np.array_equal(self.source, np.arange(self.pictures))
 
-    def frames(self) -> Iterator[np.ndarray]:
+    def read_frames(self) -> Iterator[np.ndarray]:
         """Each picture (128, 128, 3) uint8 RGB, in order. Raises ValueError naming a file that is broken or cut."""
         top, bottom, left, right = self.crop
         shown, last = iter(self.source.tolist()), -1
@@ -65,7 +65,7 @@ class Footage:
             raise ValueError(f"{self.path} is cut short: it promises {self.pictures} pictures and holds {last + 1}")
 
 
-def survey(path: str | Path) -> Footage:
+def inspect_video(path: str | Path) -> AgentVideo:
     """Reads the file's clock and a few pictures. Raises ValueError naming a file that is broken, empty or not 16:9.
 
     Files of 128x128 are taken to be the agent's pictures already, whatever their aspect was.
@@ -87,7 +87,7 @@ def survey(path: str | Path) -> Footage:
         raise ValueError(f"{path} cannot be read as a video: {error}") from error
     if size != (AGENT_SIZE, AGENT_SIZE):
         _check_aspect(path, crop, pixel)
-    return Footage(path, _at_rate(seconds, last_s), len(times), crop)
+    return AgentVideo(path, _at_rate(seconds, last_s), len(times), crop)
 
 
 def _at_rate(seconds: np.ndarray, last_s: float) -> np.ndarray:

@@ -86,7 +86,7 @@ def count_frames(path: str | Path) -> int:
     """The number of frames the file's header promises; 0 where it does not say. Raises ValueError as `read_video`."""
     try:
         with av.open(str(path)) as container:
-            return container.streams.video[0].frames
+            return container.streams.video[0].n_frames
     except (av.error.FFmpegError, IndexError) as error:
         raise ValueError(f"{path} cannot be read as a video: {error}") from error
 
@@ -105,15 +105,15 @@ class VideoWriter:
 
     def __init__(self, container, stream, size: tuple[int, int]) -> None:
         self.container, self.stream, self.size = container, stream, size
-        self.frames = 0
+        self.n_frames = 0
 
     def write(self, rgb: np.ndarray) -> None:
         """Append rgb (height, width, 3) uint8."""
         if rgb.shape != (self.size[1], self.size[0], 3) or rgb.dtype != np.uint8:
             raise ValueError(f"this video takes uint8 {(self.size[1], self.size[0], 3)}, got {rgb.dtype} {rgb.shape}")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-        frame.pts, frame.time_base = self.frames, self.stream.codec_context.time_base
-        self.frames += 1
+        frame.pts, frame.time_base = self.n_frames, self.stream.codec_context.time_base
+        self.n_frames += 1
         self.container.mux(self.stream.encode(frame))
 
 

@@ -16,7 +16,7 @@ LEAST_DEVIATION = 0.1  # of a norm's output: what hardly ever moves is not blown
 
 
 @torch.no_grad()
-def standardise(model: nn.Module, run: Callable[[], object]) -> None:
+def standardise_norms(model: nn.Module, run: Callable[[], object]) -> None:
     """Sets scale and shift of every norm so that its output is standard, per channel, over what `run()` shows.
 
     run: calls the model once; a norm that is used several times is set at its first use.
@@ -38,7 +38,7 @@ def standardise(model: nn.Module, run: Callable[[], object]) -> None:
 
 
 @torch.no_grad()
-def expect(head, frequency: Tensor) -> None:
+def set_class_frequencies(head, frequency: Tensor) -> None:
     """A categorical head begins with these frequencies (as many as it has classes), hardly swayed by its input."""
     head.linear.bias.copy_(frequency.flatten().log() * head.temperature)
     head.linear.weight.mul_(0.1)

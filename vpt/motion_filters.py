@@ -2,8 +2,8 @@
 
 What was pressed shows in how the picture moves, which random filters drown in what stands still.
 
-    see_motion(idm)      its 3-D convolution has the frames side by side, its first stacks tell which way they move
-    see_change(policy)   its block 1 reaches the frame before, and begins by taking it off
+    init_motion_filters(idm)      its 3-D convolution has the frames side by side, its first stacks tell which way they move
+    init_change_heads(policy)   its block 1 reaches the frame before, and begins by taking it off
 
 |gradient + change| - |gradient - change| is positive where brightness moves one way, negative where it moves the other,
 and 0 where nothing moves (Lucas & Kanade 1981). Four ReLUs make the halves of the two absolute values, the next layer
@@ -25,7 +25,7 @@ PREVIOUS_LOGIT = 12.0  # score of the frame before over all others
 
 
 @torch.no_grad()
-def see_motion(idm) -> None:
+def init_motion_filters(idm) -> None:
     """First stack: the four halves, horizontally and vertically. Second: their difference, both ways. Third: again.
 
     The dense layer begins with its means over the picture. Raises ValueError when there are too few channels.
@@ -85,7 +85,7 @@ def _calm(picture: nn.Module, factor: float) -> None:
 
 
 @torch.no_grad()
-def see_change(policy) -> None:
+def init_change_heads(policy) -> None:
     """Half of block 1's heads look at the frame before and take it off their half of the stream.
 
     So that half of the stream is the change of the picture's summary, the other half the summary itself.

@@ -23,7 +23,7 @@ class Scores:
         n_bins = MINECRAFT.camera.n_bins
         self.pressed = np.zeros((len(BUTTONS), 2, 2), dtype=np.int64)
         self.camera = np.zeros((2, n_bins, n_bins), dtype=np.int64)
-        self.frames = self.exact = 0
+        self.n_frames = self.exact = 0
         self._sums = np.zeros((3, 2))  # per axis, degrees: truth, its square, the squared error
 
     def add(self, buttons, camera_deg, true_buttons, true_camera_deg) -> None:
@@ -46,7 +46,7 @@ class Scores:
         limit = MINECRAFT.camera.maxval_deg
         clipped, error = true_deg.clip(-limit, limit), said_deg.clip(-limit, limit) - true_deg.clip(-limit, limit)
         self._sums += [clipped.sum(0), (clipped**2).sum(0), (error**2).sum(0)]
-        self.frames += n
+        self.n_frames += n
         self.exact += int((said == true).all(1).sum())
 
     def balanced_accuracy(self) -> dict[str, float]:
@@ -58,7 +58,7 @@ class Scores:
     def mouse_r2(self) -> float:
         """1 - squared error / variance of the truth, both axes together, degrees; nan where nothing moved."""
         total, squares, errors = self._sums
-        variance = (squares - total**2 / max(self.frames, 1)).sum()
+        variance = (squares - total**2 / max(self.n_frames, 1)).sum()
         return float(1 - errors.sum() / variance) if variance > 1e-9 else float("nan")
 
     def numbers(self) -> dict[str, float]:
@@ -67,7 +67,7 @@ class Scores:
         return {
             "balanced_accuracy": float(np.mean(list(each.values()))) if each else float("nan"),
             "mouse_r2": self.mouse_r2(),
-            "keypress_accuracy": self.exact / self.frames if self.frames else float("nan"),
+            "keypress_accuracy": self.exact / self.n_frames if self.n_frames else float("nan"),
         }
 
     def table(self) -> list[dict]:
@@ -95,7 +95,7 @@ class Scores:
         ]
         return "\n".join(
             [
-                f"{self.frames} frames: balanced accuracy {numbers['balanced_accuracy']:.3f}, mouse R2 "
+                f"{self.n_frames} frames: balanced accuracy {numbers['balanced_accuracy']:.3f}, mouse R2 "
                 f"{numbers['mouse_r2']:.3f}, all buttons right on {numbers['keypress_accuracy']:.3f}",
                 *lines,
             ]

@@ -22,11 +22,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from vlpt.checkpoint import peak_gb  # noqa: E402
 from vlpt.language.families import build, load_language  # noqa: E402
-from vlpt.language.transformer_xl import LanguageConfig  # noqa: E402
+from vlpt.language.transformer_xl import TransformerXLConfig  # noqa: E402
 from vlpt.model import VLPT  # noqa: E402
 from vpt.policy import SIZES, Policy  # noqa: E402
 
-WT103 = LanguageConfig(267735, width=1024, layers=18, heads=16, head_width=64, inner=4096, window=1599,
+WT103 = TransformerXLConfig(267735, width=1024, layers=18, heads=16, head_width=64, inner=4096, window=1599,
                        clamp_distance=1000, cutoffs=(20000, 40000, 200000), div_val=4)  # fmt: skip
 PAIRS = ("tiny", "1x+smollm2", "2x+smollm2", "1x+wt103")
 TICK, ROUND = 4, 40
@@ -38,7 +38,7 @@ def pair(name: str) -> tuple[Policy, torch.nn.Module]:
     if talker == "smollm2":
         language = load_language("data/smollm2")
     else:
-        language = build(WT103 if talker == "wt103" else LanguageConfig(1500))
+        language = build(WT103 if talker == "wt103" else TransformerXLConfig(1500))
     return Policy(SIZES[size]).eval(), language.eval()
 
 

@@ -21,7 +21,7 @@ from data_gathering import shard  # noqa: E402
 from vlpt.data.clips import Clips  # noqa: E402
 from vlpt.data.lanes import Lanes  # noqa: E402
 from vlpt.data.shards import Shards  # noqa: E402
-from vlpt.options import option, run  # noqa: E402
+from vlpt.old_options import option, run  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def measure(folder: Path, seconds: float) -> None:
     """Print one line a case."""
     shards = Shards(folder, cache_mb=8)
     episodes = shards.episodes
-    one_by_one = (shards.frames(e, t, min(t + 128, e.frames)) for e in episodes for t in range(0, e.frames, 128))
+    one_by_one = (shards.read_frames(e, t, min(t + 128, e.n_frames)) for e in episodes for t in range(0, e.n_frames, 128))
     print(f"decoding forwards, no cache      {rate(one_by_one, len, seconds):10.0f} frames/s")
 
     def lanes(cache_mb, sight=None):
@@ -63,7 +63,7 @@ def measure(folder: Path, seconds: float) -> None:
     warm = lanes(4000)
     rate(warm, frames_of, seconds)
     print(f"8 lanes, pictures in memory      {rate(warm, frames_of, seconds):10.0f} frames/s")
-    features = {episode.id: np.zeros((episode.frames, 128), np.float32) for episode in episodes}
+    features = {episode.id: np.zeros((episode.n_frames, 128), np.float32) for episode in episodes}
     print("8 lanes of features              "
           f"{rate(lanes(8, lambda e, a, b: features[e.id][a:b]), frames_of, seconds):10.0f} frames/s")
     clips = Clips(Shards(folder, 100), episodes, clips=8)

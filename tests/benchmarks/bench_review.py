@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from data_gathering.frame_quality.contact_sheet import contact_sheet  # noqa: E402
-from vlpt.data.video_reader import Film, join  # noqa: E402
-from vlpt.options import option, run  # noqa: E402
+from vlpt.data.video_reader import VideoReader, join  # noqa: E402
+from vlpt.old_options import option, run  # noqa: E402
 
 SAMPLES = ROOT / "data_gathering/samples"
 WATCH = """
@@ -54,9 +54,9 @@ def sheets(folder: Path) -> None:
     """Print what a sheet costs."""
     paths = [SAMPLES / "ch0-00.mp4", SAMPLES / "large/ch0-00.mp4", folder / "long.mp4"]
     large = SAMPLES / "large/ch0-00.mp4"
-    join([large] * (24_000 // len(Film(large)) + 1), paths[2])
+    join([large] * (24_000 // len(VideoReader(large)) + 1), paths[2])
     for path in paths:
-        film, start = Film(path), time.perf_counter()
+        film, start = VideoReader(path), time.perf_counter()
         contact_sheet(path)
         seconds = time.perf_counter() - start
         print(f"sheet of {len(film):6d} frames, {film.stream.width}x{film.stream.height}   {1000 * seconds:8.0f} ms")

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import pytest
-from tests.toy_arena import ToyArena
+from support.toy_arena import ToyArena
 
 from data_gathering import demonstrate
 from data_gathering.demonstrate import Episode, Options, make_player

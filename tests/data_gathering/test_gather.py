@@ -69,7 +69,7 @@ def test_a_channel_becomes_a_dataset(single):
     assert len(episodes) == 4 and set(states(single).values()) == {"done"}
     for id_ in CHANNEL:
         (episode,) = [episode for episode in episodes if id_ in episode.id]
-        assert episode.frames == 1000
+        assert episode.n_frames == 1000
         said = read_words(SAMPLES / f"{id_}.words.jsonl")
         assert [word["word"] for word in episode.words] == [word["word"] for word in said]
     assert (single / "data/stats.html").exists() and (single / "data/6_shards/README.md").exists()
@@ -117,7 +117,7 @@ def without_addresses(folder: Path) -> dict[str, str]:
     """What a dataset holds, video by video, whatever port its site had."""
     shards, found = Shards(folder / "data/6_shards"), {}
     for episode in shards.episodes:
-        columns = (shards.frames(episode), episode.buttons_index, episode.camera_index, episode.confidence)
+        columns = (shards.read_frames(episode), episode.buttons_index, episode.camera_index, episode.confidence)
         content = b"".join([*(column.tobytes() for column in columns), json.dumps(episode.words).encode()])
         (name,) = re.findall(r"ch\d-\d\d", episode.id)
         assert name not in found
@@ -154,11 +154,11 @@ def test_a_hiccup_of_storage_is_waited_out(tmp_path, monkeypatch):
             raise OSError("stale file handle")
         return {"frames": 5}
 
-    carried = pipeline.Carried({"key": "generic:a"}, plan)
-    assert carried.step("shrink", work) and len(calls) == 3
-    again = pipeline.Carried({"key": "generic:a"}, plan)
+    progress = pipeline.VideoProgress({"key": "generic:a"}, plan)
+    assert progress.step("shrink", work) and len(calls) == 3
+    again = pipeline.VideoProgress({"key": "generic:a"}, plan)
     assert again.step("shrink", work) and len(calls) == 3 and again.steps["shrink"]["noted"] == {"frames": 5}
-    stubborn = pipeline.Carried({"key": "generic:b"}, pipeline.Plan(tmp_path, {}, attempts=2))
+    stubborn = pipeline.VideoProgress({"key": "generic:b"}, pipeline.Plan(tmp_path, {}, attempts=2))
     calls.clear()
     assert not stubborn.step("shrink", work) and "stale file handle" in stubborn.end["failed"]
 

@@ -69,7 +69,7 @@ def test_the_shards_hold_what_was_said_and_pressed(gathered):
         assert max(abs(a["start_ms"] - b["start_ms"]) for a, b in zip(episode.words, true, strict=True)) <= 1
         pressed = read_contractor(SAMPLES / f"{id_}.jsonl")
         buttons, _ = MINECRAFT.decode(episode.buttons_index, episode.camera_index)
-        assert episode.frames == len(pressed) and (buttons == pressed.buttons).mean() > 0.97
+        assert episode.n_frames == len(pressed) and (buttons == pressed.buttons).mean() > 0.97
         forward = BUTTONS.index("forward")
         assert np.corrcoef(buttons[:, forward], pressed.buttons[:, forward])[0, 1] > 0.7
         assert 0 < episode.confidence.mean() <= 1

@@ -8,7 +8,7 @@ import torch
 
 from vlpt.data.oracle import ACTION_WORDS
 from vlpt.data.words import save_tokenizer, train_tokenizer, vocabulary
-from vlpt.language.transformer_xl import LanguageConfig, TransformerXL
+from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 from vlpt.model import VLPT
 from vpt.policy import Policy, PolicyConfig
 
@@ -25,9 +25,9 @@ def toy_model() -> VLPT:
     """Speaks on about half of its ticks."""
     torch.manual_seed(0)
     policy = Policy(PolicyConfig(width=32, heads=2, blocks=2, attention_memory_size=24, timesteps=8, impala_width=0.25))
-    language = TransformerXL(LanguageConfig(vocabulary(tokenizer()), width=32, layers=2, heads=2, head_width=16,
+    language = TransformerXL(TransformerXLConfig(vocabulary(tokenizer()), width=32, layers=2, heads=2, head_width=16,
                                             inner=64, window=16))
-    model = VLPT.from_parts(policy, language, frames_per_tick=FRAMES_PER_TICK, sight_window=20, words_window=40,
+    model = VLPT.from_parts(policy, language, frames_per_tick=FRAMES_PER_TICK, frame_window=20, words_window=40,
                             cross_heads=2, cross_head_width=16).eval()
     for gate in model.groups()["gates"]:
         torch.nn.init.constant_(gate, 0.7)

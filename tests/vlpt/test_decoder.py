@@ -131,7 +131,7 @@ def test_adapters_start_as_nothing_are_all_that_trains_and_are_saved(tmp_path):
 def test_fresh_rows_for_some_tokens():
     decoder = a_decoder()
     before = decoder.embed(torch.arange(V)).detach().clone()
-    decoder.renew([3, 7])
+    decoder.reinit_embeddings([3, 7])
     changed = (decoder.embed(torch.arange(V)) != before).any(-1)
     assert changed.nonzero().flatten().tolist() == [3, 7]
 

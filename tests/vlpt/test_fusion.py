@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from vlpt.clock import Clock, View
+from vlpt.clock import Clock, Visibility
 from vlpt.fusion import GatedCrossAttention, rotate, wave_turns
-from vlpt.memory import Recall, Sight
+from vlpt.memory import FrameMemory, WordMemory
 from vlpt.training.optimizer import make_optimizer
 
 WIDTH, SOURCE, WINDOW, T = 32, 24, 10, 36
@@ -40,7 +40,7 @@ def stream(block, frames, words, first, frames_per_tick, direction, cutting) -> 
     asks_frames = direction == "words ask frames"
     slots = WINDOW - 1 if asks_frames else math.ceil((WINDOW - 1) / frames_per_tick)
     asked = frames if asks_frames else words
-    memory = (Sight if asks_frames else Recall).fresh(lanes, slots, asked.shape[2])
+    memory = (FrameMemory if asks_frames else WordMemory).fresh(lanes, slots, asked.shape[2])
     frame = torch.zeros(lanes, dtype=torch.long)
     outputs = []
     for cut in cutting:
@@ -48,13 +48,13 @@ def stream(block, frames, words, first, frames_per_tick, direction, cutting) -> 
         at_ticks = words[:, cut].gather(1, clock.ticks.time[..., None].expand(-1, -1, words.shape[2]))
         if asks_frames:
             rows = memory.followed_by(frames[:, cut], clock)
-            seen, reading = View.of(clock.ticks, rows.stamps, WINDOW), block.read(rows.content, rows.stamps.time)
+            seen, reading = Visibility.of(clock.ticks, rows.stamps, WINDOW), block.read(rows.content, rows.stamps.time)
             y = block(at_ticks, reading, seen) * clock.ticks.real[..., None]
             index = clock.ticks.time[..., None].expand_as(y)
             outputs.append(torch.zeros_like(words[:, cut]).scatter_add(1, index, y))
         else:
             rows = memory.followed_by(at_ticks, clock.ticks, clock)
-            seen, reading = View.of(clock.frames, rows.stamps, WINDOW), block.read(rows.content, rows.stamps.time)
+            seen, reading = Visibility.of(clock.frames, rows.stamps, WINDOW), block.read(rows.content, rows.stamps.time)
             outputs.append(block(frames[:, cut], reading, seen))
         memory, frame = rows.remember(slots), clock.next_frame
         assert memory.content.shape == (lanes, slots, asked.shape[2])
@@ -136,7 +136,7 @@ def test_who_sees_nothing_gets_exactly_nothing():
     x, source = torch.randn(1, 3, WIDTH), torch.randn(1, 4, SOURCE, requires_grad=True)
     visible = torch.zeros(1, 3, 4, dtype=torch.bool)
     visible[0, 1, 2] = True
-    view = View(visible, torch.zeros(1, 3, 4), torch.zeros(1, 3))
+    view = Visibility(visible, torch.zeros(1, 3, 4), torch.zeros(1, 3))
     branch = block.attend(x, block.read(source, torch.zeros(1, 4)), view)
     assert torch.equal(branch[0, [0, 2]], torch.zeros(2, WIDTH)) and branch[0, 1].abs().sum() > 0
     branch.sum().backward()
@@ -151,7 +151,7 @@ def test_time_is_in_the_scores_as_a_difference():
     asked, happened = torch.tensor([[7.0, 8, 9]]), torch.tensor([[0.0, 1, 5, 7]])
 
     def attend(asked, happened):
-        view = View(visible, asked[:, :, None] - happened[:, None, :], asked)
+        view = Visibility(visible, asked[:, :, None] - happened[:, None, :], asked)
         return block.attend(x, block.read(source, happened), view)
 
     out, moved = attend(asked, happened), attend(asked - 500, happened - 500)
@@ -175,7 +175,7 @@ def test_gates_feel_a_signal_at_birth(window):
     block = GatedCrossAttention(128, 96, window)
     clock = Clock.of(torch.zeros(2, 300, dtype=torch.bool), torch.zeros(2, dtype=torch.long), 1)
     x, source = torch.randn(2, 300, 128), torch.randn(2, 300, 96)
-    view, reading = View.of(clock.frames, clock.frames, window), block.read(source, clock.frames.time)
+    view, reading = Visibility.of(clock.frames, clock.frames, window), block.read(source, clock.frames.time)
     branch = block.attend(x, reading, view)
     assert 0.2 < branch.square().mean().sqrt() < 2
     assert 0.2 < block.feedforward(x).square().mean().sqrt() < 2
@@ -189,7 +189,7 @@ def test_a_constant_gradient_opens_a_gate():
     assert block.attention_gate.item() == 0 == block.feedforward_gate.item()
     optimizer = make_optimizer({"gates": [block.attention_gate]}, {"gates": 1e-2}, weight_decay=0.01)
     clock = Clock.of(torch.zeros(1, 8, dtype=torch.bool), torch.zeros(1, dtype=torch.long), 1)
-    view = View.of(clock.frames, clock.frames, WINDOW)
+    view = Visibility.of(clock.frames, clock.frames, WINDOW)
     x, source = torch.randn(1, 8, WIDTH), torch.randn(1, 8, SOURCE)
     wanted = block.attend(x, block.read(source, clock.frames.time), view).detach()
     for _ in range(100):

@@ -9,11 +9,11 @@ from support.numbered_recordings import STRIDE, action, indices, numbers, record
 
 from data_gathering.shard import Options, main
 from vlpt.data.clips import Clips
-from vlpt.data.decoded_frames import Resident
+from vlpt.data.decoded_frames import DecodedFrames
 from vlpt.data.lanes import Lanes, split
 from vlpt.data.oracle import ACTION_WORDS, name_actions
 from vlpt.data.shards import Shards
-from vlpt.data.word_sources import SOURCES, Streams
+from vlpt.data.word_sources import SOURCES, WordStreams
 from vlpt.data.words import train_tokenizer, vocabulary
 from vpt.actions import BUTTONS, MINECRAFT
 
@@ -89,7 +89,7 @@ def test_a_lane_plays_an_episode_in_order_and_ticks_with_the_others(shards, toke
         assert (np.diff(frame[b, :busy])[~first[b, 1:busy]] == 1).all()
         for start, stop in zip(starts, [*starts[1:], busy], strict=True):
             e = episode[b, start]
-            assert (episode[b, start:stop] == e).all() and stop - start == -(-shards.episodes[e].frames // 4) * 4
+            assert (episode[b, start:stop] == e).all() and stop - start == -(-shards.episodes[e].n_frames // 4) * 4
     played = np.concatenate([episode[b][first[b]] for b in range(2)])
     assert sorted(played) == sorted([*range(5)] * 3)
 
@@ -122,12 +122,12 @@ def test_epochs_differ_and_seeds_differ(shards, tokenizer):
 
 
 def test_sources_of_words(shards, tokenizer):
-    streams = Streams(shards.episodes, tokenizer, 4, 1000)
+    streams = WordStreams(shards.episodes, tokenizer, 4, 1000)
     partners = [streams.partner(i) for i in range(5)]
     assert sorted(partners) == list(range(5)) and all(p != i for i, p in enumerate(partners))
     assert len({tuple(streams.partner(i, draw) for i in range(5)) for draw in range(20)}) > 5
     for i in range(5):
-        ticks = -(-shards.episodes[i].frames // 4)
+        ticks = -(-shards.episodes[i].n_frames // 4)
         for source in SOURCES:
             assert streams.tokens(i, source, epoch=2)[0].shape == streams.tokens(i, source)[1].shape == (ticks,)
         assert (streams.tokens(i, "silence")[0] == streams.silence).all()
@@ -136,7 +136,7 @@ def test_sources_of_words(shards, tokenizer):
     with pytest.raises(ValueError, match="words come from one of"):
         streams.tokens(0, "loud")
     with pytest.raises(ValueError, match="at least two"):
-        Streams(shards.episodes[:1], tokenizer, 4, 1000).tokens(0, "swapped")
+        WordStreams(shards.episodes[:1], tokenizer, 4, 1000).tokens(0, "swapped")
 
 
 def test_what_is_swapped_never_changes_what_counts(shards, tokenizer):
@@ -146,14 +146,14 @@ def test_what_is_swapped_never_changes_what_counts(shards, tokenizer):
         for chunk, same in zip(lanes_of(shards, tokenizer, **more), true, strict=True):
             assert torch.equal(chunk.action_mask, same.action_mask) and torch.equal(chunk.sight, same.sight)
             assert torch.equal(chunk.buttons_index, same.buttons_index) and torch.equal(chunk.first, same.first)
-    streams = Streams(shards.episodes, tokenizer, 4, 1000)
+    streams = WordStreams(shards.episodes, tokenizer, 4, 1000)
     for chunk, same in zip(lanes_of(shards, tokenizer, frames="swapped"), true, strict=True):
         for name in ("action_mask", "buttons_index", "heard", "spoken", "first", "language_mask"):
             assert torch.equal(getattr(chunk, name), getattr(same, name))
         shown = numbers(chunk.sight.numpy())
         for b, t in zip(*np.nonzero(chunk.real.numpy()), strict=True):
             other = streams.partner(int(chunk.episode[b, t]))
-            assert shown[b, t] == other * STRIDE + int(chunk.frame[b, t]) % shards.episodes[other].frames
+            assert shown[b, t] == other * STRIDE + int(chunk.frame[b, t]) % shards.episodes[other].n_frames
 
 
 def test_the_oracle_names_at_each_tick_what_that_tick_does(shards, tokenizer):
@@ -179,7 +179,7 @@ def test_action_words_by_hand():
     assert name((5, 0), "use") == "use-stand-down" and name((-5, -5), "jump", "forward") == "empty-jump-left-up"
     assert name((0, 0), "left") == "empty-step" and len(set(ACTION_WORDS)) == 108
     with pytest.raises(ValueError, match="whole_words=ACTION_WORDS"):
-        Streams([], train_tokenizer(["a"], 300), 4, 9)._oracle(0)
+        WordStreams([], train_tokenizer(["a"], 300), 4, 9)._oracle(0)
 
 
 def test_late_stretches_are_masked_and_reported(shards, tokenizer):
@@ -266,10 +266,10 @@ def test_clips_hold_what_was_pressed_in_their_frames(shards):
 
 
 def test_resident_pictures_are_the_shards_own(shards):
-    resident = Resident(shards, shards.episodes, processes=2)
+    resident = DecodedFrames(shards, shards.episodes, processes=2)
     for episode in shards.episodes:
-        shown = resident.frames(episode, 1, episode.frames)
-        np.testing.assert_array_equal(shown.numpy(), shards.frames(episode, 1))
+        shown = resident.read_frames(episode, 1, episode.n_frames)
+        np.testing.assert_array_equal(shown.numpy(), shards.read_frames(episode, 1))
     plain, fed = (Clips(shards, shards.episodes, clips=3, frames_per_clip=20, frames=frames)
                   for frames in (None, resident.frames))
     assert torch.equal(next(plain).frames, next(fed).frames)

@@ -10,8 +10,8 @@ import torch
 
 from vlpt.training.losses import (
     Counts,
-    Part,
-    Parts,
+    LossPart,
+    LossTotals,
     Unigram,
     action_loss,
     action_nats,
@@ -86,13 +86,13 @@ def test_action_loss_is_the_mean_of_what_the_mask_keeps(generator):
 def test_parts_compose_over_chunks(generator):
     action, (buttons, camera) = an_action(generator), labels(generator)
     mask = torch.rand(B, T, generator=generator) < 0.5
-    whole, pieces = Parts(), Parts()
+    whole, pieces = LossTotals(), LossTotals()
     whole.add(action_loss(action, buttons, camera, mask))
     for cut in (slice(0, 1), slice(1, 9), slice(9, T)):
         piece = SimpleNamespace(buttons=action.buttons[:, cut], camera=action.camera[:, cut])
         pieces.add(action_loss(piece, buttons[:, cut], camera[:, cut], mask[:, cut]))
     assert pieces.means() == pytest.approx(whole.means(), abs=1e-5)
-    nothing = Parts()
+    nothing = LossTotals()
     nothing.add(action_loss(action, buttons, camera, mask & False))
     assert nothing.means() == {}
 
@@ -107,7 +107,7 @@ def test_bf16_outputs_are_summed_in_fp32(generator):
 
 
 def test_masked_nonsense_does_not_reach_the_sum():
-    part = Part.of(torch.tensor([1.0, float("nan"), float("inf")]), torch.tensor([True, False, False]))
+    part = LossPart.of(torch.tensor([1.0, float("nan"), float("inf")]), torch.tensor([True, False, False]))
     assert part.total == 1 and part.count == 1
 
 

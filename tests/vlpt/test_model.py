@@ -11,7 +11,7 @@ import torch
 from support.outputs import by_frame
 
 from vlpt.language.decoder import DecoderConfig
-from vlpt.language.transformer_xl import LanguageConfig, TransformerXL
+from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 from vlpt.language.visibility import RULES
 from vlpt.memory import Memory, tensors, with_tensors
 from vlpt.model import VLPT, VLPTConfig
@@ -21,8 +21,8 @@ V = 20
 CONFIG = VLPTConfig(
     policy=PolicyConfig(width=32, heads=2, blocks=3, attention_memory_size=20, timesteps=8, impala_width=0.25,
                         impala_channels=(16, 16, 16), px=16, n_buttons=50),
-    language=LanguageConfig(vocabulary=V, width=32, layers=2, heads=2, head_width=16, inner=64, window=5),
-    frames_per_tick=4, sight_window=9, words_window=14, cross_heads=2, cross_head_width=16,
+    language=TransformerXLConfig(vocabulary=V, width=32, layers=2, heads=2, head_width=16, inner=64, window=5),
+    frames_per_tick=4, frame_window=9, words_window=14, cross_heads=2, cross_head_width=16,
 )  # fmt: skip
 LLAMA = DecoderConfig(dict(
     model_type="llama", vocab_size=V, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
@@ -32,7 +32,7 @@ VARIANTS = {
     "every block": dict(listen_every_block=True), "softmax": dict(silence="softmax"),
     "listen to ticks": dict(listen_to="ticks"),
     "remember none": dict(remember_silence="none"), "remember all": dict(remember_silence="all"),
-    "no window": dict(sight_window=1, words_window=1),
+    "no window": dict(frame_window=1, words_window=1),
     "decoder": dict(language=LLAMA), "decoder, flamingo": dict(language=LLAMA, flamingo_every=1),
 }  # fmt: skip
 
@@ -203,7 +203,7 @@ def test_windows_end():
     after, _ = run(model, changed, first, heard, cutting)
     words, actions = ({t for t in range(40) if not torch.equal(before[name][0, t], after[name][0, t])}
                       for name in ("token_log_probs", "buttons"))
-    assert words == set(range(10, 10 + CONFIG.sight_window + 1))  # sight window, then the one word remembered
+    assert words == set(range(10, 10 + CONFIG.frame_window + 1))  # sight window, then the one word remembered
     assert actions == set(range(10, max(words) + model.config.words_window))
 
 

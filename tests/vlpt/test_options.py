@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vlpt.options import from_dict, from_json, option, parse, run, to_dict, to_json
+from vlpt.old_options import from_dict, from_json, option, parse, run, to_dict, to_json
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from support.numbered_recordings import action, record
 from support.toy_agent import FRAMES_PER_TICK, save_toy
 
 from vlpt.agent import Agent
-from vlpt.options import parse
+from vlpt.old_options import parse
 from vlpt.play import Options, play, true_tokens
 from vlpt.show.overlay import Moment, Overlay, Subtitle
 from vlpt.show.paint import AGENT, OTHER

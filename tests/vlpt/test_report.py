@@ -13,7 +13,7 @@ from support.toy_runs import EPISODES, STAGES, write_runs, write_watched
 
 import train
 from vlpt.data.shards import Shards
-from vlpt.options import from_dict, parse, to_dict
+from vlpt.old_options import from_dict, parse, to_dict
 from vlpt.show import plots
 from vlpt.show.report import Options, command, main
 from vlpt.show.results import episode_differences, idm_scores, read_results, speech, summary
@@ -94,9 +94,9 @@ def test_what_is_missing_is_named_and_the_page_shows_the_rest(tmp_path):
 def test_only_inferred_labels_of_held_out_channels_are_scored(results, runs):
     episodes = {episode.channel: episode for episode in Shards(runs / "shards").episodes}
     both = results.idm
-    assert both.frames == sum(episode.frames for episode in episodes.values())
+    assert both.n_frames == sum(episode.n_frames for episode in episodes.values())
     one = idm_scores({"options": {"shards": str(runs / "shards"), "held_out": ["ch4"]}})
-    assert one.frames == episodes["ch4"].frames
+    assert one.n_frames == episodes["ch4"].n_frames
     assert 0.5 < both.numbers()["balanced_accuracy"] < 1
     assert idm_scores({"options": {"shards": str(runs / "shards"), "held_out": ["ch0"]}}) is None
     assert idm_scores({"options": {"shards": str(runs / "gone"), "held_out": ["ch4"]}}) is None

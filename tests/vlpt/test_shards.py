@@ -13,8 +13,8 @@ from support.places import ROOT
 from data_gathering.label_file import Labels, write_labels
 from data_gathering.shard import Options, main
 from vlpt.data.shards import Shards
-from vlpt.data.video_reader import Film, Reel, join
-from vlpt.options import run
+from vlpt.data.video_reader import PictureCache, VideoReader, join
+from vlpt.old_options import run
 from vpt.actions import MINECRAFT, action_to_step
 from vpt.frames import read_video, write_video
 
@@ -43,15 +43,15 @@ def test_pictures_actions_and_words_stay_together(recordings, tmp_path):
     shards = make(recordings, tmp_path / "shards")
     assert [episode.id for episode in shards.episodes] == list(LENGTHS)
     for i, episode in enumerate(shards.episodes):
-        expected = i * STRIDE + np.arange(episode.frames)
-        assert episode.frames == LENGTHS[episode.id] and episode.channel == episode.id[:3] and episode.seed == i
-        assert numbers(shards.frames(episode)).tolist() == expected.tolist()
+        expected = i * STRIDE + np.arange(episode.n_frames)
+        assert episode.n_frames == LENGTHS[episode.id] and episode.channel == episode.id[:3] and episode.seed == i
+        assert numbers(shards.read_frames(episode)).tolist() == expected.tolist()
         actions = [indices(n) for n in expected]
         assert list(zip(episode.buttons_index, episode.camera_index, strict=True)) == actions
         assert episode.null.tolist() == [bool(MINECRAFT.is_null(*action(n))) for n in expected]
         assert episode.true_buttons.tolist() == [action(n)[0].tolist() for n in expected]
         np.testing.assert_allclose(episode.true_camera_deg, [action(n)[1] for n in expected], atol=1e-6)
-        assert [word["word"] for word in episode.words] == [f"w{t}" for t in range(3, episode.frames, 13)]
+        assert [word["word"] for word in episode.words] == [f"w{t}" for t in range(3, episode.n_frames, 13)]
 
 
 def test_any_frames_in_any_order_with_hardly_any_cache(recordings, tmp_path):
@@ -59,13 +59,13 @@ def test_any_frames_in_any_order_with_hardly_any_cache(recordings, tmp_path):
     shards, random = Shards(tmp_path / "shards", cache_mb=1), np.random.default_rng(0)
     for _ in range(60):
         i = int(random.integers(len(shards.episodes)))
-        start, stop = sorted(random.integers(0, shards.episodes[i].frames + 1, 2).tolist())
-        shown = numbers(shards.frames(shards.episodes[i], start, stop))
+        start, stop = sorted(random.integers(0, shards.episodes[i].n_frames + 1, 2).tolist())
+        shown = numbers(shards.read_frames(shards.episodes[i], start, stop))
         assert shown.tolist() == list(range(i * STRIDE + start, i * STRIDE + stop))
     assert shards.reel.bytes <= 250 * 128 * 192
     for wrong in ((0, 2), (-1, 1), (1, 0)):
         with pytest.raises(ValueError, match="ch0-01 has frames 0..0"):
-            shards.frames(shards.episodes[1], *wrong)
+            shards.read_frames(shards.episodes[1], *wrong)
 
 
 def test_joining_copies_pictures_untouched(recordings, tmp_path):
@@ -73,18 +73,18 @@ def test_joining_copies_pictures_untouched(recordings, tmp_path):
     assert join(paths, tmp_path / "all.mp4") == list(LENGTHS.values())
     alone = [np.stack(list(read_video(path))) for path in paths]
     np.testing.assert_array_equal(np.concatenate(alone), np.stack(list(read_video(tmp_path / "all.mp4"))))
-    film = Film(tmp_path / "all.mp4", Reel(0))
-    np.testing.assert_array_equal(np.concatenate(alone), film.frames(0, len(film)))
+    film = VideoReader(tmp_path / "all.mp4", PictureCache(0))
+    np.testing.assert_array_equal(np.concatenate(alone), film.read_frames(0, len(film)))
 
 
 def test_other_sizes_become_128_and_go_to_a_file_of_their_own(recordings, copy, tmp_path):
     record(copy, "ch1-02", 9, 40, word_frames=[5], size=(320, 180))
     shards = make(copy, tmp_path / "shards", crf=12)
     large = next(episode for episode in shards.episodes if episode.id == "ch1-02")
-    assert shards.frames(large).shape == (40, 128, 128, 3)
-    assert numbers(shards.frames(large)).tolist() == list(range(9 * STRIDE, 9 * STRIDE + 40))
+    assert shards.read_frames(large).shape == (40, 128, 128, 3)
+    assert numbers(shards.read_frames(large)).tolist() == list(range(9 * STRIDE, 9 * STRIDE + 40))
     for i, episode in enumerate(episode for episode in shards.episodes if episode.id in LENGTHS):
-        assert numbers(shards.frames(episode, 0, 1))[0] == i * STRIDE
+        assert numbers(shards.read_frames(episode, 0, 1))[0] == i * STRIDE
 
 
 def label_by_hand(folder, out, wrong_by=0):
@@ -102,13 +102,13 @@ def test_labels_are_kept_apart_from_the_truth(copy, tmp_path):
     (copy / "ch1-01.jsonl").unlink()
     main(Options(recordings=str(copy), labels=str(labels), out=str(tmp_path / "shards")))
     for i, episode in enumerate(Shards(tmp_path / "shards").episodes):
-        said = [indices(i * STRIDE + t + 5) for t in range(episode.frames)]
+        said = [indices(i * STRIDE + t + 5) for t in range(episode.n_frames)]
         assert list(zip(episode.buttons_index, episode.camera_index, strict=True)) == said
-        np.testing.assert_allclose(episode.confidence, np.linspace(0.1, 1, episode.frames), rtol=1e-6)
+        np.testing.assert_allclose(episode.confidence, np.linspace(0.1, 1, episode.n_frames), rtol=1e-6)
         if episode.id == "ch1-01":
             assert episode.true_buttons is None and episode.true_camera_deg is None
         else:
-            assert episode.true_buttons.tolist() == [action(i * STRIDE + t)[0].tolist() for t in range(episode.frames)]
+            assert episode.true_buttons.tolist() == [action(i * STRIDE + t)[0].tolist() for t in range(episode.n_frames)]
     json.loads((tmp_path / "shards/meta/stats.json").read_text(), parse_constant=lambda name: pytest.fail(name))
 
 
@@ -142,7 +142,7 @@ def test_another_frame_rate_is_taken_by_the_clock(copy, tmp_path):
     (copy / "ch0-01.jsonl").write_text("".join(json.dumps(action_to_step(*action(0))) + "\n" for _ in range(200)))
     shards = make(copy, tmp_path / "shards")
     episode = next(episode for episode in shards.episodes if episode.id == "ch0-01")
-    assert numbers(shards.frames(episode)).tolist() == [k * 3 // 2 for k in range(200)]
+    assert numbers(shards.read_frames(episode)).tolist() == [k * 3 // 2 for k in range(200)]
 
 
 def test_rerunning_a_finished_stage_does_no_work(copy, tmp_path, capsys):
@@ -226,7 +226,7 @@ def test_a_broken_dataset_says_what_is_broken(recordings, tmp_path, pattern, dam
     with pytest.raises(ValueError, match=says):
         shards = Shards(tmp_path / "shards")
         for episode in shards.episodes:
-            shards.frames(episode)
+            shards.read_frames(episode)
 
 
 @pytest.mark.parametrize("more, says", [

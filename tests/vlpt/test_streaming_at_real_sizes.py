@@ -84,12 +84,12 @@ def test_nothing_reaches_back_by_gradient_through_the_whole():
     for t in (3, 19, 20, 33, 47):
         by_sight, by_word = torch.autograd.grad(output.action.buttons[0, t].square().sum(), (sight, embedded[0]),
                                                 retain_graph=True)  # fmt: skip
-        life = range(20) if t < 20 else range(20, 48)
+        segment = range(20) if t < 20 else range(20, 48)
         seen = set(by_sight[0].abs().sum(-1).nonzero().flatten().tolist())
         said = {ticks[i] for i in by_word[0].abs().sum(-1).nonzero().flatten().tolist()}
-        assert seen == {s for s in life if s <= t}
-        assert said == {s for s in ticks if s in life and s <= t}
+        assert seen == {s for s in segment if s <= t}
+        assert said == {s for s in ticks if s in segment and s <= t}
     for k, tick in enumerate(ticks):
         by_sight, = torch.autograd.grad(output.hidden[0, k].square().sum(), sight, retain_graph=True)
-        life = range(20) if tick < 20 else range(20, 48)
-        assert set(by_sight[0].abs().sum(-1).nonzero().flatten().tolist()) == {s for s in life if s <= tick}
+        segment = range(20) if tick < 20 else range(20, 48)
+        assert set(by_sight[0].abs().sum(-1).nonzero().flatten().tolist()) == {s for s in segment if s <= tick}

@@ -15,7 +15,7 @@ import train
 from data_gathering import shard
 from vlpt.agent import Agent
 from vlpt.data.words import load_tokenizer, read_words, vocabulary
-from vlpt.options import parse
+from vlpt.old_options import parse
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,14 @@ import torch
 
 from vlpt.clock import Clock
 from vlpt.language.token_table import TokenTable
-from vlpt.language.transformer_xl import LanguageConfig, RelativeAttention, TransformerXL
+from vlpt.language.transformer_xl import RelativeAttention, TransformerXL, TransformerXLConfig
 from vlpt.language.visibility import RULES, plan, slots
 from vlpt.memory import LanguageMemory
 
-TINY = LanguageConfig(vocabulary=40, width=32, layers=2, heads=2, head_width=16, inner=64, window=6)
+TINY = TransformerXLConfig(vocabulary=40, width=32, layers=2, heads=2, head_width=16, inner=64, window=6)
 
 
-def a_model(config: LanguageConfig = TINY) -> TransformerXL:
+def a_model(config: TransformerXLConfig = TINY) -> TransformerXL:
     torch.manual_seed(0)
     model = TransformerXL(config).eval()
     for layer in model.layers:  # biases are born 0: let them matter
@@ -94,7 +94,7 @@ def test_window_and_causality_by_gradient(length):
         piece = x[:, start : start + length]
         first = torch.zeros(1, piece.shape[1], dtype=torch.bool)
         clock = Clock.of(first, torch.zeros(1, dtype=torch.long), 1)
-        chunk = model.plan(clock.ticks, clock.last_life, ~first, memory)
+        chunk = model.plan(clock.ticks, clock.last_segment, ~first, memory)
         h, memory = model.run(piece, chunk, memory)
         outputs.append(h)
     out = torch.cat(outputs, 1)
@@ -164,7 +164,7 @@ def test_remember_silence_on_any_cutting(rule, seed):
         if not clock.tick_count:
             continue
         hears = spoken[:, cut].gather(1, clock.ticks.time)
-        chunk = plan(clock.ticks, clock.last_life, hears, memory, window, rule)
+        chunk = plan(clock.ticks, clock.last_segment, hears, memory, window, rule)
         row_frame = torch.cat([memory.layers[0][..., 0], (clock.ticks.time + cut.start).float()], 1)
         for b in range(lanes):
             for i in range(clock.tick_count):
@@ -197,7 +197,7 @@ def test_silence_does_not_push_words_out():
         spoken[0, 0] = True
         clock = Clock.of(torch.zeros_like(spoken), torch.zeros(1, dtype=torch.long), 1)
         memory = model.start(1, rule)
-        h, _ = model.run(x, model.plan(clock.ticks, clock.last_life, spoken, memory, rule), memory)
+        h, _ = model.run(x, model.plan(clock.ticks, clock.last_segment, spoken, memory, rule), memory)
         reached[rule] = bool(torch.autograd.grad(h[0, -1].square().sum(), x)[0][0, 0].abs().sum() > 0)
     assert reached == {"last": True, "all": False}
 
@@ -214,7 +214,7 @@ def test_renewed_words_are_told_apart_and_others_stay(cutoffs):
                 if low <= token < low + len(rows):
                     rows[token - low] = 5.0
     before = table.embed(torch.arange(60)).detach()
-    table.renew(strange)
+    table.reinit_embeddings(strange)
     after = table.embed(torch.arange(60)).detach()
     others = [token for token in range(60) if token not in strange]
     assert torch.equal(after[others], before[others])

@@ -16,19 +16,19 @@ import pytest
 import torch
 from support.fixture_data import arrays, record, tensors
 
-from vlpt.clock import Stamps, View
+from vlpt.clock import Timestamps, Visibility
 from vlpt.data.words import load_tokenizer
 from vlpt.fusion import GatedCrossAttention
 from vlpt.language.convert_transfo_xl import Options, from_published, main, read_config, read_vocabulary
 from vlpt.language.families import load_language
-from vlpt.language.transformer_xl import LanguageConfig, TransformerXL
+from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 
 WEIGHTS, CONFIG = "transfo_xl_tiny.weights.safetensors", record("transfo_xl_tiny.config.json")
 FIXTURE, VARIANTS = arrays("transfo_xl_tiny.io.npz"), CONFIG["variants"]
 LOG_PROBS, REST = 5e-5, 2e-5  # tolerances of the fixtures' own table
 
 
-def config_of(content: dict | None = None, **changes) -> LanguageConfig:
+def config_of(content: dict | None = None, **changes) -> TransformerXLConfig:
     """Of a published config.json; ours always has windows of one length."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
@@ -36,7 +36,7 @@ def config_of(content: dict | None = None, **changes) -> LanguageConfig:
         return read_config(path)
 
 
-def the_published_model(config: LanguageConfig, cluster_order: str = "huggingface") -> TransformerXL:
+def the_published_model(config: TransformerXLConfig, cluster_order: str = "huggingface") -> TransformerXL:
     model = TransformerXL(config).eval()
     model.load_state_dict(from_published(tensors(WEIGHTS), config, cluster_order))
     return model
@@ -83,8 +83,8 @@ def test_published_embeddings_and_losses_in_token_order():
 
 def everything(ids: torch.Tensor):
     """Stamps, last life and what is spoken, for plain text in one piece."""
-    life = torch.zeros_like(ids)
-    return Stamps(torch.arange(ids.shape[1]).expand_as(ids), life, life == 0), life[:, -1], life == 0
+    segment = torch.zeros_like(ids)
+    return Timestamps(torch.arange(ids.shape[1]).expand_as(ids), segment, segment == 0), segment[:, -1], segment == 0
 
 
 def test_losses_never_spell_the_vocabulary_out(monkeypatch):
@@ -219,7 +219,7 @@ def test_equals_flamingo_where_the_two_coincide(mode):
     text_time = torch.from_numpy(fixture["in.media_locations"]).long().cumsum(1)
     number = torch.arange(1, media.shape[1] + 1).repeat_interleave(media.shape[2])
     visible = (number == text_time[..., None]) if mode == "immediate" else (number <= text_time[..., None])
-    at_once = View(visible, torch.zeros(visible.shape), torch.zeros(x.shape[:2]))
+    at_once = Visibility(visible, torch.zeros(visible.shape), torch.zeros(x.shape[:2]))
     reading = block.read(media.flatten(1, 2), torch.zeros(len(x), media.shape[1] * media.shape[2]))
     out, branch = block(x, reading, at_once), block.attend(x, reading, at_once)
     # Where a row may see nothing, Flamingo attends to everything alike (but for text before media, when "immediate").

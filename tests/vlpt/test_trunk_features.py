@@ -10,7 +10,7 @@ from support.numbered_recordings import record
 from data_gathering.shard import Options, main
 from vlpt.data.lanes import Lanes
 from vlpt.data.shards import Shards
-from vlpt.data.trunk_features import cache_features, look_through, trunk_key
+from vlpt.data.trunk_features import cache_features, encode_episode, trunk_key
 from vpt.policy import Policy, PolicyConfig
 
 
@@ -41,13 +41,13 @@ def test_features_are_the_trunks_outputs_over_the_whole_episode(shards):
     sight = cache_features(model, shards)
     assert model.training
     for episode in shards.episodes:
-        frames = torch.from_numpy(shards.frames(episode))[None]
-        first = torch.arange(episode.frames)[None] == 0
+        frames = torch.from_numpy(shards.read_frames(episode))[None]
+        first = torch.arange(episode.n_frames)[None] == 0
         with torch.no_grad():
             whole, _ = model.look(frames, first, model.policy.start(1)[0])
-        np.testing.assert_allclose(sight(episode, 0, episode.frames), whole[0], atol=2e-3, rtol=2e-3)
+        np.testing.assert_allclose(sight(episode, 0, episode.n_frames), whole[0], atol=2e-3, rtol=2e-3)
         np.testing.assert_array_equal(sight(episode, 7, 21), sight(episode, 0, 30)[7:21])
-        np.testing.assert_allclose(look_through(model, shards, episode), whole[0], atol=1e-4, rtol=1e-4)
+        np.testing.assert_allclose(encode_episode(model, shards, episode), whole[0], atol=1e-4, rtol=1e-4)
 
 
 def test_work_is_done_once_a_trunk_and_video(shards, tmp_path):
@@ -85,5 +85,5 @@ def test_features_beyond_fp16_are_refused(shards):
     model = Trunk()
     model.look = lambda frames, first, memory: (torch.full((1, frames.shape[1], 4), 1e6), memory)
     with pytest.raises(ValueError, match="does not fit fp16"):
-        cache_features(model, SimpleNamespace(episodes=shards.episodes, frames=shards.frames, folder=shards.folder))
+        cache_features(model, SimpleNamespace(episodes=shards.episodes, frames=shards.read_frames, folder=shards.folder))
     assert not list(shards.folder.parent.glob("features/*/*"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.numbered_recordings import numbers, picture
 
-from vpt.agent_video import survey
+from vpt.agent_video import inspect_video
 from vpt.frames import resize_to_agent, write_video
 
 
@@ -27,7 +27,7 @@ def film(path, times_ms, size=(320, 180), border=(0, 0)) -> None:
 
 
 def seen(path) -> list[int]:
-    return numbers(np.stack(list(survey(path).frames()))).tolist()
+    return numbers(np.stack(list(inspect_video(path).read_frames()))).tolist()
 
 
 @pytest.mark.parametrize("rate", [10, 20, 25, 30, 59.94])
@@ -52,7 +52,7 @@ def test_recordings_of_the_agent_are_left_as_they_are(tmp_path):
     with write_video(tmp_path / "a.mp4", (128, 128)) as video:
         for number in range(30):
             video.write(picture(number))
-    footage = survey(tmp_path / "a.mp4")
+    footage = inspect_video(tmp_path / "a.mp4")
     assert footage.as_it_is and footage.count == 30 and seen(tmp_path / "a.mp4") == list(range(30))
 
 
@@ -60,10 +60,10 @@ def test_recordings_of_the_agent_are_left_as_they_are(tmp_path):
 def test_black_borders_are_cut_off(tmp_path, border):
     film(tmp_path / "plain.mp4", range(0, 2000, 50))
     film(tmp_path / "bordered.mp4", range(0, 2000, 50), border=border)
-    footage = survey(tmp_path / "bordered.mp4")
+    footage = inspect_video(tmp_path / "bordered.mp4")
     found = np.array(footage.crop) - [border[0], border[0] + 180, border[1], border[1] + 320]
     assert np.abs(found).max() <= 2
-    plain, cut = (np.stack(list(survey(tmp_path / f"{name}.mp4").frames())).astype(int)
+    plain, cut = (np.stack(list(inspect_video(tmp_path / f"{name}.mp4").read_frames())).astype(int)
                   for name in ("plain", "bordered"))
     assert np.abs(plain - cut).mean() < 6 and numbers(cut.astype(np.uint8)).tolist() == list(range(40))
 
@@ -74,14 +74,14 @@ def test_a_dark_scene_is_no_border(tmp_path):
             rgb = picture(number, (320, 180))
             rgb[:, :160] //= 30 if number < 35 else 1  # dark for most of the time
             video.write(rgb)
-    assert survey(tmp_path / "a.mp4").crop == (0, 180, 0, 320)
+    assert inspect_video(tmp_path / "a.mp4").crop == (0, 180, 0, 320)
 
 
 @pytest.mark.parametrize("size", [(320, 240), (180, 320), (400, 180)])
 def test_another_aspect_is_refused(tmp_path, size):
     film(tmp_path / "a.mp4", range(0, 500, 50), size=size)
     with pytest.raises(ValueError, match=r"a.mp4 shows .*the agent sees 16:9"):
-        survey(tmp_path / "a.mp4")
+        inspect_video(tmp_path / "a.mp4")
 
 
 def test_bad_files_are_named(tmp_path):
@@ -95,7 +95,7 @@ def test_bad_files_are_named(tmp_path):
         stream.encode(None)
     for name in ("cut", "empty", "none", "missing"):
         with pytest.raises((ValueError, FileNotFoundError), match=f"{name}.mp4"):
-            list(survey(tmp_path / f"{name}.mp4").frames())
+            list(inspect_video(tmp_path / f"{name}.mp4").read_frames())
 
 
 def test_the_published_resize_comes_last(tmp_path):
@@ -103,4 +103,4 @@ def test_the_published_resize_comes_last(tmp_path):
     from vpt.frames import read_video
 
     first = next(read_video(tmp_path / "a.mp4"))
-    np.testing.assert_array_equal(next(survey(tmp_path / "a.mp4").frames()), resize_to_agent(first))
+    np.testing.assert_array_equal(next(inspect_video(tmp_path / "a.mp4").read_frames()), resize_to_agent(first))

@@ -11,8 +11,8 @@ from vpt.attention import window_mask
 from vpt.cnn import pool_relu
 from vpt.heads import CategoricalHead
 from vpt.idm import IDM, IDM_SIZES, IDMConfig
-from vpt.initialise import expect, standardise
-from vpt.motion_filters import see_change, see_motion
+from vpt.initialise import set_class_frequencies, standardise_norms
+from vpt.motion_filters import init_change_heads, init_motion_filters
 from vpt.policy import SIZES, Policy, PolicyConfig
 
 SMALL = PolicyConfig(width=32, heads=2, blocks=3, impala_width=0.25, px=32, n_buttons=50, n_camera=9)
@@ -120,7 +120,7 @@ def test_norms_are_standard_over_what_is_shown():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(5, 6), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 4), nn.LayerNorm(4))
     x = torch.randn(500, 5) * torch.tensor([1.0, 9, 0.1, 3, 1])
-    standardise(net, lambda: net(x))
+    standardise_norms(net, lambda: net(x))
     for output in (net[:2](x), net(x)):
         torch.testing.assert_close(output.mean(0), torch.zeros(output.shape[1]), atol=1e-4, rtol=0)
         torch.testing.assert_close(output.std(0), torch.ones(output.shape[1]), atol=1e-3, rtol=0)
@@ -129,7 +129,7 @@ def test_norms_are_standard_over_what_is_shown():
 def test_a_head_begins_with_the_frequencies():
     head = CategoricalHead(8, 3, (2,), temperature=4.0)
     frequency = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
-    expect(head, frequency)
+    set_class_frequencies(head, frequency)
     torch.testing.assert_close(head(torch.zeros(1, 1, 8)).exp()[0, 0], frequency)
 
 
@@ -140,7 +140,7 @@ WAYS = {"right": (2, 0), "left": (-2, 0), "down": (0, 2), "up": (0, -2), "still"
 def test_a_newborn_inverse_dynamics_model_tells_the_four_ways_apart():
     torch.manual_seed(0)
     idm = IDM(IDM_SIZES["tiny"])
-    see_motion(idm)
+    init_motion_filters(idm)
     found = {}
     for way, (dx_px, dy_px) in WAYS.items():
         piece = next(idm.temporal.pieces(idm.temporal.padded(moving(dx_px, dy_px)), 64))
@@ -167,7 +167,7 @@ def test_a_newborn_agent_sees_change():
     """Half of what leaves block 1's attention is this frame minus the one before: nothing where nothing moves."""
     torch.manual_seed(0)
     policy = Policy(SIZES["tiny"])
-    see_change(policy)
+    init_change_heads(policy)
     block, half = policy.blocks[0], policy.config.width // 2
     for way, moves in (("still", False), ("right", True)):
         frames = moving(*WAYS[way])
@@ -182,4 +182,4 @@ def test_a_newborn_agent_sees_change():
 
 def test_models_too_small_to_see_motion_are_one_clear_error():
     with pytest.raises(ValueError, match="seeing motion takes"):
-        see_motion(models()["idm"])
+        init_motion_filters(models()["idm"])

@@ -39,13 +39,13 @@ class Clips:
         if unknown:
             raise ValueError(f"what was pressed in {', '.join(unknown)} is not known: an inverse dynamics model needs "
                              "recordings with an <id>.jsonl")
-        self.left_out = [episode.id for episode in episodes if episode.frames < frames_per_clip]
-        self.episodes = [episode for episode in episodes if episode.frames >= frames_per_clip]
+        self.left_out = [episode.id for episode in episodes if episode.n_frames < frames_per_clip]
+        self.episodes = [episode for episode in episodes if episode.n_frames >= frames_per_clip]
         if not self.episodes:
             raise ValueError(f"no episode has {frames_per_clip} frames: use shorter clips or longer recordings")
-        self.frames, self.clips, self.frames_per_clip = frames or shards.frames, clips, frames_per_clip
+        self.frames, self.clips, self.frames_per_clip = frames or shards.read_frames, clips, frames_per_clip
         self.seed, self.step = seed, 0
-        self.ends = np.cumsum([episode.frames - frames_per_clip + 1 for episode in self.episodes])
+        self.ends = np.cumsum([episode.n_frames - frames_per_clip + 1 for episode in self.episodes])
 
     def __iter__(self):
         return self

@@ -3,8 +3,8 @@
 In: `Shards`, episodes. Out: the pictures of an episode by number, as a view without a copy. 49 KB a frame, 3.5 GB an
 hour; decoded by as many processes as there are processors, about 3,000 frames a second each.
 
-    resident = Resident(shards, episodes, "cuda")
-    frames = resident.frames(episode, 0, 128)        # (128, 128, 128, 3) uint8
+    resident = DecodedFrames(shards, episodes, "cuda")
+    frames = resident.read_frames(episode, 0, 128)        # (128, 128, 128, 3) uint8
 """
 
 import os
@@ -20,12 +20,12 @@ from vpt.frames import AGENT_SIZE
 REEL_MB = 100  # decoded groups of pictures that a process keeps
 
 
-class Resident:
+class DecodedFrames:
     """Raises ValueError naming a file that cannot be decoded."""
 
     def __init__(self, shards: Shards, episodes: Sequence[Episode], device: str | torch.device = "cpu",
                  processes: int | None = None) -> None:
-        ends = np.cumsum([episode.frames for episode in episodes]).tolist()
+        ends = np.cumsum([episode.n_frames for episode in episodes]).tolist()
         self.start = dict(zip((episode.id for episode in episodes), [0, *ends[:-1]], strict=True))
         pictures = torch.empty(ends[-1], AGENT_SIZE, AGENT_SIZE, 3, dtype=torch.uint8).share_memory_()
         processes = min(processes or len(os.sched_getaffinity(0)), len(episodes))
@@ -34,7 +34,7 @@ class Resident:
             pool.starmap(_decode, shares)
         self.pictures = pictures.to(device)
 
-    def frames(self, episode: Episode, start: int, stop: int) -> Tensor:
+    def read_frames(self, episode: Episode, start: int, stop: int) -> Tensor:
         """Pictures start..stop-1 of an episode -> (stop - start, 128, 128, 3) uint8, a view."""
         first = self.start[episode.id]
         return self.pictures[first + start: first + stop]
@@ -45,4 +45,4 @@ def _decode(folder, places: list[tuple[str, int]], pictures: Tensor) -> None:
     shards = Shards(folder, REEL_MB)
     episodes = {episode.id: episode for episode in shards.episodes}
     for id_, first in places:
-        pictures[first: first + episodes[id_].frames] = torch.from_numpy(shards.frames(episodes[id_]))
+        pictures[first: first + episodes[id_].n_frames] = torch.from_numpy(shards.read_frames(episodes[id_]))

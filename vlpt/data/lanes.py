@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 from vlpt.data.shards import Episode, Shards
-from vlpt.data.word_sources import SOURCES, Streams
+from vlpt.data.word_sources import SOURCES, WordStreams
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class Lanes:
             raise ValueError("no episodes to load: is every channel held out?")
         if words not in SOURCES or frames not in ("true", "swapped"):
             raise ValueError(f"words: {', '.join(SOURCES)}; frames: true, swapped; got {words!r} and {frames!r}")
-        self.episodes, self.sight = list(episodes), sight or shards.frames
-        self.streams = Streams(episodes, tokenizer, frames_per_tick, max_lateness_ms, silence, seed)
+        self.episodes, self.sight = list(episodes), sight or shards.read_frames
+        self.streams = WordStreams(episodes, tokenizer, frames_per_tick, max_lateness_ms, silence, seed)
         self.frames_per_chunk, self.frames_per_tick = frames_per_chunk, frames_per_tick
         self.words, self.frames, self.epochs, self.shuffle, self.seed = words, frames, epochs, shuffle, seed
         self.handed_out, self.drop_words = 0, drop_words
@@ -138,7 +138,7 @@ class Lanes:
 
     def _length(self, episode: int) -> int:
         """Frames of an episode filled up to whole ticks, so that every lane ticks at the same frames of a chunk."""
-        return -(-self.episodes[episode].frames // self.frames_per_tick) * self.frames_per_tick
+        return -(-self.episodes[episode].n_frames // self.frames_per_tick) * self.frames_per_tick
 
     def _advance(self, lane: _Lane) -> None:
         """Give a lane that is through with its episode the next one, while there is one."""
@@ -167,7 +167,7 @@ class Lanes:
         """Fill one lane's row from column t with the lane's episode; returns the number of columns filled."""
         episode, start = self.episodes[lane.episode], lane.frame
         n = min(self.frames_per_chunk - t, self._length(lane.episode) - start)
-        seen = max(0, min(n, episode.frames - start))
+        seen = max(0, min(n, episode.n_frames - start))
         frame = np.arange(start, start + n)
         row["episode"][t: t + n], row["frame"][t: t + n] = lane.episode, frame
         row["first"][t] = start == 0
@@ -196,7 +196,7 @@ class Lanes:
         other = self.episodes[self.streams.partner(index)]
         filled = 0
         while filled < len(out):
-            at = (start + filled) % other.frames
-            n = min(len(out) - filled, other.frames - at)
+            at = (start + filled) % other.n_frames
+            n = min(len(out) - filled, other.n_frames - at)
             out[filled: filled + n] = self.sight(other, at, at + n)
             filled += n

@@ -7,7 +7,7 @@ learnt from is marked (`null`), what is not known is marked (-1, nan).
 
     shards = Shards("data/6_shards")
     for episode in shards.episodes:
-        pictures = shards.frames(episode, 0, 128)          # (128, 128, 128, 3) uint8 RGB
+        pictures = shards.read_frames(episode, 0, 128)          # (128, 128, 128, 3) uint8 RGB
 
 Columns of a frame: `action` (buttons index, camera index) as labelled, `null`, `confidence` of the label (1 for truth),
 `truth.buttons` (20, 0/1, -1 unknown) and `truth.camera_deg` (pitch, yaw; nan unknown).
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlpt.data import lerobot
-from vlpt.data.video_reader import Film, Reel, join, signature
+from vlpt.data.video_reader import PictureCache, VideoReader, join, signature
 from vlpt.data.words import FRAMES_PER_SECOND
 from vpt.actions import BUTTONS
 from vpt.frames import AGENT_SIZE
@@ -65,7 +65,7 @@ class Episode:
     first_frame: int = 0  # where the episode begins in `video`
 
     @property
-    def frames(self) -> int:
+    def n_frames(self) -> int:
         """N."""
         return len(self.buttons_index)
 
@@ -86,7 +86,7 @@ def write_shards(folder: Path | str, episodes: Sequence[Episode], source: dict) 
     if not episodes or len({episode.id for episode in episodes}) < len(episodes):
         raise ValueError(f"{folder}: shards need at least one episode and every id once")
     tasks = sorted({errand["name"] for episode in episodes for errand in episode.errands} | {FREE_PLAY})
-    lengths = [episode.frames for episode in episodes]
+    lengths = [episode.n_frames for episode in episodes]
     with lerobot.appearing(folder) as unfinished:
         places = _write_videos(unfinished, episodes)
         task_index = np.concatenate([_task_of_frames(episode, tasks) for episode in episodes])
@@ -129,8 +129,8 @@ def _write_videos(folder: Path, episodes: list[Episode]) -> list[dict]:
         path.parent.mkdir(parents=True, exist_ok=True)
         start = 0
         for i, count in zip(batch, join([episodes[i].video for i in batch], path), strict=True):
-            if count != episodes[i].frames:
-                raise ValueError(f"{episodes[i].video} has {count} frames and {episodes[i].frames} rows of actions: "
+            if count != episodes[i].n_frames:
+                raise ValueError(f"{episodes[i].video} has {count} frames and {episodes[i].n_frames} rows of actions: "
                                  "record or label it again")
             places[i] = {"chunk_index": 0, "file_index": file_index, "from_timestamp": start / FRAMES_PER_SECOND,
                          "to_timestamp": (start + count) / FRAMES_PER_SECOND}
@@ -139,7 +139,7 @@ def _write_videos(folder: Path, episodes: list[Episode]) -> list[dict]:
 
 
 def _columns(episode: Episode) -> dict[str, np.ndarray]:
-    n = episode.frames
+    n = episode.n_frames
     buttons, camera_deg = episode.true_buttons, episode.true_camera_deg
     return {
         "action": np.stack([episode.buttons_index, episode.camera_index], axis=1).astype(np.int64),
@@ -151,7 +151,7 @@ def _columns(episode: Episode) -> dict[str, np.ndarray]:
 
 
 def _task_of_frames(episode: Episode, tasks: list[str]) -> np.ndarray:
-    index = np.full(episode.frames, tasks.index(FREE_PLAY))
+    index = np.full(episode.n_frames, tasks.index(FREE_PLAY))
     for errand in episode.errands:
         index[errand["start_frame"]: errand["end_frame"]] = tasks.index(errand["name"])
     return index
@@ -162,8 +162,8 @@ def _episode_row(index: int, episode: Episode, place: dict, columns: dict, tasks
     statistics = {f"stats/{name}/{kind}": value for name, column in columns.items()
                   for kind, value in lerobot.statistics(column).items()}
     return {
-        "episode_index": index, "tasks": [tasks[i] for i in present], "length": episode.frames,
-        "dataset_from_index": start, "dataset_to_index": start + episode.frames,
+        "episode_index": index, "tasks": [tasks[i] for i in present], "length": episode.n_frames,
+        "dataset_from_index": start, "dataset_to_index": start + episode.n_frames,
         **{f"videos/{PICTURES}/{key}": value for key, value in place.items()},
         "id": episode.id, "channel": episode.channel, "seed": episode.seed, "world": episode.world,
         "words": episode.words, "errands": episode.errands, **statistics,
@@ -173,8 +173,8 @@ def _episode_row(index: int, episode: Episode, place: dict, columns: dict, tasks
 def _statistics(folder: Path, columns: dict[str, np.ndarray]) -> dict:
     """Of every column, and of about 100 pictures."""
     made = {name: lerobot.statistics(values) for name, values in columns.items()}
-    films = [Film(path) for path in sorted(folder.glob("videos/*/*/*.mp4"))]
-    sampled = [film.frames(i, i + 1)[0] for film in films for i in range(0, len(film), max(1, len(film) // 100))]
+    films = [VideoReader(path) for path in sorted(folder.glob("videos/*/*/*.mp4"))]
+    sampled = [film.read_frames(i, i + 1)[0] for film in films for i in range(0, len(film), max(1, len(film) // 100))]
     return {PICTURES: lerobot.statistics(np.stack(sampled), axis=(0, 1, 2), scale=255.0), **made}
 
 
@@ -186,19 +186,19 @@ class Shards:
     """
 
     def __init__(self, folder: Path | str, cache_mb: float = 1000):
-        self.folder, self.reel, self.films = Path(folder), Reel(cache_mb), {}
+        self.folder, self.reel, self.films = Path(folder), PictureCache(cache_mb), {}
         whole = [self.folder] if (self.folder / lerobot.INFO_PATH).exists() else []
         parts = [path for path in sorted(self.folder.glob("*/")) if (path / lerobot.INFO_PATH).exists()]
         self.episodes = [episode for part in whole or parts or [self.folder] for episode in _read_episodes(part)]
 
-    def frames(self, episode: Episode, start: int = 0, stop: int | None = None) -> np.ndarray:
+    def read_frames(self, episode: Episode, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Pictures start..stop-1 of an episode -> (stop - start, 128, 128, 3) uint8 RGB."""
-        stop = episode.frames if stop is None else stop
-        if not 0 <= start <= stop <= episode.frames:
-            raise ValueError(f"{episode.id} has frames 0..{episode.frames - 1}, asked for {start}..{stop - 1}")
+        stop = episode.n_frames if stop is None else stop
+        if not 0 <= start <= stop <= episode.n_frames:
+            raise ValueError(f"{episode.id} has frames 0..{episode.n_frames - 1}, asked for {start}..{stop - 1}")
         if episode.video not in self.films:
-            self.films[episode.video] = Film(episode.video, self.reel)
-        return self.films[episode.video].frames(episode.first_frame + start, episode.first_frame + stop)
+            self.films[episode.video] = VideoReader(episode.video, self.reel)
+        return self.films[episode.video].read_frames(episode.first_frame + start, episode.first_frame + stop)
 
 
 def _read_episodes(folder: Path) -> list[Episode]:

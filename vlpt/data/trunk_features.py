@@ -1,8 +1,8 @@
 """The frozen trunk's outputs, computed once and kept on disk, so that later stages read features instead of pixels.
 
 In: a model with a trunk (`model.look`: CNN and block 1), shards. Out: a function (episode, start, stop) -> features
-(stop - start, D) float32 that takes the place of `shards.frames` in a loader. One fp16 file an episode, found again by
-what it was made from: the trunk's weights and the video.
+(stop - start, D) float32 that takes the place of `shards.read_frames` in a loader. One fp16 file an episode, found
+again by what it was made from: the trunk's weights and the video.
 
     sight = cache_features(model, shards)
     Lanes(shards, episodes, ..., sight=sight)
@@ -50,14 +50,14 @@ def cache_features(model, shards: Shards, episodes: Sequence[Episode] | None = N
     videos = {video: hashlib.sha256(video.read_bytes()).hexdigest() for video in {e.video for e in episodes}}
     paths = {}
     for episode in episodes:
-        made_from = f"{videos[episode.video]} {episode.first_frame} {episode.frames}"
+        made_from = f"{videos[episode.video]} {episode.first_frame} {episode.n_frames}"
         paths[episode.id] = folder / f"{episode.id}-{hashlib.sha256(made_from.encode()).hexdigest()[:8]}.safetensors"
     missing = [episode for episode in episodes if not _is_whole(paths[episode.id], episode)]
     if missing:
         was_training = model.training
         model.eval()
         for episode in tqdm(missing, "features", unit="episode"):
-            _write(paths[episode.id], look_through(model, shards, episode, device))
+            _write(paths[episode.id], encode_episode(model, shards, episode, device))
         model.train(was_training)
     return Features(paths)
 
@@ -72,11 +72,11 @@ def trunk_key(model) -> str:
 
 
 @torch.inference_mode()
-def look_through(model, shards: Shards, episode: Episode, device: torch.device | str = "cpu") -> np.ndarray:
+def encode_episode(model, shards: Shards, episode: Episode, device: torch.device | str = "cpu") -> np.ndarray:
     """The trunk over one whole episode -> (N, D) float32, by chunks with carried memory."""
     memory, rows = model.policy.start(1)[0], []
-    for start in range(0, episode.frames, FRAMES_PER_CALL):
-        frames = shards.frames(episode, start, min(start + FRAMES_PER_CALL, episode.frames))
+    for start in range(0, episode.n_frames, FRAMES_PER_CALL):
+        frames = shards.read_frames(episode, start, min(start + FRAMES_PER_CALL, episode.n_frames))
         first = torch.zeros(1, len(frames), dtype=torch.bool, device=device)
         first[0, 0] = start == 0
         features, memory = model.look(torch.from_numpy(frames)[None].to(device), first, memory)
@@ -96,6 +96,6 @@ def _write(path: Path, features: np.ndarray) -> None:
 def _is_whole(path: Path, episode: Episode) -> bool:
     try:
         with safe_open(path, "np") as file:
-            return file.get_slice("features").get_shape()[0] == episode.frames
+            return file.get_slice("features").get_shape()[0] == episode.n_frames
     except (OSError, SafetensorError):
         return False

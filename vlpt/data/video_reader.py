@@ -2,9 +2,9 @@
 
 In: mp4 files of yuv420p pictures at a constant rate. Out: RGB frames (n, height, width, 3) uint8 by number, or one
 joined mp4. A film decodes whole groups of pictures (from one key frame to the next) and keeps the latest ones in a
-`Reel`, so playing forwards decodes every frame once and a random clip costs at most two groups more.
+`PictureCache`, so playing forwards decodes every frame once and a random clip costs at most two groups more.
 
-    film = Film("file-000.mp4", Reel(500)); film.frames(1000, 1128)
+    film = Film("file-000.mp4", PictureCache(500)); film.read_frames(1000, 1128)
     join(["a.mp4", "b.mp4"], "ab.mp4")
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 cv2.setNumThreads(1)  # handing a 128x128 picture to other threads costs more than converting it
 
 
-class Reel:
+class PictureCache:
     """The decoded groups used last, up to `budget_mb`; kept as I420 planes, half the size of RGB."""
 
     def __init__(self, budget_mb: float):
@@ -40,14 +40,14 @@ class Reel:
             self.bytes -= self.groups.popitem(last=False)[1].nbytes
 
 
-class Film:
+class VideoReader:
     """Frames of one mp4 by number, 0 first.
 
     Raises ValueError naming the file where it is missing, cut short, broken or of another pixel format.
     """
 
-    def __init__(self, path: Path | str, reel: Reel | None = None):
-        self.path, self.reel = Path(path), reel or Reel(100)
+    def __init__(self, path: Path | str, reel: PictureCache | None = None):
+        self.path, self.reel = Path(path), reel or PictureCache(100)
         try:
             self.container = av.open(str(path))
             self.stream = self.container.streams.video[0]
@@ -67,7 +67,7 @@ class Film:
     def __len__(self) -> int:
         return len(self.pts)
 
-    def frames(self, start: int, stop: int) -> np.ndarray:
+    def read_frames(self, start: int, stop: int) -> np.ndarray:
         """Frames start..stop-1 as (stop - start, H, W, 3) uint8 RGB."""
         planes = [self._slice(group, start, stop) for group in self._groups(start, stop)]
         height, width = self.stream.height, self.stream.width

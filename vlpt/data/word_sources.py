@@ -24,7 +24,7 @@ from vlpt.data.words import Placement, count_ticks, place, tokenise, vocabulary
 SOURCES = ("true", "swapped", "silence", "oracle", "oracle_swapped", "shuffled")
 
 
-class Streams:
+class WordStreams:
     """The placed words of a list of episodes; `silence` is V.
 
     tokenizer None: words have no meaning here and each is one token 0 (for an agent that hears nothing, where only the
@@ -75,10 +75,10 @@ class Streams:
         } for episode, placed, tokenless in zip(self.episodes, self.placements, self.tokenless, strict=True)]
 
     def _ticks(self, index: int) -> int:
-        return count_ticks(self.episodes[index].frames, self.frames_per_tick)
+        return count_ticks(self.episodes[index].n_frames, self.frames_per_tick)
 
     def _place(self, episode: Episode) -> Placement:
-        ticks = count_ticks(episode.frames, self.frames_per_tick)
+        ticks = count_ticks(episode.n_frames, self.frames_per_tick)
         if self.tokenizer is None:
             onsets_ms, tokens, tokenless = [word["start_ms"] for word in episode.words], [0] * len(episode.words), 0
         else:

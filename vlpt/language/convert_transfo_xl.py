@@ -18,8 +18,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 
 from vlpt.data.words import save_tokenizer
-from vlpt.language.transformer_xl import LanguageConfig, TransformerXL
-from vlpt.options import option, run
+from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
+from vlpt.old_options import option, run
 from vpt.released import read_plain_pickle, read_weights_file
 
 ORDERS = ("huggingface", "original")
@@ -41,7 +41,7 @@ LAYER = {
 REPEATED = ("transformer.pos_emb.inv_freq", "crit.out_layers.{}.weight", "crit.out_projs.{}")
 
 
-def names(config: LanguageConfig) -> dict[str, str]:
+def names(config: TransformerXLConfig) -> dict[str, str]:
     """Our name -> the published name, for every tensor but q, k, v."""
     table = {}
     for i in range(len(config.cutoffs) + 1):
@@ -58,7 +58,7 @@ def names(config: LanguageConfig) -> dict[str, str]:
 
 
 def from_published(
-    tensors: dict[str, Tensor], config: LanguageConfig, cluster_order: str = "huggingface"
+    tensors: dict[str, Tensor], config: TransformerXLConfig, cluster_order: str = "huggingface"
 ) -> dict[str, Tensor]:
     """The state_dict for `TransformerXL(config)`. Raises ValueError naming what is missing or left over.
 
@@ -94,7 +94,7 @@ def _check_tied(tensors: dict[str, Tensor], copy: str, original: str, table: dic
         raise ValueError(f"{copy} differs from {original}, with which it should be one: this file is of another model")
 
 
-def read_config(path: Path | str) -> LanguageConfig:
+def read_config(path: Path | str) -> TransformerXLConfig:
     """A published config.json. Raises ValueError naming the file when a setting is missing or not implemented."""
     try:
         content = json.loads(Path(path).read_text())
@@ -105,7 +105,7 @@ def read_config(path: Path | str) -> LanguageConfig:
         if content["d_embed"] != content["d_model"]:
             raise ValueError("embeddings must be as wide as the model")
         clamp = content["clamp_len"]
-        return LanguageConfig(
+        return TransformerXLConfig(
             vocabulary=content["vocab_size"], width=content["d_model"], layers=content["n_layer"],
             heads=content["n_head"], head_width=content["d_head"], inner=content["d_inner"],
             window=content["mem_len"] - 1, clamp_distance=clamp if clamp > 0 else None,

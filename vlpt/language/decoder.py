@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from vlpt.clock import NOTHING
-from vlpt.language.interface import Talker
+from vlpt.language.interface import LanguageModel
 from vlpt.language.visibility import Plan
 from vlpt.memory import LanguageMemory
 
@@ -48,7 +48,7 @@ class DecoderConfig:
         return self.architecture["num_hidden_layers"]
 
 
-class Decoder(Talker):
+class Decoder(LanguageModel):
     """Embeds tokens, runs on them with memory, and gives log-probabilities of the next."""
 
     config_class = DecoderConfig
@@ -89,7 +89,7 @@ class Decoder(Talker):
         return self.causal.model.embed_tokens(ids)
 
     @torch.no_grad()
-    def renew(self, ids: list[int]) -> None:
+    def reinit_embeddings(self, ids: list[int]) -> None:
         """Fresh rows for tokens that training never showed, as long as the others."""
         table = self.causal.model.embed_tokens.weight
         table[ids] = torch.randn_like(table[ids]) * table.std()

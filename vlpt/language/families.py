@@ -9,26 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from vlpt.language.decoder import Decoder, DecoderConfig
-from vlpt.language.interface import Talker
-from vlpt.language.transformer_xl import LanguageConfig, TransformerXL
+from vlpt.language.interface import LanguageModel
+from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 from vpt.checkpoint import with_tuples
 
-FAMILIES = {DecoderConfig: Decoder, LanguageConfig: TransformerXL}
+FAMILIES = {DecoderConfig: Decoder, TransformerXLConfig: TransformerXL}
 
 
-def config_of(content: dict) -> LanguageConfig | DecoderConfig:
+def config_of(content: dict) -> TransformerXLConfig | DecoderConfig:
     """What `asdict` of a configuration gave, back again."""
     if "architecture" in content:
         return DecoderConfig(**content)
-    return LanguageConfig(**with_tuples(content))
+    return TransformerXLConfig(**with_tuples(content))
 
 
-def build(config: LanguageConfig | DecoderConfig) -> Talker:
+def build(config: TransformerXLConfig | DecoderConfig) -> LanguageModel:
     """A language model with random weights."""
     return FAMILIES[type(config)](config)
 
 
-def load_language(folder: Path | str, window: int | None = None, lora_rank: int = 0) -> Talker:
+def load_language(folder: Path | str, window: int | None = None, lora_rank: int = 0) -> LanguageModel:
     """The language model in a folder, in eval mode; window and lora_rank concern decoders only.
 
     Raises ValueError naming the folder when it holds none.

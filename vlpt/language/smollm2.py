@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 
 
 @dataclass(frozen=True)

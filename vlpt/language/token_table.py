@@ -50,7 +50,7 @@ class TokenTable(nn.Module):
         return out * scale
 
     @torch.no_grad()
-    def renew(self, ids: list[int]) -> None:
+    def reinit_embeddings(self, ids: list[int]) -> None:
         """Fresh rows for tokens that training never showed: its softmax pushed them one way, until all look alike."""
         for token in ids:
             cluster = sum(token >= bound for bound in self.bounds[1:-1])

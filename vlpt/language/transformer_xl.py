@@ -4,7 +4,7 @@ In: token ids, and who may see whom (`Plan`, made once a chunk). Out: hidden sta
 Architecture: Dai et al. 2019 (1901.02860) as published for wt103: relative positions, post-norm, tables tied, per-layer
 position biases. The memory is a mask, empty at first: zeros are never attended to.
 
-    model = TransformerXL(LanguageConfig(vocabulary=1500))
+    model = TransformerXL(TransformerXLConfig(vocabulary=1500))
     log_probs, memory = model(ids, first, model.start(lanes))       # plain text
 
 Legend: B lanes, L ticks (or tokens of text) in a chunk, M remembered, N = M + L rows, E width, H heads, V vocabulary.
@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from vlpt.clock import NOTHING
-from vlpt.language.interface import Talker
+from vlpt.language.interface import LanguageModel
 from vlpt.language.token_table import TokenTable
 from vlpt.language.visibility import Plan
 from vlpt.memory import LanguageMemory
 
 
 @dataclass(frozen=True)
-class LanguageConfig:
+class TransformerXLConfig:
     """Size of a Transformer-XL.
 
     window: how many tokens before its own a layer sees (the published `mem_len` - 1). clamp_distance: positions further
@@ -45,12 +45,12 @@ class LanguageConfig:
     dropout: float = 0.0
 
 
-class TransformerXL(Talker):
+class TransformerXL(LanguageModel):
     """Embeds tokens, runs on them with memory, and gives log-probabilities of the next."""
 
-    config_class = LanguageConfig
+    config_class = TransformerXLConfig
 
-    def __init__(self, config: LanguageConfig) -> None:
+    def __init__(self, config: TransformerXLConfig) -> None:
         super().__init__()
         self.config = config
         self.table = TokenTable(config.vocabulary, config.width, config.cutoffs, config.div_val)
@@ -72,9 +72,9 @@ class TransformerXL(Talker):
         """ids (B, L) int64 -> (B, L, E)."""
         return self.table.embed(ids)
 
-    def renew(self, ids: list[int]) -> None:
-        """Fresh rows for tokens that training never showed, see `TokenTable.renew`."""
-        self.table.renew(ids)
+    def reinit_embeddings(self, ids: list[int]) -> None:
+        """Fresh rows for tokens that training never showed, see `TokenTable.reinit_embeddings`."""
+        self.table.reinit_embeddings(ids)
 
     def run(
         self, x: Tensor, plan: Plan, memory: LanguageMemory, before: Callable[[int, Tensor], Tensor] | None = None
@@ -118,7 +118,7 @@ class Relation:
 class Layer(nn.Module):
     """h = LN(x + attention(x)); out = LN(h + W2 ReLU(W1 h))."""
 
-    def __init__(self, config: LanguageConfig) -> None:
+    def __init__(self, config: TransformerXLConfig) -> None:
         super().__init__()
         self.attention = RelativeAttention(config)
         self.attention_norm = nn.LayerNorm(config.width)
@@ -141,7 +141,7 @@ class RelativeAttention(nn.Module):
     not project the whole memory again: the same sums from some thirty times fewer products.
     """
 
-    def __init__(self, config: LanguageConfig) -> None:
+    def __init__(self, config: TransformerXLConfig) -> None:
         super().__init__()
         self.heads, self.head_width = config.heads, config.head_width
         together = config.heads * config.head_width
@@ -180,7 +180,7 @@ class RelativeAttention(nn.Module):
         return (mixed @ value.transpose(1, 2)).transpose(1, 2).flatten(2)
 
 
-def sinusoids(config: LanguageConfig) -> Tensor:
+def sinusoids(config: TransformerXLConfig) -> Tensor:
     """R_d for d = 0..window: [sin(d f_k)..., cos(d f_k)...], f_k = 10000^(-2k/E); (window + 1, E) fp32."""
     distance = torch.arange(config.window + 1).float()
     if config.clamp_distance is not None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vlpt.clock import Stamps, newest
+from vlpt.clock import Timestamps, newest
 from vlpt.memory import LanguageMemory, pick
 
 RULES = ("none", "last", "all")
@@ -54,29 +54,29 @@ def slots(window: int, rule: str) -> int:
     return window + (rule == "last")
 
 
-def plan(ticks: Stamps, last_life: Tensor, spoken: Tensor, memory: LanguageMemory, window: int, rule: str) -> Plan:
+def plan(ticks: Timestamps, last_segment: Tensor, spoken: Tensor, memory: LanguageMemory, window: int, rule: str) -> Plan:
     """ticks: L rows; last_life (B,) int64: the life each lane ends the chunk in; spoken (B, L) bool: the tick hears a
     token, not silence. `rule` as above; `memory` must have `slots(window, rule)` slots.
     """
     silent = ticks.real & ~spoken if rule == "last" else torch.zeros_like(spoken)
     counted = ticks.real if rule == "all" else ticks.real & spoken
-    position = _count_before(counted, ticks.life)  # (B, L)
+    position = _count_before(counted, ticks.segment)  # (B, L)
     # Remembered rows belong to life 0, whose count starts at 0 with the chunk: they have negative positions.
-    rows = Stamps.remembered(-memory.age, memory.mask).then(replace(ticks, time=position))
+    rows = Timestamps.remembered(-memory.age, memory.mask).then(replace(ticks, time=position))
     is_silence = torch.cat([_silence_slot(memory.mask, rule), silent], 1)
     is_counted = torch.cat([memory.mask & ~_silence_slot(memory.mask, rule), counted], 1)
     distance = position[:, :, None] - rows.time[:, None, :]
     visible = _visible(ticks, rows, is_counted, is_silence, silent) & (distance <= window)
     visible |= _itself(visible)
-    ends = _ends(counted, ticks.life, last_life)
-    kept, age, mask = _kept(rows, is_counted, is_silence, last_life, ends, window, rule)
+    ends = _ends(counted, ticks.segment, last_segment)
+    kept, age, mask = _kept(rows, is_counted, is_silence, last_segment, ends, window, rule)
     return Plan(visible, distance.clamp(0, window), rows.time, kept, age, mask)
 
 
-def _count_before(which: Tensor, life: Tensor) -> Tensor:
+def _count_before(which: Tensor, segment: Tensor) -> Tensor:
     """How many rows with `which` true come before each row in its life: (B, L) int64. Lives never go backwards."""
     before = which.long().cumsum(1) - which.long()
-    begun = torch.cat([torch.ones_like(life[:, :1], dtype=torch.bool), life[:, 1:] != life[:, :-1]], 1)
+    begun = torch.cat([torch.ones_like(segment[:, :1], dtype=torch.bool), segment[:, 1:] != segment[:, :-1]], 1)
     # The count at the start of the row's life; life 0 has its start at the chunk's.
     return before - torch.where(begun, before, 0).cummax(1).values
 
@@ -89,13 +89,13 @@ def _silence_slot(mask: Tensor, rule: str) -> Tensor:
     return slot
 
 
-def _visible(ticks: Stamps, rows: Stamps, counted: Tensor, silence: Tensor, silent: Tensor) -> Tensor:
+def _visible(ticks: Timestamps, rows: Timestamps, counted: Tensor, silence: Tensor, silent: Tensor) -> Tensor:
     """(B, L, N): earlier rows of the same life that are counted, or are the latest silence."""
-    lanes, count = ticks.life.shape
-    remembered = rows.life.shape[1] - count
-    order = torch.arange(-remembered, count, device=rows.life.device)
+    lanes, count = ticks.segment.shape
+    remembered = rows.segment.shape[1] - count
+    order = torch.arange(-remembered, count, device=rows.segment.device)
     earlier = order[None, :] < order[remembered:, None]  # (L, N)
-    same_life = ticks.life[:, :, None] == rows.life[:, None, :]
+    same_life = ticks.segment[:, :, None] == rows.segment[:, None, :]
     # A silence is the latest one before k when no silence of k's life lies between: counting silences, its number is
     # that of the silences before k. The remembered one is number 0.
     number = torch.cat([silence.new_zeros(lanes, remembered, dtype=torch.long), silent.long().cumsum(1)], 1)
@@ -110,17 +110,17 @@ def _itself(visible: Tensor) -> Tensor:
     return pad(torch.eye(count, dtype=torch.bool, device=visible.device), (rows - count, 0))
 
 
-def _ends(counted: Tensor, life: Tensor, last_life: Tensor) -> Tensor:
+def _ends(counted: Tensor, segment: Tensor, last_segment: Tensor) -> Tensor:
     """(B,) int64: the position the next tick would have in the life each lane ends in."""
-    return (counted & (life == last_life[:, None])).sum(1)
+    return (counted & (segment == last_segment[:, None])).sum(1)
 
 
-def _kept(rows, counted, silence, last_life, ends, window, rule):
+def _kept(rows, counted, silence, last_segment, ends, window, rule):
     """The next memory's rows: the newest `window` counted ones, and with `last` the newest silence behind them."""
-    alive = rows.alive(last_life)
-    kept, mask = newest(alive & counted, window)
+    in_segment = rows.in_segment(last_segment)
+    kept, mask = newest(in_segment & counted, window)
     if rule == "last":
-        latest, latest_mask = newest(alive & silence, 1)
+        latest, latest_mask = newest(in_segment & silence, 1)
         kept, mask = torch.cat([kept, latest], 1), torch.cat([mask, latest_mask], 1)
     age = ends[:, None] - rows.time.gather(1, kept)
     mask = mask & (age <= window)

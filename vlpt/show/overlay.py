@@ -90,7 +90,7 @@ class Overlay:
         """title: shown above; gates: mean |tanh| by name; other: whom amber stands for; watching: that is a person who
         plays and talks while the agent only predicts both.
         """
-        self.title, self.gates, self.other, self.watching, self.frames = title, gates or {}, other, watching, 0
+        self.title, self.gates, self.other, self.watching, self.n_frames = title, gates or {}, other, watching, 0
         self.empty = np.full((self.size[1], self.size[0], 3), PANEL, np.uint8)
         self.keyboard, self.mouse = Keyboard(20, PICTURE[1] + 16), Mouse(352, PICTURE[1] + 16)
         self.subtitles = [Subtitle(PICTURE[0] - 120, 28), Subtitle(PICTURE[0] - 120, 28)]
@@ -107,11 +107,11 @@ class Overlay:
         self.keyboard.draw(canvas, moment.buttons, moment.other_buttons)
         self.mouse.draw(canvas, moment.buttons, moment.camera_deg, moment.other_buttons, moment.other_camera_deg)
         self._meters(canvas, moment)
-        self.frames += 1
+        self.n_frames += 1
         return canvas
 
     def _title(self, canvas: np.ndarray) -> None:
-        seconds = self.frames / FRAMES_PER_SECOND
+        seconds = self.n_frames / FRAMES_PER_SECOND
         label = f"{self.title}   {int(seconds) // 60}:{seconds % 60:04.1f}"
         width = text_width(label, 17)
         shade(canvas, 14, 14, width + 20, 28)

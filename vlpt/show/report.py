@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 
 from vlpt.checkpoint import write_json
-from vlpt.options import option, run
+from vlpt.old_options import option, run
 from vlpt.show import plots
 from vlpt.show.results import Results, read_results, speech, summary
 
@@ -118,7 +118,7 @@ def inverse_dynamics(results: Results) -> str:
         return absent("Labels beside true keys", "data_gathering.label, data_gathering.shard and evaluate.py")
     numbers = results.idm.numbers()
     return (f"<div class=row>{picture(plots.buttons_figure(results.idm))}{picture(plots.camera_figure(results.idm))}"
-            "</div>" + note(f"{results.idm.frames:,} held-out frames. Mean balanced accuracy "
+            "</div>" + note(f"{results.idm.n_frames:,} held-out frames. Mean balanced accuracy "
                             f"{numbers['balanced_accuracy']:.3f} over the buttons that occur (amber: chance), mouse R² "
                             f"{numbers['mouse_r2']:.3f}, every button right on {numbers['keypress_accuracy']:.1%}."))
 

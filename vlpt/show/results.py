@@ -98,7 +98,7 @@ def idm_scores(evaluation: dict | None) -> Scores | None:
         if episode.channel in options["held_out"] and inferred:
             labels = MINECRAFT.decode(episode.buttons_index, episode.camera_index)
             scores.add(*labels, episode.true_buttons, episode.true_camera_deg)
-    return scores if scores.frames else None
+    return scores if scores.n_frames else None
 
 
 def episode_differences(evaluation: dict, name: str) -> np.ndarray:

@@ -14,11 +14,11 @@ from vlpt.checkpoint import model_folder
 from vlpt.data.lanes import Chunk, Lanes
 from vlpt.data.shards import Episode
 from vlpt.memory import tensors, with_tensors
-from vlpt.training.losses import Counts, Part, Parts, Unigram, action_loss
-from vlpt.training.stage import count_parameters, detached, glimpse, parameters_apart, prefixed, read_episodes
+from vlpt.training.losses import Counts, LossPart, LossTotals, Unigram, action_loss
+from vlpt.training.stage import count_parameters, detached, parameters_apart, prefixed, read_episodes, sample_clips
 from vpt.fast import compile_parts
-from vpt.initialise import expect, standardise
-from vpt.motion_filters import see_change
+from vpt.initialise import set_class_frequencies, standardise_norms
+from vpt.motion_filters import init_change_heads
 from vpt.policy import SIZES, Policy
 
 
@@ -43,7 +43,7 @@ class OnEpisodes:
         self.batches = self.lanes(self.train)
         self.memory = self.start(self.options.lanes)
 
-    def losses(self) -> dict[str, Part]:
+    def losses(self) -> dict[str, LossPart]:
         parts, self.memory = self.step(next(self.batches).to(self.device), self.memory)
         self.memory = detached(self.memory)
         return parts
@@ -53,7 +53,7 @@ class OnEpisodes:
         """Means over all held-out frames, memory carried through each episode."""
         if not self.held_out:
             return {}
-        parts, batches = Parts(), self.lanes(self.held_out, once=True)
+        parts, batches = LossTotals(), self.lanes(self.held_out, once=True)
         memory = self.start(len(batches.lanes))
         for chunk in batches:
             found, memory = self.step(chunk.to(self.device), memory)
@@ -64,8 +64,8 @@ class OnEpisodes:
         """Unigrams counted on the training channels, measured on the held-out ones, under the same masks."""
         if not self.held_out:
             return {}
-        parts = Parts()
-        for chunk in self.lanes(self.held_out, once=True, sight=blind):
+        parts = LossTotals()
+        for chunk in self.lanes(self.held_out, once=True, sight=no_frames):
             parts.add(self.unigram.action_loss(chunk.buttons_index, chunk.camera_index, chunk.action_mask))
             if self.tokenizer is not None:
                 parts.add(self.unigram.language_loss(chunk.spoken, chunk.language_mask))
@@ -75,7 +75,7 @@ class OnEpisodes:
     def unigram(self) -> Unigram:
         """How often each label counts in the training channels; counted once, when it is first asked for."""
         counts = Counts.zero(self.batches.silence)
-        for chunk in self.lanes(self.train, once=True, sight=blind):
+        for chunk in self.lanes(self.train, once=True, sight=no_frames):
             counts = counts.plus_actions(chunk.buttons_index, chunk.camera_index, chunk.action_mask)
             counts = counts.plus_words(chunk.spoken, chunk.language_mask)
         return Unigram.of(counts)
@@ -89,7 +89,7 @@ class OnEpisodes:
         self.memory = with_tensors(self.memory, state["memory"])
 
     def describe(self) -> str:
-        frames = sum(episode.frames for episode in self.train)
+        frames = sum(episode.n_frames for episode in self.train)
         return (f"{self.options.stage}: {count_parameters(self.model)}, {len(self.train)} episodes of {frames:,} "
                 f"frames, {len(self.held_out)} held out")
 
@@ -99,28 +99,28 @@ class Behaviour(OnEpisodes):
 
     def __init__(self, options, device: torch.device) -> None:
         super().__init__(options, device)
-        self.sight = self.shards.frames
+        self.sight = self.shards.read_frames
         made = Policy.from_pretrained(model_folder(options.start)) if options.start else Policy(SIZES[options.size])
         self.model = made.to(device)
         self.begin()
         if not options.start:
-            self.prepare_newborn()
+            self.initialise()
         if options.compile:
             compile_parts(self.model)
 
-    def prepare_newborn(self) -> None:
+    def initialise(self) -> None:
         """A newborn agent sees change, and expects the frequencies of actions instead of learning 8,641 one by one."""
-        see_change(self.model)
-        frames = glimpse(self.shards, self.train, count=32, frames=2, seed=self.options.seed).to(self.device)
+        init_change_heads(self.model)
+        frames = sample_clips(self.shards, self.train, count=32, frames=2, seed=self.options.seed).to(self.device)
         first = torch.zeros(frames.shape[:2], dtype=torch.bool, device=self.device)
-        standardise(self.model, lambda: self.model(frames, first, self.model.start(len(frames))))
-        expect(self.model.heads.buttons, self.unigram.buttons.exp())
-        expect(self.model.heads.camera, self.unigram.camera.exp())
+        standardise_norms(self.model, lambda: self.model(frames, first, self.model.start(len(frames))))
+        set_class_frequencies(self.model.heads.buttons, self.unigram.buttons.exp())
+        set_class_frequencies(self.model.heads.camera, self.unigram.camera.exp())
 
     def start(self, lanes: int):
         return self.model.start(lanes)
 
-    def step(self, chunk: Chunk, memory) -> tuple[dict[str, Part], tuple]:
+    def step(self, chunk: Chunk, memory) -> tuple[dict[str, LossPart], tuple]:
         """One chunk's losses and the memory after it."""
         out, memory = self.model(chunk.sight, chunk.first, memory)
         return action_loss(out.action, chunk.buttons_index, chunk.camera_index, chunk.action_mask), memory
@@ -142,6 +142,6 @@ class Behaviour(OnEpisodes):
         self.model.save_pretrained(folder, half=half)
 
 
-def blind(episode: Episode, start: int, stop: int) -> np.ndarray:
+def no_frames(episode: Episode, start: int, stop: int) -> np.ndarray:
     """A sight that shows nothing: for counting labels."""
     return np.zeros((stop - start, 1), np.float32)

@@ -16,7 +16,7 @@ from vlpt.data.words import load_tokenizer, save_tokenizer
 from vlpt.language.families import load_language
 from vlpt.model import VLPT
 from vlpt.training.base import OnEpisodes
-from vlpt.training.losses import Part, action_loss, kl_to_reference, language_loss
+from vlpt.training.losses import LossPart, action_loss, kl_to_reference, language_loss
 from vlpt.training.stage import TOKENIZER, prefixed
 from vpt.attention import window_mask
 from vpt.heads import ActionLogits
@@ -33,7 +33,7 @@ class Fused(OnEpisodes):
         self.model = (VLPT.from_pretrained(source) if options.start else self.join(source)).to(device)
         self.model.freeze(options.stage, options.trunk, options.train_language)
         self.reference = Reference(options.base, device) if options.kl_weight else None
-        self.sight = self.shards.frames
+        self.sight = self.shards.read_frames
         if options.trunk == "frozen":
             self.sight = cache_features(self.model, self.shards, device=device)
         self.begin()
@@ -43,7 +43,7 @@ class Fused(OnEpisodes):
         policy = Policy.from_pretrained(model_folder(self.options.base))
         speaker = load_language(language, self.options.language_window, self.options.lora_rank)
         if self.options.words == "oracle":
-            speaker.renew(action_ids(self.tokenizer))
+            speaker.reinit_embeddings(action_ids(self.tokenizer))
         how = ("frames_per_tick", "flamingo_every", "silence", "remember_silence")
         return VLPT.from_parts(policy, speaker, **{name: getattr(self.options, name) for name in how})
 
@@ -51,7 +51,7 @@ class Fused(OnEpisodes):
         """Fresh memories: the model's and, where there is one, the reference's."""
         return self.model.start(lanes), self.reference and self.reference.policy.start(lanes)
 
-    def step(self, chunk: Chunk, memory: tuple) -> tuple[dict[str, Part], tuple]:
+    def step(self, chunk: Chunk, memory: tuple) -> tuple[dict[str, LossPart], tuple]:
         """One chunk's losses and the memories after it."""
         own, others = memory
         out, own = self.model(chunk.sight, chunk.first, chunk.heard, own)

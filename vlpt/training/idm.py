@@ -12,16 +12,16 @@ from torch import nn
 
 from vlpt.checkpoint import model_folder
 from vlpt.data.clips import Clips
-from vlpt.data.decoded_frames import Resident
+from vlpt.data.decoded_frames import DecodedFrames
 from vlpt.data.shards import Episode
-from vlpt.training.losses import Part
-from vlpt.training.stage import count_parameters, glimpse, parameters_apart, prefixed, read_episodes
+from vlpt.training.losses import LossPart
+from vlpt.training.stage import count_parameters, parameters_apart, prefixed, read_episodes, sample_clips
 from vpt.actions import MINECRAFT
 from vpt.augment import augment
 from vpt.fast import compile_parts
 from vpt.idm import IDM, IDM_SIZES, mirror_camera, with_distances
-from vpt.initialise import expect, standardise
-from vpt.motion_filters import see_motion
+from vpt.initialise import set_class_frequencies, standardise_norms
+from vpt.motion_filters import init_motion_filters
 from vpt.scores import Scores
 from vpt.windows import infer
 
@@ -32,9 +32,9 @@ class InverseDynamics:
     def __init__(self, options, device: torch.device) -> None:
         self.options, self.device = options, device
         self.shards, train, self.held_out = read_episodes(options)
-        made = self.trained_before() if options.start else self.newborn(train)
+        made = self.trained_before() if options.start else self.new_model(train)
         self.model = compile_parts(made.to(device)) if options.compile else made.to(device)
-        frames = Resident(self.shards, train, device).frames if options.resident else None
+        frames = DecodedFrames(self.shards, train, device).frames if options.resident else None
         self.clips = Clips(self.shards, train, clips=options.lanes, frames_per_clip=options.chunk, seed=options.seed,
                            frames=frames)
         self.class_weight = button_weights(train).to(device)
@@ -42,19 +42,19 @@ class InverseDynamics:
     def trained_before(self) -> IDM:
         return with_distances(IDM.from_pretrained(model_folder(self.options.start)), self.options.max_distance)
 
-    def newborn(self, episodes: list[Episode]) -> IDM:
+    def new_model(self, episodes: list[Episode]) -> IDM:
         """A model made anew: it uses its last layer and knows the order of frames, as the released one does not."""
         ours = dict(lastlayer="used", temperature=1.0, max_distance=self.options.max_distance)
         model = IDM(replace(IDM_SIZES[self.options.size], **ours))
-        see_motion(model)
-        glimpses = glimpse(self.shards, episodes, count=16, frames=4, seed=self.options.seed)
-        standardise(model, lambda: model(glimpses))
-        expect(model.buttons, button_frequency(episodes))
-        expect(model.camera, camera_frequency(episodes))
+        init_motion_filters(model)
+        clips = sample_clips(self.shards, episodes, count=16, frames=4, seed=self.options.seed)
+        standardise_norms(model, lambda: model(clips))
+        set_class_frequencies(model.buttons, button_frequency(episodes))
+        set_class_frequencies(model.camera, camera_frequency(episodes))
         return model
 
     def describe(self) -> str:
-        frames = sum(episode.frames for episode in self.clips.episodes)
+        frames = sum(episode.n_frames for episode in self.clips.episodes)
         return f"idm: {count_parameters(self.model)}, {frames:,} frames, {len(self.held_out)} episodes held out"
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
@@ -66,7 +66,7 @@ class InverseDynamics:
     def weights(self) -> dict[str, float]:
         return {"buttons": 1.0, "camera": 1.0}
 
-    def losses(self) -> dict[str, Part]:
+    def losses(self) -> dict[str, LossPart]:
         """buttons: class-balanced nats a frame, summed over the buttons; camera: nats a frame, both axes."""
         clip = next(self.clips)
         frames, buttons, shares = (x.to(self.device) for x in (clip.frames, clip.buttons, clip.camera_shares))
@@ -80,13 +80,13 @@ class InverseDynamics:
         nats = -out.buttons.gather(-1, buttons[..., None])[..., 0] * weight
         camera = -(out.camera * shares).sum(-1)
         every = torch.ones_like(buttons[..., 0], dtype=torch.bool)
-        return dict(buttons=Part.of(nats.sum(-1), every), camera=Part.of(camera.sum(-1), every))
+        return dict(buttons=LossPart.of(nats.sum(-1), every), camera=LossPart.of(camera.sum(-1), every))
 
     def validate(self) -> dict[str, float]:
         """Scores on the held-out episodes, read in the overlapping windows that labelling uses."""
         scores = Scores()
         for episode in self.held_out:
-            inferred = infer(self.model, self.shards.frames(episode), episode.frames, mirror=self.options.mirror)
+            inferred = infer(self.model, self.shards.read_frames(episode), episode.n_frames, mirror=self.options.mirror)
             scores.add(inferred.buttons, inferred.camera_deg, episode.true_buttons, episode.true_camera_deg)
         return prefixed("valid", scores.numbers()) if self.held_out else {}
 

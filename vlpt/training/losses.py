@@ -1,9 +1,9 @@
 """Losses in fp32: actions, words, silence, distance to a reference agent, and the unigram baselines beside them.
 
-In: log-probabilities and labels. Out: a dict of parts, each a `Part` (total, count) of tensors, so that means compose
-over chunks and lanes; or the unreduced nats of every frame or tick. A frame's action costs buttons + camera, where the
-camera counts only if the label's camera meta-button is on: with it off the camera head is never asked (VPT appendix
-E.3), its label is meaningless, and training on it teaches the head to do nothing.
+In: log-probabilities and labels. Out: a dict of parts, each a `LossPart` (total, count) of tensors, so that means
+compose over chunks and lanes; or the unreduced nats of every frame or tick. A frame's action costs buttons + camera,
+where the camera counts only if the label's camera meta-button is on: with it off the camera head is never asked (VPT
+appendix E.3), its label is meaningless, and training on it teaches the head to do nothing.
 
 Legend: B lanes, T frames in a chunk, L ticks in a chunk, V vocabulary; V as a target is silence.
 """
@@ -16,14 +16,14 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 
-class Part(NamedTuple):
+class LossPart(NamedTuple):
     """A sum and how many it sums: both fp32, ()."""
 
     total: Tensor
     count: Tensor
 
     @classmethod
-    def of(cls, nats: Tensor, mask: Tensor) -> "Part":
+    def of(cls, nats: Tensor, mask: Tensor) -> "LossPart":
         """nats and mask of one shape; where the mask is False nothing counts, whatever nats hold there."""
         return cls(nats.float().masked_fill(~mask, 0).sum(), mask.sum().float())
 
@@ -33,13 +33,13 @@ class Part(NamedTuple):
         return self.total / self.count.clamp(min=1)
 
 
-class Parts:
+class LossTotals:
     """Adds the parts of many chunks up, as plain numbers."""
 
     def __init__(self) -> None:
         self.sums: dict[str, tuple[float, float]] = {}
 
-    def add(self, losses: dict[str, Part]) -> None:
+    def add(self, losses: dict[str, LossPart]) -> None:
         """One chunk's parts."""
         for name, (total, count) in losses.items():
             before = self.sums.get(name, (0.0, 0.0))
@@ -69,14 +69,14 @@ def action_nats(action, buttons_index: Tensor, camera_index: Tensor) -> tuple[Te
     return buttons, camera.masked_fill(~camera_counts(buttons_index), 0)
 
 
-def action_loss(action, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> dict[str, Part]:
+def action_loss(action, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> dict[str, LossPart]:
     """Nats a frame over the frames of mask (B, T): buttons, camera, and their sum, action."""
     buttons, camera = action_nats(action, buttons_index, camera_index)
-    parts = dict(buttons=Part.of(buttons, mask), camera=Part.of(camera, mask))
-    return dict(action=Part(parts["buttons"].total + parts["camera"].total, parts["buttons"].count), **parts)
+    parts = dict(buttons=LossPart.of(buttons, mask), camera=LossPart.of(camera, mask))
+    return dict(action=LossPart(parts["buttons"].total + parts["camera"].total, parts["buttons"].count), **parts)
 
 
-def kl_to_reference(action, reference, mask: Tensor) -> dict[str, Part]:
+def kl_to_reference(action, reference, mask: Tensor) -> dict[str, LossPart]:
     """KL(reference || action), nats a frame over mask (B, T); both hold log-probabilities as in `action_nats`.
 
     Of the joint action: what the camera head says matters as often as the reference has the camera meta-button on.
@@ -84,7 +84,7 @@ def kl_to_reference(action, reference, mask: Tensor) -> dict[str, Part]:
     buttons, camera = (_kl(ours.float(), theirs.float()) for ours, theirs in
                        ((action.buttons, reference.buttons), (action.camera, reference.camera)))
     camera_on = reference.buttons[..., 1::2].float().exp().sum(-1)
-    return dict(kl=Part.of(buttons + camera_on * camera, mask))
+    return dict(kl=LossPart.of(buttons + camera_on * camera, mask))
 
 
 # ---- words
@@ -105,11 +105,11 @@ def language_nats(output, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return -logsigmoid(torch.where(spoken, -logit, logit)), token, spoken
 
 
-def language_loss(output, target: Tensor, mask: Tensor) -> dict[str, Part]:
+def language_loss(output, target: Tensor, mask: Tensor) -> dict[str, LossPart]:
     """Over the ticks whose frame is in mask (B, T): silence, nats a tick; token, nats a spoken token."""
     silence, token, spoken = language_nats(output, target)
     counted = output.tick_valid & mask.gather(1, output.tick_index)
-    return dict(silence=Part.of(silence, counted), token=Part.of(token, counted & spoken))
+    return dict(silence=LossPart.of(silence, counted), token=LossPart.of(token, counted & spoken))
 
 
 # ---- baselines: the training data's frequencies, whatever is seen
@@ -158,15 +158,15 @@ class Unigram:
         """From the training data."""
         return cls(*(unigram_log_probs(c) for c in (counts.buttons, counts.camera, counts.token, counts.silence)))
 
-    def action_loss(self, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> dict[str, Part]:
+    def action_loss(self, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> dict[str, LossPart]:
         """As the function of that name."""
         return action_loss(self, buttons_index, camera_index, mask)
 
-    def language_loss(self, target: Tensor, mask: Tensor) -> dict[str, Part]:
+    def language_loss(self, target: Tensor, mask: Tensor) -> dict[str, LossPart]:
         """target (...), mask (...) of ticks: silence, nats a tick; token, nats a spoken token."""
         spoken = target < len(self.token)
         token = -self.token[target.clamp(max=len(self.token) - 1)]
-        return dict(silence=Part.of(-self.silence[(~spoken).long()], mask), token=Part.of(token, mask & spoken))
+        return dict(silence=LossPart.of(-self.silence[(~spoken).long()], mask), token=LossPart.of(token, mask & spoken))
 
 
 def unigram_log_probs(counts: Tensor) -> Tensor:

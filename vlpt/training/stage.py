@@ -23,12 +23,12 @@ def read_episodes(options) -> tuple[Shards, list[Episode], list[Episode]]:
     return shards, train, held_out
 
 
-def glimpse(shards: Shards, episodes: list[Episode], *, count: int, frames: int, seed: int) -> torch.Tensor:
+def sample_clips(shards: Shards, episodes: list[Episode], *, count: int, frames: int, seed: int) -> torch.Tensor:
     """Frames from everywhere: (count, frames, 128, 128, 3) uint8, each row from a random place of a random episode."""
     random, rows = np.random.default_rng((seed, count)), []
     for episode in random.choice(np.array(episodes, dtype=object), count):
-        start = int(random.integers(0, max(1, episode.frames - frames + 1)))
-        shown = shards.frames(episode, start, min(start + frames, episode.frames))
+        start = int(random.integers(0, max(1, episode.n_frames - frames + 1)))
+        shown = shards.read_frames(episode, start, min(start + frames, episode.n_frames))
         rows.append(np.resize(shown, (frames, *shown.shape[1:])))
     return torch.from_numpy(np.stack(rows))
 

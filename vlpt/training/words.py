@@ -12,9 +12,9 @@ from vlpt.checkpoint import model_folder
 from vlpt.data.oracle import ACTION_WORDS
 from vlpt.data.text import TextLanes, encode, read_texts
 from vlpt.data.words import load_tokenizer, save_tokenizer, train_tokenizer, vocabulary
-from vlpt.language.transformer_xl import LanguageConfig, TransformerXL
+from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 from vlpt.memory import tensors, with_tensors
-from vlpt.training.losses import Counts, Part, Parts, Unigram
+from vlpt.training.losses import Counts, LossPart, LossTotals, Unigram
 from vlpt.training.stage import TOKENIZER, count_parameters, detached, prefixed
 
 
@@ -29,7 +29,7 @@ class Words:
             self.tokenizer, self.model = load_tokenizer(folder / TOKENIZER), TransformerXL.from_pretrained(folder)
         else:
             self.tokenizer = train_tokenizer(train, options.vocabulary, whole_words=ACTION_WORDS)
-            self.model = TransformerXL(LanguageConfig(vocabulary=vocabulary(self.tokenizer)))
+            self.model = TransformerXL(TransformerXLConfig(vocabulary=vocabulary(self.tokenizer)))
         self.model.to(device)
         self.ids, self.held_out_ids = encode(train, self.tokenizer), encode(held_out, self.tokenizer)
         self.batches = TextLanes(self.ids, options.lanes, options.chunk)
@@ -52,9 +52,9 @@ class Words:
         heard, spoken, first = (x.to(self.device) for x in batch)
         log_probs, memory = self.model(heard, first, memory)
         nats = -log_probs.gather(-1, spoken[..., None])[..., 0]
-        return dict(token=Part.of(nats, torch.ones_like(first))), memory
+        return dict(token=LossPart.of(nats, torch.ones_like(first))), memory
 
-    def losses(self) -> dict[str, Part]:
+    def losses(self) -> dict[str, LossPart]:
         parts, memory = self.step(self.batches.next(), self.memory)
         self.memory = detached(memory)
         return parts
@@ -64,7 +64,7 @@ class Words:
         """Nats a token of the held-out text, read once in one lane."""
         if len(self.held_out_ids) <= self.options.chunk:
             return {}
-        batches, memory, parts = TextLanes(self.held_out_ids, 1, self.options.chunk), self.model.start(1), Parts()
+        batches, memory, parts = TextLanes(self.held_out_ids, 1, self.options.chunk), self.model.start(1), LossTotals()
         for _ in range(batches.chunks):
             found, memory = self.step(batches.next(), memory)
             parts.add(found)
