@@ -7,7 +7,7 @@ VENV := .venv/bin
 .PHONY: demo test setup packages notebook clean
 
 demo: setup
-	SCRATCH=$(SCRATCH) PATH="$(CURDIR)/$(VENV):$$PATH" bash demo.sh
+	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python demo.py $(if $(SCRATCH),--scratch)
 
 test: setup
 	$(VENV)/ruff check .

@@ -1,7 +1,12 @@
-"""Do words steer actions, do frames shape words? `python evaluate.py --runs runs/demo --out runs/demo/evaluation.json`.
+"""What a trained agent is worth, one kind of evaluation a subcommand: `python evaluate.py KIND …` (--help lists
+options).
 
-In: the trained runs (joint, and the two controls oracle and shuffled) and the held-out channels of the shards.
-Out: JSON with the losses of every episode under every condition, and paired differences with 95 % bootstrap intervals:
+    dependence  do words steer actions, do frames shape words?
+    health      does its talk stay healthy, minute by minute? (vlpt/health.py)
+
+Dependence. In: the trained runs (joint, and the two controls oracle and shuffled) and the held-out channels of the
+shards. Out: JSON with the losses of every episode under every condition, and paired differences with 95 % bootstrap
+intervals:
 
     words     action loss with another episode's words - with its own       (nats a frame)
     silence   action loss with silence instead of words - with its words    (nats a frame)
@@ -9,10 +14,9 @@ Out: JSON with the losses of every episode under every condition, and paired dif
     oracle    as `words`, for the run whose words name the actions: must be large, or the measurement is broken
     shuffled  as `words`, for the run trained on words of other episodes: must not differ from 0
 
-Positive = the true signal helps. The same options object as training's says how words and frames are read.
+Positive = the true signal helps. The same options as training's say how words and frames are read.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,60 +24,67 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from vlpt import old_options as opt
-from vlpt.checkpoint import model_folder, peak_gb, write_json
+from vlpt import health
+from vlpt.checkpoint import model_folder, peak_gb
 from vlpt.data.lanes import Lanes, split
 from vlpt.data.shards import Shards
 from vlpt.data.trunk_features import cache_features
 from vlpt.data.words import load_tokenizer
+from vlpt.files import read_json, write_json
 from vlpt.metrics import paired_difference
 from vlpt.model import VLPT
+from vlpt.options import Count, CountOrNone, Device, pick_device, run, to_dict
 from vlpt.training.losses import action_nats, language_nats
 
 
 @dataclass(frozen=True)
-class Options:
+class DependenceOptions:
     """Measure the dependence between words, frames and actions on held-out channels."""
 
-    runs: str = opt.option("runs/demo", "folder of the runs joint, oracle and shuffled")
-    shards: str = opt.option("data/6_shards", "LeRobotDataset folder")
-    held_out: tuple[str, ...] = opt.option(("ch4", "ch5"), "channels that nothing was trained on")
-    out: str = opt.option("runs/demo/evaluation.json", "file to write")
-    swaps: int = opt.option(4, "partners an episode's words or frames are swapped with, averaged")
-    lanes: int = opt.option(8, "episodes side by side")
-    seed: int = opt.option(0, "of the swaps and the bootstrap")
+    runs: str = "runs/demo"  # folder of the runs joint, oracle and shuffled
+    shards: str = "data/6_shards"  # LeRobotDataset folder
+    held_out: tuple[str, ...] = ("ch4", "ch5")  # channels that nothing was trained on
+    out: str = "runs/demo/evaluation.json"  # file to write
+    swaps: Count = 4  # partners an episode's words or frames are swapped with, averaged
+    lanes: Count = 8  # episodes side by side
+    seed: CountOrNone = 0  # of the swaps and the bootstrap
+    device: Device = "auto"  # where the model runs
 
 
 class Trial:
     """One trained model and how its data was read: losses of each held-out episode under any condition."""
 
-    def __init__(self, run: Path, options: Options) -> None:
+    def __init__(self, run: Path, options: DependenceOptions) -> None:
         self.options, folder = options, model_folder(run)
-        self.trained = json.loads((run / "options.json").read_text())["options"]
-        self.model = VLPT.from_pretrained(folder).eval()
+        self.trained = read_json(run / "options.json")["options"]
+        self.device = pick_device(options.device)
+        self.model = VLPT.from_pretrained(folder).to(self.device)
         self.tokenizer = load_tokenizer(folder / "tokenizer.json")
         self.shards = Shards(options.shards)
         _, self.episodes = split(self.shards.episodes, options.held_out)
         if seen := set(options.held_out) - set(self.trained["held_out"]):
             raise ValueError(f"{run} was trained on {sorted(seen)}: these channels cannot be held out now")
-        self.features = cache_features(self.model, self.shards)
+        self.features = cache_features(self.model.policy, self.shards, device=self.device)
 
     @torch.no_grad()
-    def losses(self, words: str = "true", frames: str = "true", seed: int = 0) -> dict[str, np.ndarray]:
-        """{"action" nats a frame, "token" nats a spoken token, "silence" nats a tick}, each (episodes,), NaN where an
-        episode has none.
+    def losses(self, word_source: str = "true", frame_source: str = "true", seed: int = 0) -> dict[str, np.ndarray]:
+        """{"action", "token", "silence": (episodes,) nats apiece}; nan where an episode has none.
+
+        word_source, frame_source: see vlpt.data.lanes.Lanes; seed: of the partners.
         """
         batches = Lanes(self.shards, self.episodes, lanes=min(self.options.lanes, len(self.episodes)), epochs=1,
-                        frames_per_chunk=self.trained["chunk"], frames_per_tick=self.trained["frames_per_tick"],
-                        tokenizer=self.tokenizer, max_lateness_ms=self.trained["max_lateness_ms"], words=words,
-                        frames=frames, shuffle=False, seed=seed, sight=self.features)
+                        frames_per_chunk=self.trained["chunk"], frames_per_tick=self.model.config.frames_per_tick,
+                        tokenizer=self.tokenizer, silence=self.model.language.vocabulary,
+                        max_lateness_ms=self.trained["max_lateness_ms"], word_source=word_source,
+                        frame_source=frame_source, shuffle=False, seed=seed, read_frames=self.features)  # fmt: skip
         sums = {name: np.zeros((len(self.episodes) + 1, 2)) for name in ("action", "token", "silence")}
         memory = self.model.start(len(batches.lanes))
         for chunk in batches:
-            out, memory = self.model(chunk.sight, chunk.first, chunk.heard, memory)
+            chunk = chunk.to(self.device)
+            out, memory = self.model(chunk.frames, chunk.first, chunk.heard, memory)
             buttons, camera = action_nats(out.action, chunk.buttons_index, chunk.camera_index)
             tally(sums["action"], buttons + camera, chunk.action_mask, chunk.episode)
-            silence, token, spoken = language_nats(out, chunk.spoken)
+            silence, token, spoken = language_nats(self.model.language, out, chunk.spoken)
             counted = out.tick_valid & chunk.language_mask.gather(1, out.tick_index)
             episode = chunk.episode.gather(1, out.tick_index)
             tally(sums["silence"], silence, counted, episode)
@@ -90,10 +101,10 @@ class Trial:
 def tally(sums: np.ndarray, nats: torch.Tensor, mask: torch.Tensor, episode: torch.Tensor) -> None:
     """Adds nats and counts to sums (episodes + 1, 2) where the mask is True; episode -1 goes to the last row."""
     for column, value in ((0, nats), (1, torch.ones_like(nats))):
-        np.add.at(sums[:, column], episode[mask].numpy(), value[mask].double().numpy())
+        np.add.at(sums[:, column], episode[mask].cpu().numpy(), value[mask].double().cpu().numpy())
 
 
-def evaluate(options: Options) -> dict:
+def dependence(options: DependenceOptions) -> dict:
     """Everything in the module's docstring; also written to `options.out`."""
     runs, found, conditions = Path(options.runs), {}, {}
     bar = tqdm(total=8, desc="evaluate", unit="condition")
@@ -108,17 +119,19 @@ def evaluate(options: Options) -> dict:
 
     joint = Trial(runs / "joint", options)
     true = measure("joint", "true", joint.losses())
-    found["words"] = difference(true, measure("joint", "words swapped", joint.swapped(words="swapped")), "action")
-    found["silence"] = difference(true, measure("joint", "silence", joint.losses(words="silence")), "action")
-    found["frames"] = difference(true, measure("joint", "frames swapped", joint.swapped(frames="swapped")), "token")
-    for run, own, others in (("oracle", "oracle", "oracle_swapped"), ("shuffled", "true", "swapped")):
-        trial = Trial(runs / run, options)
-        own_losses = measure(run, own, trial.losses(words=own))
-        found[run] = difference(own_losses, measure(run, others, trial.swapped(words=others)), "action")
+    other_words = measure("joint", "words swapped", joint.swapped(word_source="swapped"))
+    no_words = measure("joint", "silence", joint.losses(word_source="silence"))
+    other_frames = measure("joint", "frames swapped", joint.swapped(frame_source="swapped"))
+    found["words"], found["silence"] = (difference(true, other, "action") for other in (other_words, no_words))
+    found["frames"] = difference(true, other_frames, "token")
+    for name, own, others in (("oracle", "oracle", "oracle_swapped"), ("shuffled", "true", "swapped")):
+        trial = Trial(runs / name, options)
+        own_losses = measure(name, own, trial.losses(word_source=own))
+        found[name] = difference(own_losses, measure(name, others, trial.swapped(word_source=others)), "action")
     bar.close()
     result = dict(dependence=found, conditions=conditions, episodes=[episode.id for episode in joint.episodes],
-                  gates=joint.model.gates(), options=opt.to_dict(options), peak_gb=round(peak_gb(), 2))
-    write_json(Path(options.out), result)
+                  gates=joint.model.gates(), options=to_dict(options), peak_gb=round(peak_gb(), 2))
+    write_json(options.out, result)
     print(table(found))
     return result
 
@@ -135,5 +148,13 @@ def table(found: dict[str, dict[str, float]]) -> str:
                      for name, d in found.items())
 
 
+KINDS = {"dependence": (DependenceOptions, dependence), "health": (health.Options, health.main)}
+
+
+def evaluate(options) -> dict:
+    """The evaluation whose options these are."""
+    return next(measure for options_class, measure in KINDS.values() if type(options) is options_class)(options)
+
+
 if __name__ == "__main__":
-    opt.run(evaluate, Options)
+    run(evaluate, {name: options_class for name, (options_class, _) in KINDS.items()})

@@ -5,7 +5,7 @@ a model says of each which class it is. With --fit the model is made first, from
 (data_gathering.review) and, where given, folders of pictures `<class>/<group>/*.png`. Out: `3_clean.jsonl`, a line a
 video with its label and the share of its pictures in each class; `3_next.jsonl`, the videos whose label by a person
 would teach the model most, first things first. A label by a person speaks for the rest of its channel too, so verdicts
-are made anew each time; only looking is slow, and nothing is looked at twice. A video that is broken is named and the
+are made anew each time; only the vectors are slow, and none is made twice. A video that is broken is named and the
 others go on. Run:
 
     python -m data_gathering.clean --fit --videos data/3_video --labels data/3_reviewed.jsonl
@@ -15,7 +15,6 @@ VPT kept videos of which at least 80 % of the sampled pictures were clean (arXiv
 """
 
 import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,100 +24,101 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data_gathering.frame_quality.contact_sheet import spread
+from data_gathering.frame_quality.contact_sheet import sample_frames
 from data_gathering.frame_quality.frame_classes import CLASSES, FrameClasses, report
 from data_gathering.frame_quality.frame_vectors import FrameVectors
 from data_gathering.frame_quality.verdicts import reviewed
-from data_gathering.ledger import LatestLedger, end_with, write_lines
-from data_gathering.shard import find_recordings, meta_of
-from vlpt.old_options import option, run
+from data_gathering.ledger import LatestLedger, end_with
+from data_gathering.recordings import find_recordings, meta_of, video_path
+from vlpt.files import whole_file, write_lines
+from vlpt.options import Count, CountOrNone, Share, run
 
 RECALL = 0.9
 
 
 @dataclass(frozen=True)
 class Options:
-    """Judges videos by their pictures, or learns to."""
+    """Classifies videos by their pictures, or learns to."""
 
-    videos: str = option("data/3_video", "folder of <id>.mp4")
-    out: str = option("data/3_clean.jsonl", "JSON lines of verdicts")
-    next: str = option("data/3_next.jsonl", "JSON lines of what to label next")
-    model: str = option("data/clean_model", "folder of the model")
-    fit: bool = option(False, "make the model first")
-    labels: str = option("data/3_reviewed.jsonl", "what people said of videos")
-    frames: str = option("", "and a folder of pictures <class>/<group>/*.png or *.jpg (empty: none)")
-    embedding: str = option("lite0", "network that looks: lite0, or a CLIP by folder or name")
-    text_boxes: bool = option(False, "also look for text laid over the picture (rapidocr-onnxruntime)")
-    per_video: int = option(16, "pictures of a video")
-    least_clean: float = option(0.8, "share of clean pictures from which a video is clean")
-    adapt: bool = option(True, "let the meaning of scores shift with the channel")
-    ask_for: int = option(200, "videos listed as worth a label")
+    videos: str = "data/3_video"  # folder of <id>.mp4
+    out: str = "data/3_clean.jsonl"  # JSON lines of verdicts
+    next: str = "data/3_next.jsonl"  # JSON lines of what to label next
+    model: str = "data/clean_model"  # folder of the model
+    fit: bool = False  # make the model first
+    labels: str = "data/3_reviewed.jsonl"  # what people said of videos
+    frames: str = ""  # and a folder of pictures <class>/<group>/*.png or *.jpg (empty: none)
+    embedding: str = "lite0"  # network that makes the vectors: lite0, or a CLIP by folder or name
+    text_boxes: bool = False  # also find text laid over the picture (rapidocr-onnxruntime)
+    per_video: Count = 16  # pictures of a video
+    least_clean: Share = 0.8  # share of clean pictures from which a video is clean
+    adapt: bool = True  # let the meaning of scores shift with the channel
+    ask_for: CountOrNone = 200  # videos listed as worth a label
 
 
 def main(options: Options) -> dict[str, int]:
     """Returns how many videos are of each class, and how many failed (then the status is 1)."""
-    vectors = FrameVectors(options.embedding, options.text_boxes)
+    network = FrameVectors(options.embedding, options.text_boxes)
     ids, failed = find_recordings(options.videos), []
-    looks: dict[str, np.ndarray] = {}
-    for id_ in tqdm(ids, "looking", unit="video"):
+    vectors: dict[str, np.ndarray] = {}
+    for id_ in tqdm(ids, "vectors", unit="video"):
         try:
-            looks[id_] = look(id_, options, vectors)
+            vectors[id_] = embed_video(id_, options, network)
         except (ValueError, OSError) as error:
             failed.append(f"{id_}: {error}")
     if options.fit:
-        fit(looks, options, vectors)
-    rows = judge(looks, load(options, vectors), options)
-    write_lines(Path(options.out), with_earlier(rows, Path(options.out)))
-    write_lines(Path(options.next), worth_a_label(rows, looks, set(reviewed(options.labels)), options.ask_for))
+        fit(vectors, options, network)
+    rows = classify(vectors, load(options, network), options)
+    write_lines(options.out, with_earlier(rows, Path(options.out)))
+    write_lines(options.next, worth_a_label(rows, vectors, set(reviewed(options.labels)), options.ask_for))
     totals = Counter({name: 0 for name in CLASSES}) + Counter(row["label"] for row in rows)
     print(f"{options.out}: " + ", ".join(f"{totals[name]} {name}" for name in CLASSES) + f", {len(failed)} failed")
     end_with(failed)
     return {**{name: totals[name] for name in CLASSES}, "failed": len(failed)}
 
 
-class Judge:
+class VideoClassifier:
     """One video after another, each by itself: for `gather`."""
 
     def __init__(self, options: Options) -> None:
-        self.options, self.vectors = options, FrameVectors(options.embedding, options.text_boxes)
-        self.model = load(options, self.vectors)
+        self.options, self.network = options, FrameVectors(options.embedding, options.text_boxes)
+        self.model = load(options, self.network)
 
     def __call__(self, id_: str) -> dict:
-        (row,) = judge({id_: look(id_, self.options, self.vectors)}, self.model, self.options)
+        """The video's row. Raises ValueError naming a video that is broken."""
+        (row,) = classify({id_: embed_video(id_, self.options, self.network)}, self.model, self.options)
         return row
 
 
-def look(id_: str, options: Options, vectors: FrameVectors) -> np.ndarray:
+def embed_video(id_: str, options: Options, network: FrameVectors) -> np.ndarray:
     """Vectors (n, D) of a video's pictures, kept on the disk. Raises ValueError naming a video that is broken."""
-    video = Path(options.videos) / f"{id_}.mp4"
+    video = video_path(options.videos, id_)
     status = video.stat()
-    key = f"{vectors.key} {options.per_video} {status.st_size} {status.st_mtime_ns}"
+    key = f"{network.key} {options.per_video} {status.st_size} {status.st_mtime_ns}"
     path = video.parent.with_name("3_looks") / f"{id_}.npz"
     try:
         with np.load(path) as kept:
             if str(kept["key"]) == key:
                 return kept["vectors"].astype(np.float32)
     except (OSError, ValueError, KeyError, EOFError):
-        pass  # never looked at, or torn
-    found = vectors(spread(video, options.per_video))
+        pass  # never made, or torn
+    vectors = network(sample_frames(video, options.per_video)).astype(np.float16)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp.npz")
-    np.savez(unfinished, key=key, vectors=found.astype(np.float16))
-    os.replace(unfinished, path)
-    return found.astype(np.float16).astype(np.float32)
+    with whole_file(path) as unfinished, open(unfinished, "wb") as file:  # given a name, numpy would add .npz to it
+        np.savez(file, key=key, vectors=vectors)
+    return vectors.astype(np.float32)
 
 
 # ---- learning
 
 
-def fit(looks: dict[str, np.ndarray], options: Options, vectors: FrameVectors) -> FrameClasses:
+def fit(vectors: dict[str, np.ndarray], options: Options, network: FrameVectors) -> FrameClasses:
     """Makes and saves the model, and prints how it does on channels and scenes held out."""
-    rows = [*labelled_videos(looks, options), *labelled_pictures(options, vectors)]
+    rows = [*labelled_videos(vectors, options), *labelled_pictures(options, network)]
     if not rows:
         raise ValueError(f"nothing is labelled: {options.labels} names no video of {options.videos}; label some with "
                          "data_gathering.review, or name a folder of pictures with --frames")  # fmt: skip
     found, labels, groups, domains = (np.concatenate(column) for column in zip(*rows, strict=True))
-    model, held_out = FrameClasses.fit(vectors.key, found, labels, groups, domains)
+    model, held_out = FrameClasses.fit(network.key, found, labels, groups, domains)
     model.save(options.model)
     probabilities = np.zeros_like(held_out)
     for domain in set(domains):
@@ -132,18 +132,18 @@ def fit(looks: dict[str, np.ndarray], options: Options, vectors: FrameVectors) -
     return model
 
 
-def labelled_videos(looks: dict[str, np.ndarray], options: Options) -> Iterator[tuple]:
-    """(vectors, labels, groups, domains) of each video that a person judged; a group is a channel's scene."""
+def labelled_videos(vectors: dict[str, np.ndarray], options: Options) -> Iterator[tuple]:
+    """(vectors, labels, groups, domains) of each video that a person labelled; a group is a channel's scene."""
     said = reviewed(options.labels)
-    for id_, found in looks.items():
+    for id_, found in vectors.items():
         if id_ in said:
-            meta = meta_of(Path(options.videos), id_)
+            meta = meta_of(options.videos, id_)
             domain = meta["channel"]
             group = f"{domain} {meta.get('arena_seed', id_)}"
             yield tuple([found, *([name] * len(found) for name in (said[id_], group, domain))])
 
 
-def labelled_pictures(options: Options, vectors: FrameVectors) -> Iterator[tuple]:
+def labelled_pictures(options: Options, network: FrameVectors) -> Iterator[tuple]:
     """The same of pictures in folders; a folder is a group, and a domain of its own."""
     if not options.frames:
         return
@@ -154,7 +154,7 @@ def labelled_pictures(options: Options, vectors: FrameVectors) -> Iterator[tuple
         pictures = [read_picture(path) for path in sorted(folder.iterdir()) if path.suffix in (".png", ".jpg")]
         if pictures:
             group = f"pictures {folder.name}"
-            yield tuple([vectors(pictures), *([name] * len(pictures) for name in (folder.parent.name, group, group))])
+            yield tuple([network(pictures), *([name] * len(pictures) for name in (folder.parent.name, group, group))])
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -165,35 +165,35 @@ def read_picture(path: Path) -> np.ndarray:
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
-# ---- judging
+# ---- classifying
 
 
-def load(options: Options, vectors: FrameVectors) -> FrameClasses:
+def load(options: Options, network: FrameVectors) -> FrameClasses:
     """The model. Raises ValueError where it was fitted on vectors of another network."""
     model = FrameClasses.load(options.model)
-    if model.key != vectors.key:
-        raise ValueError(f"{options.model} was fitted on vectors of {model.key!r}, these are of {vectors.key!r}: give "
+    if model.key != network.key:
+        raise ValueError(f"{options.model} was fitted on vectors of {model.key!r}, these are of {network.key!r}: give "
                          "the --embedding and --text-boxes it was fitted with, or make it anew with --fit")  # fmt: skip
     return model
 
 
 def with_earlier(rows: list[dict], out: Path) -> list[dict]:
-    """And the verdicts of videos that were not looked at now: their pictures may be gone (`gather` can drop them)."""
+    """And the verdicts of videos that were not classified now: their pictures may be gone (`gather` can drop them)."""
     new = {row["key"] for row in rows}
     earlier = [row for row in LatestLedger(out).rows.values() if row["key"] not in new]
     return sorted([*rows, *earlier], key=lambda row: row["key"])
 
 
-def judge(looks: dict[str, np.ndarray], model: FrameClasses, options: Options) -> list[dict]:
+def classify(vectors: dict[str, np.ndarray], model: FrameClasses, options: Options) -> list[dict]:
     """A row a video, channel by channel: what people said of some videos of a channel tells of the others."""
     made_by = hashlib.sha256((Path(options.model) / "model.safetensors").read_bytes()).hexdigest()[:16]
     said, channels = reviewed(options.labels), defaultdict(list)
-    for id_ in looks:
-        channels[meta_of(Path(options.videos), id_)["channel"]].append(id_)
+    for id_ in vectors:
+        channels[meta_of(options.videos, id_)["channel"]].append(id_)
     rows = []
     for ids in channels.values():
-        scores = np.concatenate([model.scores(looks[id_]) for id_ in ids])
-        videos = np.repeat(ids, [len(looks[id_]) for id_ in ids])
+        scores = np.concatenate([model.scores(vectors[id_]) for id_ in ids])
+        videos = np.repeat(ids, [len(vectors[id_]) for id_ in ids])
         known = {id_: said[id_] for id_ in ids if id_ in said}
         probabilities = model.probabilities(scores, videos, known, options.adapt)
         rows += [verdict(id_, probabilities[videos == id_], made_by, options) for id_ in ids]
@@ -209,13 +209,13 @@ def verdict(id_: str, probabilities: np.ndarray, made_by: str, options: Options)
             "made_by": made_by}  # fmt: skip
 
 
-def worth_a_label(rows: list[dict], looks: dict[str, np.ndarray], labelled: set[str], most: int) -> list[dict]:
+def worth_a_label(rows: list[dict], vectors: dict[str, np.ndarray], labelled: set[str], most: int) -> list[dict]:
     """The most uncertain videos that are unlike each other and unlike what is labelled: greedily, uncertainty times
     distance to the nearest of those."""
     free = [row for row in rows if row["key"] not in labelled]
     if not free:
         return []
-    means = {id_: found.mean(0) for id_, found in looks.items()}
+    means = {id_: found.mean(0) for id_, found in vectors.items()}
     places = np.stack([means[row["key"]] for row in free])
     shares = np.array([[row["shares"][name] for name in CLASSES] for row in free])
     doubt = -(shares * np.log(shares.clip(1e-6))).sum(1) + 0.01

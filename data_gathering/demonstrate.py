@@ -10,73 +10,63 @@ Run: python -m data_gathering.demonstrate --out data/3_video --channels 6 --epis
      python -m data_gathering.demonstrate --text-only 100000 --out narration.txt --seed 1     (only words, no game)
 """
 
-import argparse
 import multiprocessing
 import queue
 import signal
 import sys
 import traceback
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, Literal, Protocol
 
+import gymnasium
 import numpy as np
 from tqdm import tqdm
 
-from data_gathering.ledger import write_whole
 from data_gathering.streamer import narration, speech
-from data_gathering.streamer.ground import Ground
+from data_gathering.streamer.ground import Arena, Ground
 from data_gathering.streamer.persona import draw_persona
 from data_gathering.streamer.player import Player
-from data_gathering.streamer.recording import FPS, Recorder, finished
+from data_gathering.streamer.recording import Recorder, finished
 from data_gathering.streamer.session import play
-from vlpt.worlds import make, noop
+from vlpt.files import write_text
+from vlpt.options import Count, CountOrNone, Positive, run
+from vlpt.worlds import check_name, make, noop
+from vpt.frames import FRAMES_PER_SECOND
 
 WORLD_SIZE = (320, 180)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to record. Every field is a flag."""
+    """Records narrated play: a scripted player runs errands in a world and says what it is about to do."""
 
-    out: str = ""  # folder of the recordings (with --text-only: the text file)
-    world: str = "luanti"  # the world, by its name in vlpt.worlds
-    channels: int = 6  # number of players
-    first_channel: int = 0  # number of the first; channels of different numbers never share habits
-    episodes: int = 4  # recordings a channel
-    seconds: float = 50.0  # of play a recording
+    out: str  # folder of the recordings (with --text-only: the text file)
+    world: str = "luanti"  # where it plays, by its name in vlpt.worlds: luanti or dummy
+    channels: Count = 6  # players
+    first_channel: CountOrNone = 0  # number of the first; channels of different numbers never share habits
+    episodes: Count = 4  # recordings a channel
+    seconds: Positive = 50.0  # of play a recording
     seed: int = 1  # of everything
-    workers: int = 2  # games side by side
-    size: str = "128"  # 128: the agent's frames; native: the world's own size
+    workers: Count = 2  # games side by side
+    size: Literal["128", "native"] = "128"  # 128: the agent's frames; native: the world's own size
     crf: int = 25  # H.264 quality, lower is better and larger
-    large_per_run: int = 0  # this many recordings are kept at the world's size too, in <out>/large
-    speech: str = ""  # piper or espeak: add a sound track, whose words give the word times
-    text_only: int = 0  # write this many words of narration and stop
+    large_per_run: CountOrNone = 0  # this many recordings are kept at the world's size too, in <out>/large
+    # adds a sound track, whose words give the word times; empty: no sound
+    speech: Literal["", "piper", "espeak"] = ""
+    text_only: CountOrNone = 0  # write this many words of narration, without a game, and stop
 
+    def __post_init__(self) -> None:
+        check_name(self.world)
+        if self.speech:
+            speech.VOICES[self.speech].check()
 
-def parse(arguments):
-    """Command line -> Options. Exits with one line when a flag makes no sense."""
-    parser = argparse.ArgumentParser(prog="data_gathering.demonstrate", description=__doc__.split("\n")[0])
-    for field in fields(Options):
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"),
-            type=type(field.default),
-            default=field.default,
-            required=field.name == "out",
-        )
-    options = Options(**vars(parser.parse_args(arguments)))
-    for name in ("channels", "episodes", "workers", "seconds"):
-        if getattr(options, name) <= 0:
-            parser.error(f"--{name} must be above 0, got {getattr(options, name)}")
-    if options.size not in ("128", "native"):
-        parser.error(f"--size is 128 or native, got {options.size!r}")
-    if options.speech not in ("", *speech.VOICES):
-        parser.error(f"--speech is one of {', '.join(speech.VOICES)}, got {options.speech!r}")
-    try:
-        if options.speech:
-            speech.VOICES[options.speech].check()
-    except ValueError as error:
-        parser.error(str(error))
-    return options
+    @property
+    def frames(self) -> int:
+        """Of each recording."""
+        return round(self.seconds * FRAMES_PER_SECOND)
 
 
 @dataclass(frozen=True)
@@ -88,74 +78,78 @@ class Episode:
     large: bool
 
     @property
-    def name(self):
+    def name(self) -> str:
         return f"ch{self.channel}-{self.number:02d}"
 
 
-def plan(options):
+def plan(options: Options) -> list[Episode]:
     """All recordings of a run; the large ones are spread over the channels."""
-    episodes = [
-        (channel, number)
-        for number in range(options.episodes)
-        for channel in range(options.first_channel, options.first_channel + options.channels)
-    ]
-    return [Episode(channel, number, i < options.large_per_run) for i, (channel, number) in enumerate(episodes)]
+    channels = range(options.first_channel, options.first_channel + options.channels)
+    places = [(channel, number) for number in range(options.episodes) for channel in channels]
+    return [Episode(channel, number, i < options.large_per_run) for i, (channel, number) in enumerate(places)]
 
 
-def make_player(arena, options, episode):
+def random_of(options: Options, episode: Episode, *purpose: int) -> np.random.Generator:
+    """An episode's own random numbers, others for each purpose."""
+    return np.random.default_rng((options.seed, episode.channel, episode.number, *purpose))
+
+
+def make_player(arena: Arena, options: Options, episode: Episode) -> Player:
     """A player with the channel's habits and this episode's own random numbers."""
-    rng = np.random.default_rng((options.seed, episode.channel, episode.number))
     persona = draw_persona(episode.channel, options.seed)
-    narrator = narration.Narrator(
-        np.random.default_rng((options.seed, episode.channel, episode.number, 1)), persona.taste_seed
-    )
+    narrator = narration.Narrator(random_of(options, episode, 1), persona.taste_seed)
+    voice: narration.Voice = narration.TimedVoice(persona.words_per_minute, narrator.rng)
     if options.speech:
         voice = speech.VOICES[options.speech](persona.words_per_minute, episode.channel)
-    else:
-        voice = narration.TimedVoice(persona.words_per_minute, narrator.rng)
     mouth = narration.Mouth(voice, narrator.rng)
-    return Player(Ground(arena), persona, narrator, mouth, rng)
+    return Player(Ground(arena), persona, narrator, mouth, random_of(options, episode))
 
 
-def record(world, options, episode, progress):
+def record(world: gymnasium.Env, options: Options, episode: Episode, progress: Callable[[int], None]) -> None:
     """Play and write one episode. progress: called with the number of frames done since the last call."""
-    arena_seed = int(np.random.default_rng((options.seed, episode.channel, episode.number, 2)).integers(1, 2**31 - 1))
+    arena_seed = int(random_of(options, episode, 2).integers(1, 2**31 - 1))
     observation, info = world.reset(seed=arena_seed)
-    player, log, frames = make_player(info["arena"], options, episode), [], round(options.seconds * FPS)
+    player = make_player(info["arena"], options, episode)
+    log: list[dict[str, Any]] = []
     script = play(player, log)
     size = None if options.size == "native" else int(options.size)
     world_size = observation["pov"].shape[1::-1]
     with Recorder(options.out, episode.name, world_size, size, options.crf, episode.large) as recorder:
-        for frame in range(frames):
+        for frame in range(options.frames):
             truth = info["truth"]
             player.see(truth, frame)
             pressed, camera_deg = player.act(next(script))
             pov = observation["pov"]
             observation, _, _, _, info = world.step({**noop(), **dict.fromkeys(pressed, 1), "camera": camera_deg})
             recorder.add(pov, pressed, info["camera_deg"], truth, player.slot)
-            if frame % 20 == 19:
-                progress(20)
-        end_ms = frames * 1000 // FPS
-        sound = player.mouth.voice.track(end_ms) if options.speech else None
-        recorder.close_with(player.mouth.heard(end_ms), meta_of(options, episode, arena_seed, log, frames), sound)
+            if (frame + 1) % FRAMES_PER_SECOND == 0:
+                progress(FRAMES_PER_SECOND)
+        end_ms = options.frames * 1000 // FRAMES_PER_SECOND
+        voice = player.mouth.voice
+        sound = voice.track(end_ms) if isinstance(voice, speech.SpokenVoice) else None
+        recorder.close_with(player.mouth.heard(end_ms), meta_of(options, episode, arena_seed, log), sound)
 
 
-def meta_of(options, episode, arena_seed, log, frames):
+def meta_of(options: Options, episode: Episode, arena_seed: int, log: list[dict[str, Any]]) -> dict[str, Any]:
     """What the meta file says besides names and sizes; the last errand is usually cut by the end of the recording."""
-    done = [{**entry, "end_frame": entry["end_frame"] or frames, "cut": entry["end_frame"] is None} for entry in log]
+    done = [{**entry, "end_frame": entry["end_frame"] or options.frames, "cut": entry["end_frame"] is None}
+            for entry in log]  # fmt: skip
     seeds = {"seed": options.seed, "arena_seed": arena_seed}
-    return {
-        "channel": f"ch{episode.channel}",
-        **seeds,
-        "world": options.world,
-        "speech": options.speech,
-        "errands": done,
-    }
+    return {"channel": f"ch{episode.channel}", **seeds, "world": options.world, "speech": options.speech,
+            "errands": done}  # fmt: skip
 
 
-def work(options, tasks, results):
+class Inbox(Protocol):
+    """What workers and their run need of a multiprocessing.Queue."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any: ...
+
+    def put(self, item: Any) -> None: ...
+
+
+def work(options: Options, tasks: Inbox, results: Inbox) -> None:
     """A worker: one world, many episodes. Puts (kind, episode, value) into results."""
-    world = None
+    world: gymnasium.Env | None = None
     listen(stop)
     try:
         while (episode := tasks.get()) is not None:
@@ -166,7 +160,8 @@ def work(options, tasks, results):
                     results.put(("done", episode.name, None))
                     break
                 except Exception as error:  # whatever went wrong, the other recordings must go on
-                    world = close(world)
+                    close(world)
+                    world = None
                     if attempt == 2:
                         results.put(("failed", episode.name, f"{error!r}\n{traceback.format_exc()}"))
     except KeyboardInterrupt:
@@ -175,43 +170,44 @@ def work(options, tasks, results):
         close(world)
 
 
-def report(results, episode, count):
+def report(results: Inbox, episode: Episode, count: int) -> None:
     """Tell how far the episode is; stop when nobody is there to hear it."""
     if not multiprocessing.parent_process().is_alive():
         stop()
     results.put(("frames", episode.name, count))
 
 
-def stop(*_):
+def stop(*_: object) -> None:
     """On SIGTERM and Ctrl-C: leave through every `finally`, so that no game outlives its worker."""
     listen(signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def listen(handler):
+def listen(handler: Callable | signal.Handlers) -> None:
+    """What is to be done on SIGTERM and Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handler)
 
 
-def close(world):
+def close(world: gymnasium.Env | None) -> None:
+    """Ends a world, if there is one."""
     if world is not None:
         world.close()
 
 
-def run(options):
+def record_missing(options: Options) -> dict[str, str]:
     """Record all that is missing. Returns {name: error} of the recordings that failed."""
     todo = [episode for episode in plan(options) if not finished(options.out, episode.name)]
     context = multiprocessing.get_context("spawn")
     tasks, results = context.Queue(), context.Queue()
     for episode in [*todo, *[None] * options.workers]:
         tasks.put(episode)
-    workers = [
-        context.Process(target=work, args=(options, tasks, results)) for _ in range(min(options.workers, len(todo)))
-    ]
+    count = min(options.workers, len(todo))
+    workers = [context.Process(target=work, args=(options, tasks, results)) for _ in range(count)]
     for worker in workers:
         worker.start()
     try:
-        return follow(workers, results, todo, round(options.seconds * FPS))
+        return follow(workers, results, todo, options.frames)
     except BaseException:
         for worker in workers:
             worker.terminate()
@@ -221,8 +217,8 @@ def run(options):
             worker.join()
 
 
-def follow(workers, results, todo, frames):
-    """Show progress until every recording has ended somehow."""
+def follow(workers: Sequence[BaseProcess], results: Inbox, todo: Sequence[Episode], frames: int) -> dict[str, str]:
+    """Show progress until every recording, of so many frames, has ended. Returns {name: error} of the failed."""
     left, failed = {episode.name for episode in todo}, {}
     with tqdm(total=len(todo) * frames, unit="frame", smoothing=0.05) as bar:
         while left:
@@ -243,15 +239,15 @@ def follow(workers, results, todo, frames):
     return failed
 
 
-def main(arguments=None):
-    options = parse(arguments)
+def main(options: Options) -> int:
+    """Returns the exit status: 0, 1 where a recording failed, 130 where the run was stopped."""
     if options.text_only:
-        write_whole(options.out, narration.corpus(options.seed, options.text_only))
+        write_text(options.out, narration.corpus(options.seed, options.text_only))
         return 0
     Path(options.out).mkdir(parents=True, exist_ok=True)
     listen(stop)
     try:
-        failed = run(options)
+        failed = record_missing(options)
     except KeyboardInterrupt:
         print("stopped; the same command goes on with what is missing", file=sys.stderr)
         return 130
@@ -261,4 +257,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main, Options))

@@ -9,7 +9,6 @@ id only. What is there is not asked for again; what was cut off goes on; what fa
 Respect the sites' terms: this takes one video a worker at a time, at a limited rate, and follows no links.
 """
 
-import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -18,9 +17,11 @@ from pathlib import Path
 import yt_dlp
 from tqdm import tqdm
 
-from data_gathering.ledger import Ledger, end_with, read_ledger, write_whole
-from data_gathering.site import YOUTUBE, check_address, file_name, patiently, settings
-from vlpt.old_options import option, run
+from data_gathering.ledger import Ledger, end_with, read_ledger
+from data_gathering.recordings import meta_path, video_path
+from data_gathering.site import YOUTUBE, check_address, file_name, settings, with_retries
+from vlpt.files import write_json
+from vlpt.options import Count, NotNegative, run
 from vpt.frames import count_frames, read_video
 
 CAPTIONS = (".json3", ".vtt")
@@ -30,17 +31,17 @@ CAPTIONS = (".json3", ".vtt")
 class Options:
     """Downloads the kept videos with their captions."""
 
-    kept: str = option("data/2_kept.jsonl", "what data_gathering.filter kept")
-    out: str = option("data/3_video", "folder for the files")
-    height: int = option(480, "largest height in pixels: 480, or 360 for the smaller file that every site has")
-    languages: tuple[str, ...] = option(("en.*",), "captions, as expressions")
-    workers: int = option(2, "videos at a time")
-    rate_kb_s: int = option(2000, "kilobytes a second of each worker")
-    pause_s: float = option(1.0, "seconds between two requests for pages")
-    wait_s: float = option(5.0, "seconds before something refused is tried again; doubled each time")
-    attempts: int = option(4, "how often a video is tried")
-    keep_free_gb: float = option(5.0, "stop when the disk has less space than this")
-    extractors: tuple[str, ...] = option(YOUTUBE, "the only sites asked, as yt-dlp names them (expressions)")
+    kept: str = "data/2_kept.jsonl"  # what data_gathering.filter kept
+    out: str = "data/3_video"  # folder for the files
+    height: Count = 480  # largest height in pixels: 480, or 360 for the smaller file that every site has
+    languages: tuple[str, ...] = ("en.*",)  # captions, as expressions
+    workers: Count = 2  # videos at a time
+    rate_kb_s: Count = 2000  # kilobytes a second of each worker
+    pause_s: NotNegative = 1.0  # seconds between two requests for pages
+    wait_s: NotNegative = 5.0  # seconds before something refused is tried again; doubled each time
+    attempts: Count = 4  # how often a video is tried
+    keep_free_gb: NotNegative = 5.0  # stop when the disk has less space than this
+    extractors: tuple[str, ...] = YOUTUBE  # the only sites asked, as yt-dlp names them (expressions)
 
 
 def main(options: Options) -> dict[str, int]:
@@ -86,28 +87,28 @@ def fetch(record: dict, out: Path, options: Options) -> dict:
         with yt_dlp.YoutubeDL(how) as site:
             return site.sanitize_info(site.extract_info(address, download=True))
 
-    info = patiently(ask, address, options.attempts, options.wait_s)
+    info = with_retries(ask, address, options.attempts, options.wait_s)
     info = info["entries"][0] if info.get("entries") else info
-    video = out / f"{name}.mp4"
+    video = video_path(out, name)
     if not video.exists():
         raise ValueError(f"what came is no mp4: {sorted(path.name for path in out.glob(name + '.*'))}")
-    frames = check(video, info.get("duration") or record.get("duration_s"))
+    n_frames = check(video, info.get("duration") or record.get("duration_s"))
     captions = sorted(path.name for path in out.glob(f"{name}.*") if path.suffix in CAPTIONS)
     meta = {"id": name, "channel": file_name(record.get("channel") or record["key"]), "world": "video",
             "title": record["title"], "source": record["url"], "captions": captions}  # fmt: skip
-    write_whole(out / f"{name}.meta.json", json.dumps(meta, ensure_ascii=False))
-    return {"file": video.name, "bytes": video.stat().st_size, "frames": frames, "captions": captions,
+    write_json(meta_path(out, name), meta)
+    return {"file": video.name, "bytes": video.stat().st_size, "frames": n_frames, "captions": captions,
             "duration_s": info.get("duration") or record.get("duration_s")}  # fmt: skip
 
 
 def check(video: Path, duration_s: float | None) -> int:
     """How many pictures it promises. Raises ValueError, and removes the file, where it is broken or cut short."""
     try:
-        frames = count_frames(video)
+        n_frames = count_frames(video)
         next(read_video(video))
-        if duration_s and frames and frames < 5 * duration_s:
-            raise ValueError(f"{video} holds {frames} pictures for {duration_s:.0f} seconds: it is cut short")
-        return frames
+        if duration_s and n_frames and n_frames < 5 * duration_s:
+            raise ValueError(f"{video} holds {n_frames} pictures for {duration_s:.0f} seconds: it is cut short")
+        return n_frames
     except ValueError:
         video.unlink(missing_ok=True)
         raise

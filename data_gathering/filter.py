@@ -12,8 +12,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_gathering.ledger import read_ledger, write_lines
-from vlpt.old_options import option, run
+from data_gathering.ledger import read_ledger
+from vlpt.files import write_lines
+from vlpt.options import run
 
 RULES = Path(__file__).with_name("rules.toml")
 FIELDS = ("title", "channel", "language", "duration_s", "live")
@@ -23,9 +24,9 @@ FIELDS = ("title", "channel", "language", "duration_s", "live")
 class Options:
     """Keeps videos by their metadata."""
 
-    found: str = option("data/1_found.jsonl", "ledger of data_gathering.find")
-    rules: str = option(str(RULES.relative_to(RULES.parents[1])), "TOML file of rules")
-    out: str = option("data/2_kept.jsonl", "JSON lines of what is kept")
+    found: str = "data/1_found.jsonl"  # ledger of data_gathering.find
+    rules: str = str(RULES)  # TOML file of rules
+    out: str = "data/2_kept.jsonl"  # JSON lines of what is kept
 
 
 @dataclass(frozen=True)

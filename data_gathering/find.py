@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from data_gathering.ledger import Ledger, end_with
 from data_gathering.site import YOUTUBE, describe, record_of
-from vlpt.old_options import option, run
+from vlpt.options import Count, NotNegative, run
 
 YOUTUBE_ID = re.compile(r"^[A-Za-z0-9_-]{11}$")
 
@@ -27,14 +27,14 @@ YOUTUBE_ID = re.compile(r"^[A-Za-z0-9_-]{11}$")
 class Options:
     """Lists videos; nothing is downloaded."""
 
-    search: tuple[str, ...] = option((), "search words, each in quotes")
-    sources: tuple[str, ...] = option((), "addresses of channels, playlists or videos")
-    ids: str = option("", "a file with a YouTube id or an address a line")
-    minedojo: str = option("", "MineDojo's YouTube index (JSON)")
-    limit: int = option(100, "most videos of each search or list")
-    out: str = option("data/1_found.jsonl", "ledger to add to")
-    extractors: tuple[str, ...] = option(YOUTUBE, "the only sites asked, as yt-dlp names them (expressions)")
-    wait_s: float = option(2.0, "seconds before a refused page is asked for again; doubled each time")
+    search: tuple[str, ...] = ()  # search words, each in quotes
+    sources: tuple[str, ...] = ()  # addresses of channels, playlists or videos
+    ids: str = ""  # a file with a YouTube id or an address a line
+    minedojo: str = ""  # MineDojo's YouTube index (JSON)
+    limit: Count = 100  # most videos of each search or list
+    out: str = "data/1_found.jsonl"  # ledger to add to
+    extractors: tuple[str, ...] = YOUTUBE  # the only sites asked, as yt-dlp names them (expressions)
+    wait_s: NotNegative = 2.0  # seconds before a refused page is asked for again; doubled each time
 
 
 def main(options: Options) -> dict[str, int]:

@@ -8,7 +8,7 @@ on where it was; what failed is tried again. Run:
     python -m data_gathering.gather --config data_gathering/gather.yaml --ray auto     # on a Ray cluster
 
 On a cluster the data folder lies on storage that all machines share, and this repository at one place on all of them:
-processors download, transcribe and shrink, GPUs label (carry.py), and no machine's death loses a video or doubles one.
+processors download, transcribe and shrink, GPUs label (pipeline.py); no machine's death loses a video or doubles one.
 """
 
 import json
@@ -17,7 +17,7 @@ import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import yaml
@@ -25,32 +25,45 @@ from tqdm import tqdm
 
 from data_gathering import filter, find, shard, stats
 from data_gathering.download import credit
-from data_gathering.ledger import Ledger, end_with, read_ledger, write_lines
+from data_gathering.ledger import Ledger, end_with, read_ledger
 from data_gathering.pipeline import PROGRAMS, Label, Plan, Prepare, shard_parts
-from vlpt.old_options import option, run
+from vlpt.files import write_lines
+from vlpt.options import Count, from_dict, run
 
 NOTES = {"download": "3_downloaded.jsonl", "clean": "3_clean.jsonl", "transcribe": "4_words/transcripts.jsonl"}
 ROOT = Path(__file__).parents[1]
+CONFIG = Path(__file__).with_name("gather.yaml")
 
 
 @dataclass(frozen=True)
 class Options:
     """Gathers a dataset from a search to shards."""
 
-    config: str = option("data_gathering/gather.yaml", "what to look for, and how")
-    ray: str = option("", "a Ray cluster: its address, or auto for the one that runs here (empty: this machine alone)")
+    config: str = str(CONFIG)  # what to look for, and how
+    ray: str = ""  # a Ray cluster: its address, or auto for the one that runs here (empty: this machine alone)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the configuration says beside the sections of programs."""
+
+    data: str = "data"
+    workers: Count = 2
+    attempts: Count = 3
+    parts: Count = 1
+    keep_originals: bool = True
 
 
 def main(options: Options) -> dict[str, int]:
     """Returns how many videos are in the dataset, left out, and failed (then the status is 1)."""
     plan, sections = read_config(Path(options.config))
-    failed = list(look_for(plan, sections))
+    failed = list(find_and_filter(plan, sections))
     records = read_ledger(plan.data / "2_kept.jsonl", "filter")
     rows = [{"record": json.dumps(record)} for record in records]
-    carriers = on_ray(options.ray) if options.ray else here
+    process = on_ray(options.ray) if options.ray else on_this_machine
     ends = []
     with tqdm(total=len(rows), desc="videos", unit="") as bar:
-        for row in carriers(plan, rows):
+        for row in process(plan, rows):
             ends.append({**json.loads(row["carried"]), "record": json.loads(row["record"])})
             bar.update()
     done = write_down(plan, ends)
@@ -66,29 +79,25 @@ def main(options: Options) -> dict[str, int]:
 
 def read_config(path: Path) -> tuple[Plan, dict]:
     """The plan, and the sections as given. Raises ValueError naming the file and what is wrong in it."""
-    general = {"data": str, "workers": int, "attempts": int, "parts": int, "keep_originals": bool}
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError("it is no mapping")
+        known = [field.name for field in fields(Settings)]
         for name, value in content.items():
-            if name not in general and name not in PROGRAMS:
-                raise ValueError(f"{name!r} is no setting: {', '.join((*general, *PROGRAMS))} are")
-            if name in general and type(value) is not general[name]:
-                raise ValueError(f"{name} takes {general[name].__name__}, got {value!r}")
+            if name not in known and name not in PROGRAMS:
+                raise ValueError(f"{name!r} is no setting: {', '.join((*known, *PROGRAMS))} are")
             if name in PROGRAMS and not isinstance(value, dict | None):
                 raise ValueError(f"{name} takes options, got {value!r}")
-        numbers = {name: content[name] for name in general if name in content and name != "data"}
-        if small := [name for name, value in numbers.items() if type(value) is int and value < 1]:
-            raise ValueError(f"{small[0]} is at least 1")
+        given = vars(from_dict(Settings, {name: content[name] for name in known if name in content}))
         sections = {name: content[name] or {} for name in PROGRAMS if name in content}
-        data = Path(content.get("data", "data")).absolute()
-        return Plan.from_sections(sections, data=data, folder=os.getcwd(), **numbers), sections
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        places = {"data": Path(given["data"]).absolute(), "folder": os.getcwd()}
+        return Plan.from_sections(sections, **{**given, **places}), sections
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:  # TypeError: a date, which no option takes
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
 
 
-def look_for(plan: Plan, sections: dict) -> Iterator[str]:
+def find_and_filter(plan: Plan, sections: dict) -> Iterator[str]:
     """Find and filter; yields what failed. Without a section `find` the ledger of kept videos is taken as it is."""
     if "find" in sections:
         try:
@@ -99,7 +108,7 @@ def look_for(plan: Plan, sections: dict) -> Iterator[str]:
         filter.main(plan.programs["filter"])
 
 
-def here(plan: Plan, rows: list[dict]) -> Iterator[dict]:
+def on_this_machine(plan: Plan, rows: list[dict]) -> Iterator[dict]:
     """On this machine: `workers` videos are prepared side by side, at most twice as many ahead of the labels."""
     prepare, label, waiting, rows = Prepare(plan), Label(plan), deque(), iter(rows)
     with ThreadPoolExecutor(plan.workers) as pool:
@@ -116,10 +125,11 @@ def on_ray(address: str) -> Callable[[Plan, list[dict]], Iterator[dict]]:
     and does again what a machine that died had begun."""
     ray = start_ray(address)
 
-    def carriers(plan: Plan, rows: list[dict]) -> Iterator[dict]:
+    def process(plan: Plan, rows: list[dict]) -> Iterator[dict]:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        gpu = plan.programs["label"].device.startswith("cuda")
+        device = plan.programs["label"].device
+        gpu = device == "cuda" or (device == "auto" and "GPU" in ray.cluster_resources())
         nodes = sum(node["Alive"] for node in ray.nodes())
         preparing = ray.data.ActorPoolStrategy(min_size=1, max_size=plan.workers * nodes)
         labelling = ray.data.ActorPoolStrategy(min_size=1, max_size=nodes * (8 if gpu else 1))
@@ -129,7 +139,7 @@ def on_ray(address: str) -> Callable[[Plan, list[dict]], Iterator[dict]]:
                                 **({"num_gpus": 1} if gpu else {"num_cpus": 1}))  # fmt: skip
         yield from labelled.iter_rows()
 
-    return carriers
+    return process
 
 
 def start_ray(address: str):
@@ -169,6 +179,7 @@ def write_down(plan: Plan, ends: list[dict]) -> list[str]:
 
 
 def state(end: dict) -> str:
+    """What became of a video."""
     return next((name for name in ("failed", "left_out") if name in end), "done")
 
 

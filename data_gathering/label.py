@@ -18,13 +18,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from tqdm import tqdm
 
 from data_gathering.label_file import Labels, labelled_by, read_labels, write_labels
-from data_gathering.shard import find_recordings
-from vlpt.old_options import option, run
+from data_gathering.recordings import find_recordings, pressed_path, video_path
+from vlpt.options import Count, CountOrNone, Device, pick_device, run, use_threads
 from vpt.actions import read_contractor
 from vpt.agent_video import inspect_video
 from vpt.allocator import keep_freed_memory
@@ -33,48 +35,49 @@ from vpt.released import load_idm
 from vpt.scores import Scores
 from vpt.windows import Inferred, infer_videos
 
+Window = Annotated[int, Field(ge=8)]  # frames: a shorter one has no middle half to keep
+
 
 @dataclass(frozen=True)
 class Options:
     """Labels videos with the actions that an inverse dynamics model infers."""
 
-    idm: str = option("pretrained/idm", "folder of the trained model (config.json, model.safetensors)")
-    model: str = option("", "instead of --idm: OpenAI's .model file")
-    weights: str = option("", "and its .weights file")
-    lastlayer: str = option("discarded", "of OpenAI's model: discarded, as their code has it, or used",
-                            choices=("discarded", "used"))
-    videos: str = option("data/3_video", "folder of <id>.mp4")
-    out: str = option("data/5_actions", "folder for <id>.parquet")
-    channels: tuple[str, ...] = option((), "only these channels; all when none is named")
-    batch: int = option(4, "windows of 128 frames, of one video or several, that go through the model together")
-    window: int = option(128, "frames of a window, of which the middle half is kept")
-    mirror: bool = option(False, "look at each picture and its mirror image: fewer errors, twice the time")
-    threads: int = option(0, "processor threads; 0: as many as there are")
-    device: str = option("cpu", "torch device")
+    idm: str = "pretrained/idm"  # folder of the trained model (config.json, model.safetensors)
+    model: str = ""  # instead of --idm: OpenAI's .model file
+    weights: str = ""  # and its .weights file
+    # of OpenAI's model: discarded, as their code has it, or used
+    lastlayer: Literal["discarded", "used"] = "discarded"
+    videos: str = "data/3_video"  # folder of <id>.mp4
+    out: str = "data/5_actions"  # folder for <id>.parquet
+    channels: tuple[str, ...] = ()  # only these channels; all when none is named
+    batch: Count = 4  # windows of 128 frames, of one video or several, that go through the model together
+    window: Window = 128  # frames of a window, of which the middle half is kept; 8 at least
+    mirror: bool = False  # label each picture and its mirror image: fewer errors, twice the time
+    threads: CountOrNone = 0  # processor threads; 0: torch's choice
+    device: Device = "auto"  # where the model runs
 
 
 def main(options: Options) -> dict[str, int]:
     """Returns how many videos were labelled, left alone and failed; ends with status 1 when one failed."""
     keep_freed_memory()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    use_threads(options.threads)
     idm, made_by = load(options)
     ids = find_recordings(options.videos, options.channels)
     out, totals, scores = Path(options.out), Counter(labelled=0, done_before=0, failed=0), Scores()
     out.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(ids), desc="videos", unit="") as bar:
         for id_, found in label_videos(idm, ids, options, made_by):
-            path, video = out / f"{id_}.parquet", Path(options.videos) / f"{id_}.mp4"
+            path, video = out / f"{id_}.parquet", video_path(options.videos, id_)
             try:
                 if isinstance(found, Exception):
                     raise found
                 if found is not None:
                     write_labels(path, Labels(found.buttons, found.camera_deg, found.confidence), made_by)
-                _compare(scores, read_labels(path), video.with_suffix(".jsonl"))
+                _compare(scores, read_labels(path), pressed_path(options.videos, id_))
                 totals["done_before" if found is None else "labelled"] += 1
             except (ValueError, OSError) as error:
                 totals["failed"] += 1
-                bar.write(f"failed: {error if str(video.stem) in str(error) else f'{video}: {error}'}", file=sys.stderr)
+                bar.write(f"failed: {error if id_ in str(error) else f'{video}: {error}'}", file=sys.stderr)
             bar.update()
     print(f"{len(ids)} videos: {totals['labelled']} labelled, {totals['done_before']} done before, "
           f"{totals['failed']} failed")
@@ -88,19 +91,17 @@ def main(options: Options) -> dict[str, int]:
 
 def load(options: Options) -> tuple[IDM, str]:
     """The model on its device, and a name for its weights: what others have labelled is labelled anew."""
-    if options.window < 8:
-        raise ValueError(f"--window is at least 8 frames, got {options.window}")
-    how = (str(options.window), str(options.mirror))
-    precision = torch.bfloat16 if options.device.startswith("cuda") else torch.float32
+    how, device = (str(options.window), str(options.mirror)), pick_device(options.device)
+    precision = torch.bfloat16 if device.type == "cuda" else torch.float32
     if bool(options.model) != bool(options.weights):
         raise ValueError("--model and --weights belong together: OpenAI's model is in two files")
     if options.model:
         idm = load_idm(options.model, options.weights, lastlayer=options.lastlayer)
-        return idm.to(options.device, precision), fingerprint([options.model, options.weights], options.lastlayer, *how)
+        return idm.to(device, precision), fingerprint([options.model, options.weights], options.lastlayer, *how)
     folder = Path(options.idm)
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder: --idm names a trained model (train.py --stage idm makes one)")
-    idm = IDM.from_pretrained(folder).to(options.device, precision)
+        raise ValueError(f"{folder} is no folder: --idm names a trained model (train.py idm makes one)")
+    idm = IDM.from_pretrained(folder).to(device, precision)
     return idm, fingerprint([folder / "config.json", folder / "model.safetensors"], *how)
 
 
@@ -110,18 +111,18 @@ def label_videos(
     """Each video once: what was inferred, why it failed, or None where the same weights have labelled it already."""
     skipped: list[tuple[str, Exception | None]] = []
 
-    def readable() -> Iterator[tuple[str, Iterable, int]]:
+    def readable_videos() -> Iterator[tuple[str, Iterable, int]]:
         for id_ in ids:
             if labelled_by(Path(options.out) / f"{id_}.parquet") == made_by:
                 skipped.append((id_, None))
                 continue
             try:
-                footage = inspect_video(Path(options.videos) / f"{id_}.mp4")
-                yield id_, footage.read_frames(), footage.count
+                video = inspect_video(video_path(options.videos, id_))
+                yield id_, video.read_frames(), video.count
             except (ValueError, OSError) as error:
                 skipped.append((id_, error))
 
-    yield from infer_videos(idm, readable(), options.batch, options.window, options.mirror)
+    yield from infer_videos(idm, readable_videos(), options.batch, options.window, options.mirror)
     yield from skipped
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlpt.files import whole_file
 from vpt.actions import BUTTONS, MINECRAFT
 
 
@@ -37,12 +38,8 @@ def write_labels(path: Path, labels: Labels, made_by: str) -> None:
         "buttons_index": buttons_index, "camera_index": camera_index,
         "confidence": labels.confidence.astype(np.float32),
     })  # fmt: skip
-    unfinished = path.with_name(path.name + ".tmp")
-    try:
+    with whole_file(path) as unfinished:
         pq.write_table(table.replace_schema_metadata({"made_by": made_by}), unfinished)
-        unfinished.rename(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def labelled_by(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Files that a killed program leaves whole, above all ledgers: one JSON object a line, only added to, a line a key.
+"""Ledgers, which a killed program leaves whole: one JSON object a line, only added to, a line a key.
 
     ledger = Ledger("data/1_found.jsonl")
     ledger.add({"key": "youtube:abc", "title": "..."})     # False where the key is there already
@@ -75,19 +75,6 @@ def read_ledger(path: Path | str, made_by: str) -> list[dict]:
     if not Path(path).exists():
         raise ValueError(f"{path} is missing: run data_gathering.{made_by}")
     return list(Ledger(path))
-
-
-def write_whole(path: Path | str, text: str) -> None:
-    """Write a text file that is never seen half-written."""
-    unfinished = Path(f"{path}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
-
-
-def write_lines(path: Path, rows: list[dict]) -> None:
-    """JSON lines that are made anew, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def end_with(failed: list[str]) -> None:

@@ -1,11 +1,11 @@
-"""One video carried from its address to labelled pictures and words: what `gather` does on any machine.
+"""One video on its way from its address to labelled pictures and words: what `gather` does on any machine.
 
 In: a found video (a record of data_gathering.filter). Out: `3_video/`, `4_words/`, `4_small/`, `5_actions/` have its
 files, and `carried/<id>.json` says how far it came: the steps that are done, what each noted for its ledger and how
 long it took, or why the video failed or is left out. A step that is noted there is not done again, whoever takes the
 video over: the folder may lie on storage that many machines share. Two kinds of worker:
 
-    row = Prepare(plan)({"record": json of a record})     # a processor: download, look, transcribe, shrink
+    row = Prepare(plan)({"record": json of a record})     # a processor: download, classify, transcribe, shrink
     row = Label(plan)(row)                                # a GPU, if there is one: label
     json.loads(row["carried"])                            # {"key", "id", "steps", "failed" or "left_out"}
 """
@@ -23,9 +23,10 @@ from pathlib import Path
 from data_gathering import clean, download, filter, find, label, shard, shrink, stats, transcribe
 from data_gathering.frame_quality.verdicts import reviewed
 from data_gathering.label_file import Labels, labelled_by, write_labels
-from data_gathering.ledger import write_whole
+from data_gathering.recordings import video_path, words_path
 from data_gathering.site import file_name
-from vlpt.old_options import from_dict
+from vlpt.files import read_json, write_json, write_text
+from vlpt.options import from_dict
 from vpt.allocator import keep_freed_memory
 
 PROGRAMS = {"find": find, "filter": filter, "download": download, "clean": clean, "transcribe": transcribe,
@@ -46,14 +47,14 @@ WAIT_S = 2.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How videos are carried; `programs` has the options of each program, files included."""
+    """How videos are processed; `programs` has the options of each program, files included."""
 
     data: Path
     programs: dict
     workers: int = 2
     attempts: int = 3
     parts: int = 1
-    look: bool = False
+    classify: bool = False
     keep_originals: bool = True
     folder: str = "."  # from which relative names are meant
 
@@ -70,7 +71,7 @@ class Plan:
                 programs[name] = from_dict(program.Options, {**given, **places})
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
-        return cls(programs=programs, look="clean" in sections, **rest)
+        return cls(programs=programs, classify="clean" in sections, **rest)
 
 
 class VideoProgress:
@@ -81,8 +82,8 @@ class VideoProgress:
         self.path = plan.data / "carried" / f"{self.id}.json"
         self.attempts = plan.attempts
         try:
-            self.steps = json.loads(self.path.read_text(encoding="utf-8"))["steps"]
-        except (OSError, ValueError, KeyError, TypeError):  # begun nowhere, or torn: the files themselves are whole
+            self.steps = read_json(self.path)["steps"]
+        except (ValueError, KeyError, TypeError):  # begun nowhere, or torn: the files themselves are whole
             self.steps = {}
         self.end: dict[str, str] = {}
 
@@ -93,7 +94,7 @@ class VideoProgress:
         if name not in self.steps or (made and not any(path.exists() for path in made)):
             begin = time.perf_counter()
             try:
-                noted = self._patiently(work)
+                noted = self._with_retries(work)
             except (ValueError, OSError) as error:
                 self.end = {"failed": f"{name}: {error}"}
                 return self._write()
@@ -109,7 +110,7 @@ class VideoProgress:
     def row(self) -> dict[str, str]:
         return {"record": json.dumps(self.record), "carried": json.dumps(self._content())}
 
-    def _patiently(self, work: Callable[[], dict]) -> dict:
+    def _with_retries(self, work: Callable[[], dict]) -> dict:
         """Storage may hiccup (OSError): again, a little later. What is wrong with a video (ValueError) stays wrong."""
         for attempt in range(self.attempts):
             try:
@@ -124,8 +125,7 @@ class VideoProgress:
         return {"key": self.record["key"], "id": self.id, "steps": self.steps, **self.end}
 
     def _write(self) -> bool:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, json.dumps(self._content(), ensure_ascii=False))
+        write_json(self.path, self._content())
         return not self.end
 
 
@@ -135,18 +135,18 @@ class Prepare:
     def __init__(self, plan: Plan) -> None:
         os.chdir(plan.folder)
         self.plan, self.options = plan, plan.programs
-        self.judge = clean.Judge(self.options["clean"]) if plan.look else None
+        self.classify = clean.VideoClassifier(self.options["clean"]) if plan.classify else None
         self.reviewed = reviewed(self.options["clean"].labels)
 
     def __call__(self, row: dict[str, str]) -> dict[str, str]:
         record = json.loads(row["record"])
         progress = VideoProgress(record, self.plan)
         id_, data = progress.id, self.plan.data
-        video, small = (data / folder / f"{id_}.mp4" for folder in ("3_video", "4_small"))
-        words = data / f"4_words/{id_}.words.jsonl"
+        video, small = (video_path(data / folder, id_) for folder in ("3_video", "4_small"))
+        words = words_path(data / "4_words", id_)
         kept = (video,) if self.plan.keep_originals else (video, small)
         if progress.step("download", lambda: self.download(record, id_), *kept) and self.wanted(progress):
-            progress.step("transcribe", lambda: transcribe.write_words(id_, self.options["transcribe"]), words)
+            progress.step("transcribe", lambda: transcribe.write_transcript(id_, self.options["transcribe"]), words)
             progress.step("shrink", lambda: {"frames": shrink.shrink(id_, self.options["shrink"])}, small)
             if not self.plan.keep_originals and not progress.end:
                 video.unlink(missing_ok=True)
@@ -164,12 +164,12 @@ class Prepare:
 
     def wanted(self, progress: VideoProgress) -> bool:
         """What a person, or else the classifier, says of its pictures."""
-        if self.judge and not progress.step("clean", lambda: self.judge(progress.id)):
+        if self.classify and not progress.step("clean", lambda: self.classify(progress.id)):
             return False
-        seen = progress.steps["clean"]["noted"]["label"] if self.judge else "clean"
-        verdict = self.reviewed.get(progress.id, seen)
-        if verdict != "clean":
-            progress.leave_out(verdict)
+        found = progress.steps["clean"]["noted"]["label"] if self.classify else "clean"
+        label = self.reviewed.get(progress.id, found)
+        if label != "clean":
+            progress.leave_out(label)
         return not progress.end
 
 
@@ -207,13 +207,12 @@ class Label:
 def shard_parts(plan: Plan, ids: list[str]) -> list:
     """Options of `shard` for each part of the dataset: a video's part hangs on its id alone."""
     options, names = plan.programs["shard"], plan.data / "6_ids"
-    names.mkdir(parents=True, exist_ok=True)
     made = []
     for part in range(plan.parts):
         mine = [id_ for id_ in ids if int(hashlib.sha256(id_.encode()).hexdigest(), 16) % plan.parts == part]
         if mine:
             path = names / f"{part:05d}.txt"
-            write_whole(path, "\n".join(mine) + "\n")
+            write_text(path, "\n".join(mine) + "\n")
             out = options.out if plan.parts == 1 else f"{options.out}/{part:05d}"
             made.append(replace(options, only=str(path), out=out))
     return made

@@ -9,42 +9,45 @@ faster-whisper is there. Run:
 """
 
 import importlib.util
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import yaml
 
-from data_gathering import gather
+from data_gathering import download, filter, find, gather
 from data_gathering.label_file import read_labels
+from data_gathering.pipeline import Plan
+from data_gathering.recordings import channel_of, find_recordings, pressed_path, video_path, words_path
 from data_gathering.rehearsal_site import Site, rehearsal_site, rolled_up
-from data_gathering.shard import find_recordings
-from data_gathering.spoken import Word
 from data_gathering.streamer.speech import VOICES, add_track
 from data_gathering.transcription.word_scores import WordScores
-from vlpt.data.words import FRAMES_PER_SECOND, read_words
-from vlpt.old_options import option, run
+from vlpt.data.words import Word, read_words, write_words
+from vlpt.files import read_lines
+from vlpt.options import run
 from vpt.actions import read_contractor
-from vpt.frames import count_frames
+from vpt.frames import FRAMES_PER_SECOND, count_frames
 from vpt.scores import Scores
 
 PAUSE_MS = 400  # longer silence parts what is said in one breath
 SITES = ("generic", "html5")
 SONG = "song"
+SAMPLES = Path(__file__).with_name("samples")
 
 
 @dataclass(frozen=True)
 class Options:
     """Gathers recordings from a site on loopback and compares with the truth."""
 
-    recordings: str = option("data_gathering/samples", "folder of recordings whose truth is known")
-    channels: tuple[str, ...] = option(("ch4", "ch5"), "of these channels")
-    out: str = option("data/rehearsal", "folder for everything")
-    speech: str = option("none", "voice that speaks the words", choices=("none", *VOICES))
-    idm: str = option("pretrained/idm", "inverse dynamics model")
+    recordings: str = str(SAMPLES)  # folder of recordings whose truth is known
+    channels: tuple[str, ...] = ("ch4", "ch5")  # of these channels
+    out: str = "data/rehearsal"  # folder for everything
+    speech: Literal["none", *VOICES] = "none"  # voice that speaks the words
+    idm: str = "pretrained/idm"  # inverse dynamics model
 
 
 def main(options: Options) -> dict:
@@ -57,43 +60,77 @@ def main(options: Options) -> dict:
     return compare(out)
 
 
+@dataclass(frozen=True)
+class Downloaded:
+    """What came from the site: the options of the programs that go on from here, and where the truth lies."""
+
+    plan: Plan
+    names: list[str]  # ids of the videos in 3_video
+    truth: dict[str, str]  # the id of the recording that each of them shows
+
+    def folder(self, name: str) -> Path:
+        """Of gathered files, by its name: 3_video, 4_words, 5_actions ..."""
+        return self.plan.data / name
+
+    def true_words(self, name: str) -> list[Word]:
+        """What is truly said in a video."""
+        return read_words(words_path(self.plan.data.parent / "site", self.truth[name]))
+
+    def true_buttons(self, name: str) -> np.ndarray:
+        """(N, 20) what was truly pressed in a video."""
+        return read_contractor(pressed_path(self.plan.data.parent / "site", self.truth[name])).buttons
+
+
+def find_and_download(options: Options) -> Downloaded:
+    """The first three programs, while the site is there: the others work on files and can be run one by one."""
+    out = Path(options.out)
+    ids = publish(options, out / "site")
+    with site_of(out / "site", ids, all_captioned=True) as site:
+        plan, _ = gather.read_config(configure(site, options))
+        find.main(plan.programs["find"])
+        filter.main(plan.programs["filter"])
+        download.main(plan.programs["download"])
+    names = find_recordings(str(plan.data / "3_video"))
+    return Downloaded(plan, names, {name: next(id_ for id_ in ids if id_ in name) for name in names})
+
+
 def publish(options: Options, folder: Path) -> list[str]:
     """What the site will serve: recordings, and what is truly said in them; with a sound track if they speak."""
     folder.mkdir(parents=True, exist_ok=True)
     ids = find_recordings(options.recordings, options.channels)
     for number, id_ in enumerate(ids):
-        video, source = folder / f"{id_}.mp4", Path(options.recordings)
-        if (folder / f"{id_}.words.jsonl").exists() and video.exists():
+        video, source = video_path(folder, id_), options.recordings
+        if words_path(folder, id_).exists() and video.exists():
             continue
-        words = read_words(source / f"{id_}.words.jsonl")
-        for ending in (".mp4", ".jsonl"):
-            shutil.copyfile(source / (id_ + ending), folder / (id_ + ending))
+        words = read_words(words_path(source, id_))
+        for part in (video_path, pressed_path):
+            shutil.copyfile(part(source, id_), part(folder, id_))
         if options.speech != "none":
             words, sound = voiced(words, 1000 * count_frames(video) / FRAMES_PER_SECOND, options.speech, number)
             add_track(video, sound)
-        (folder / f"{id_}.words.jsonl").write_text("".join(json.dumps(word) + "\n" for word in words), encoding="utf-8")
+        write_words(words_path(folder, id_), words)
     return ids
 
 
-def voiced(words: list[dict], length_ms: float, speech: str, person: int) -> tuple[list[dict], object]:
+def voiced(words: list[Word], length_ms: float, speech: str, person: int) -> tuple[list[Word], np.ndarray]:
     """The words as a voice says them: with the times at which it does, and the sound. What would be cut off is left."""
     VOICES[speech].check()
     voice, said, free_ms = VOICES[speech](150, person), [], 0.0
     for breath in breaths(words):
         before = len(voice.said)
-        spoken, end_ms = voice.speak(" ".join(word["word"] for word in breath), max(free_ms, breath[0]["start_ms"]))
+        spoken, end_ms = voice.speak(" ".join(word.word for word in breath), max(free_ms, breath[0].start_ms))
         if end_ms > length_ms:
             del voice.said[before:]
             break
-        said, free_ms = said + [asdict(word) for word in spoken], end_ms + PAUSE_MS / 2
+        said, free_ms = said + spoken, end_ms + PAUSE_MS / 2
     return said, voice.track(length_ms)
 
 
-def breaths(words: list[dict]) -> Iterator[list[dict]]:
+def breaths(words: list[Word]) -> Iterator[list[Word]]:
     """Words that are said without a pause between them."""
-    breath: list[dict] = []
+    breath: list[Word] = []
     for word in words:
-        if breath and word["start_ms"] - breath[-1]["end_ms"] > PAUSE_MS:
+        if breath and word.start_ms - breath[-1].end_ms > PAUSE_MS:
             yield breath
             breath = []
         breath.append(word)
@@ -107,11 +144,11 @@ def site_of(folder: Path, ids: list[str], all_captioned: bool) -> Iterator[Site]
     with rehearsal_site() as site:
         for number, id_ in enumerate(ids):
             captioned = all_captioned or number % 3 < 2
-            track = rolled_up(read_words(folder / f"{id_}.words.jsonl")) if captioned else None
-            site.video(id_, (folder / f"{id_}.mp4").read_bytes(), f"Let's play Luanti survival, {id_}", track)
-        for channel in sorted({id_.rsplit("-", 1)[0] for id_ in ids}):
+            track = rolled_up(read_words(words_path(folder, id_))) if captioned else None
+            site.video(id_, video_path(folder, id_).read_bytes(), f"Let's play Luanti survival, {id_}", track)
+        for channel in sorted({channel_of(id_) for id_ in ids}):
             site.feed(f"/channel/{channel}", [id_ for id_ in ids if id_.startswith(f"{channel}-")])
-        site.video(SONG, (folder / f"{ids[0]}.mp4").read_bytes(), "A song about blocks")
+        site.video(SONG, video_path(folder, ids[0]).read_bytes(), "A song about blocks")
         site.feed("/playlist", [*ids, SONG])
         yield site
 
@@ -139,16 +176,13 @@ def configure(site: Site, options: Options) -> Path:
 def compare(out: Path) -> dict:
     """Words and actions that were gathered, with what was truly said and pressed; prints and returns the scores."""
     words, actions, data = WordScores(), Scores(), out / "data"
-    for row in map(json.loads, (data / "gathered.jsonl").read_text(encoding="utf-8").splitlines()):
+    for row in read_lines(data / "gathered.jsonl"):
         if row["state"] != "done":
             continue
-        true = out / "site" / row["key"].rsplit("/", 1)[-1]
-        found, said = (
-            [Word(**word) for word in read_words(path.with_name(path.name + ".words.jsonl"))]
-            for path in (data / "4_words" / row["id"], true)
-        )
-        words.add(found, said)
-        labels, pressed = read_labels(data / f"5_actions/{row['id']}.parquet"), read_contractor(f"{true}.jsonl")
+        id_ = row["key"].rsplit("/", 1)[-1]
+        words.add(read_words(words_path(data / "4_words", row["id"])), read_words(words_path(out / "site", id_)))
+        labels = read_labels(data / f"5_actions/{row['id']}.parquet")
+        pressed = read_contractor(pressed_path(out / "site", id_))
         actions.add(labels.buttons, labels.camera_deg, pressed.buttons, pressed.camera_deg)
     print(f"words: {words}\nactions: {actions}")
     return {"words": words.numbers(), "actions": actions.numbers()}

@@ -10,8 +10,11 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from vlpt.data.words import Word
 
 
 class Site:
@@ -50,7 +53,7 @@ class Site:
 
 
 @contextmanager
-def rehearsal_site():
+def rehearsal_site() -> Iterator[Site]:
     """A running Site; its `address` is http://127.0.0.1:PORT."""
     site = Site()
 
@@ -121,15 +124,15 @@ def rehearsal_site():
         server.server_close()
 
 
-def rolled_up(words: list[dict]) -> str:
+def rolled_up(words: Sequence[Word]) -> str:
     """Words as a platform's WebVTT: five a cue, each with its time."""
     lines = ["WEBVTT", "Kind: captions", "Language: en", ""]
     for i in range(0, len(words), 5):
         line = words[i : i + 5]
-        times = [_clock(word["start_ms"]) for word in line[1:]] or [_clock(line[0]["end_ms"])]
-        rest = [word["word"] for word in line[1:]] or [""]
-        lines.append(f"{_clock(line[0]['start_ms'])} --> {_clock(line[-1]['end_ms'])} align:start position:0%")
-        lines += [line[0]["word"] + "".join(f"<{t}><c> {w}</c>" for t, w in zip(times, rest, strict=True)), ""]
+        times = [_clock(word.start_ms) for word in line[1:]] or [_clock(line[0].end_ms)]
+        rest = [word.word for word in line[1:]] or [""]
+        lines.append(f"{_clock(line[0].start_ms)} --> {_clock(line[-1].end_ms)} align:start position:0%")
+        lines += [line[0].word + "".join(f"<{t}><c> {w}</c>" for t, w in zip(times, rest, strict=True)), ""]
     return "\n".join(lines) + "\n"
 
 

@@ -13,7 +13,6 @@ page itself can ask for anything, and only the folder's own videos are given out
 
 import base64
 import hashlib
-import json
 import os
 import re
 import socket
@@ -24,20 +23,23 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.datastructures import Headers, MutableHeaders
 
 from data_gathering.frame_quality.contact_sheet import Sheets
+from data_gathering.frame_quality.verdicts import CLASSES
 from data_gathering.ledger import LatestLedger, read_rows
-from vlpt.old_options import option, run
+from data_gathering.recordings import meta_path, video_path
+from vlpt.files import read_json
+from vlpt.options import run
 
 PAGE = Path(__file__).with_name("review.html")
-LABELS = ("clean", "artefacts", "other")
+Port = Annotated[int, Field(ge=0, le=65_535)]
 AHEAD = 8  # sheets made before they are asked for
 
 
@@ -45,31 +47,27 @@ AHEAD = 8  # sheets made before they are asked for
 class Options:
     """Shows videos as contact sheets in the browser and writes down what a person says of them."""
 
-    videos: str = option("data/3_video", "folder of <id>.mp4 with <id>.meta.json")
-    words: str = option("data/4_words", "folder with transcripts.jsonl, where there is one")
-    order: str = option("data/3_next.jsonl", "rows {\"key\": id}: these first, where there is such a file")
-    out: str = option("data/3_reviewed.jsonl", "JSON lines of labels, only added to")
-    port: int = option(8765, "on 127.0.0.1; 0 takes a free one")
-    open: bool = option(False, "open the page in the browser")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port < 65536:
-            raise ValueError(f"--port is 0 to 65535, got {self.port}")
+    videos: str = "data/3_video"  # folder of <id>.mp4 with <id>.meta.json
+    words: str = "data/4_words"  # folder with transcripts.jsonl, where there is one
+    order: str = "data/3_next.jsonl"  # rows {"key": id}: these first, where there is such a file
+    out: str = "data/3_reviewed.jsonl"  # JSON lines of labels, only added to
+    port: Port = 8765  # on 127.0.0.1; 0 takes a free one
+    open: bool = False  # open the page in the browser
 
 
 def main(options: Options) -> None:
     """Serves until Ctrl-C. Raises ValueError for a folder without videos, a broken file or a port that is taken."""
-    desk = Desk(options)
-    with listen(options.port) as listening, closing(desk.sheets), suppress(KeyboardInterrupt):
+    queue = ReviewQueue(options)
+    with listen(options.port) as listening, closing(queue.sheets), suppress(KeyboardInterrupt):
         port = listening.getsockname()[1]
         address = f"http://127.0.0.1:{port}"
-        print(f"{len(desk.ids)} videos, {desk.progress()['labelled']} labelled; {address} (Ctrl-C ends)", flush=True)
+        print(f"{len(queue.ids)} videos, {queue.progress()['labelled']} labelled; {address} (Ctrl-C ends)", flush=True)
         if options.open:
             webbrowser.open(address)
         # A video that is being played holds its connection: it is not waited for.
-        config = uvicorn.Config(application(desk, port), log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(application(queue, port), log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
-    print(f"{options.out}: {desk.progress()['counts']}")
+    print(f"{options.out}: {queue.progress()['counts']}")
 
 
 def listen(port: int) -> socket.socket:
@@ -80,7 +78,7 @@ def listen(port: int) -> socket.socket:
         raise ValueError(f"port {port} cannot be used ({error.strerror}): --port 0 takes a free one") from error
 
 
-class Desk:
+class ReviewQueue:
     """The videos in their order, and what was said of them. No video is opened before its turn comes near."""
 
     def __init__(self, options: Options) -> None:
@@ -94,12 +92,12 @@ class Desk:
     def labels(self) -> dict[str, str]:
         """Of the videos that are here, the one labelled last at the end."""
         rows = list(self.reviewed.rows.values())
-        return {row["key"]: row["label"] for row in rows if row.get("label") in LABELS and row["key"] in self.position}
+        return {row["key"]: row["label"] for row in rows if row.get("label") in CLASSES and row["key"] in self.position}
 
     def progress(self) -> dict:
         """How far it is."""
         counts = Counter(self.labels().values())
-        return {"total": len(self.ids), "labelled": counts.total(), "counts": {name: counts[name] for name in LABELS}}
+        return {"total": len(self.ids), "labelled": counts.total(), "counts": {name: counts[name] for name in CLASSES}}
 
     def following(self, position: int, count: int) -> list[dict]:
         """The next videos without a label after a position; -1 is before the first."""
@@ -114,9 +112,9 @@ class Desk:
     def describe(self, id_: str) -> dict:
         """What the page tells of a video; a broken meta.json tells nothing."""
         try:
-            meta = json.loads((self.folder / f"{id_}.meta.json").read_text(encoding="utf-8"))
+            meta = read_json(meta_path(self.folder, id_))
             told = {name: str(meta.get(name) or "")[:500] for name in ("title", "channel", "source")}
-        except (OSError, ValueError, AttributeError):
+        except (ValueError, AttributeError):
             told = {"title": "", "channel": "", "source": ""}
         if not told["source"].startswith(("https://", "http://")):
             told["source"] = ""  # the page makes a link of it
@@ -140,7 +138,7 @@ class Desk:
         """A video's file. Raises Unknown, or ValueError for what is no file of the folder."""
         if id_ not in self.position:
             raise Unknown(id_)
-        path = Path(os.path.realpath(self.folder / f"{id_}.mp4"))
+        path = Path(os.path.realpath(video_path(self.folder, id_)))
         if path.parent != self.folder or not path.is_file():
             raise ValueError(f"{id_}.mp4 is no file of the folder: a link out of it, or gone")
         return path
@@ -180,10 +178,10 @@ class Label(BaseModel):
     """What a person said."""
 
     key: str
-    label: Literal[LABELS]
+    label: Literal[CLASSES]
 
 
-def application(desk: Desk, port: int) -> FastAPI:
+def application(queue: ReviewQueue, port: int) -> FastAPI:
     """The page and what it asks for."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     page = PAGE.read_text(encoding="utf-8")
@@ -199,7 +197,7 @@ def application(desk: Desk, port: int) -> FastAPI:
 
     @app.exception_handler(OSError)
     def not_written(request, error):
-        return PlainTextResponse(f"{desk.reviewed.path.name}: {error.strerror}", 500)
+        return PlainTextResponse(f"{queue.reviewed.path.name}: {error.strerror}", 500)
 
     @app.get("/")
     def show() -> HTMLResponse:
@@ -211,27 +209,27 @@ def application(desk: Desk, port: int) -> FastAPI:
 
     @app.get("/next")
     def following(after: int = -1) -> dict:
-        items = desk.following(after, AHEAD)
-        desk.prepare(items)
-        return {"items": items, **desk.progress()}
+        items = queue.following(after, AHEAD)
+        queue.prepare(items)
+        return {"items": items, **queue.progress()}
 
     @app.get("/sheet")
     async def sheet(key: str) -> Response:
-        made = desk.sheets.ask(desk.path(key))  # shared: one page going away must not cancel it for another
+        made = queue.sheets.ask(queue.path(key))  # shared: one page going away must not cancel it for another
         return Response(await shield(wrap_future(made)), media_type="image/jpeg")
 
     @app.get("/video")
     def video(key: str) -> FileResponse:
-        return FileResponse(desk.path(key), media_type="video/mp4")  # answers ranges
+        return FileResponse(queue.path(key), media_type="video/mp4")  # answers ranges
 
     @app.post("/label")
     def label(said: Label) -> dict:
-        desk.label(said.key, said.label)
-        return desk.progress()
+        queue.label(said.key, said.label)
+        return queue.progress()
 
     @app.post("/undo")
     def undo() -> dict:
-        return {"item": desk.undo(), **desk.progress()}
+        return {"item": queue.undo(), **queue.progress()}
 
     return app
 

@@ -5,34 +5,44 @@ the contractor's `<id>.jsonl`. What sees only these (label, shard) then never de
 there is left alone; one that is broken, empty or not 16:9 is named and the others go on. Run:
 
     python -m data_gathering.shrink --videos data/3_video --out data/4_small
+
+OpenAI's contractor recordings leave the mouse pointer out while a window (inventory) is open; `--cursor` draws it, as
+the published loader does, into the full-size picture.
 """
 
-import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 from tqdm import tqdm
 
 from data_gathering.ledger import end_with
-from data_gathering.shard import agent_video, find_recordings
-from vlpt.old_options import option, run
+from data_gathering.recordings import find_recordings, meta_path, pressed_path, video_path, write_agent_video
+from vlpt.files import whole_file
+from vlpt.options import CountOrNone, run
+from vpt.frames import read_cursor
 
 
 @dataclass(frozen=True)
 class Options:
     """Makes videos as small as the agent sees them."""
 
-    videos: str = option("data/3_video", "folder of <id>.mp4")
-    out: str = option("data/4_small", "folder for the small ones")
-    crf: int = option(18, "H.264 quality (lower is better and larger)")
+    videos: str = "data/3_video"  # folder of <id>.mp4
+    out: str = "data/4_small"  # folder for the small ones
+    crf: CountOrNone = 18  # H.264 quality (lower is better and larger)
+    cursor: str = ""
+    """a picture, with alpha, of the pointer to draw where the contractor's .jsonl says that a window is open; OpenAI's
+    repository has it as cursors/mouse_cursor_white_16x16.png; its top-left 16x16 is used (empty: none)"""
 
 
 def main(options: Options) -> dict[str, int]:
-    """Returns how many are new, were there before, and failed (then the status is 1)."""
-    totals, failed = Counter(new=0, known=0, failed=0), []
-    for id_ in tqdm(find_recordings(options.videos), "videos", unit=""):
+    """Returns how many are new, were there before, and failed (then the status is 1).
+
+    Raises ValueError for a cursor that is missing, has no alpha, or that no recording can show.
+    """
+    totals, failed, ids = Counter(new=0, known=0, failed=0), [], find_recordings(options.videos)
+    check_cursor(options, ids)
+    for id_ in tqdm(ids, "videos", unit=""):
         try:
             totals["new" if shrink(id_, options) else "known"] += 1
         except (ValueError, OSError) as error:
@@ -43,21 +53,31 @@ def main(options: Options) -> dict[str, int]:
     return dict(totals)
 
 
+def check_cursor(options: Options, ids: list[str]) -> None:
+    """One error at the start rather than one a video."""
+    if not options.cursor:
+        return
+    read_cursor(options.cursor)
+    if not any(pressed_path(options.videos, id_).exists() for id_ in ids):
+        raise ValueError(f"--cursor has no effect: {options.videos} holds no contractor's <id>.jsonl that says where "
+                         "the pointer is: put them beside the videos, or leave --cursor out")  # fmt: skip
+
+
 def shrink(id_: str, options: Options) -> int:
     """How many pictures were made: 0 where they were there. Raises ValueError naming the video that is wrong."""
-    videos, out = Path(options.videos), Path(options.out)
-    if (out / f"{id_}.mp4").exists():
+    source, target = video_path(options.videos, id_), video_path(options.out, id_)
+    if target.exists():
         return 0
-    out.mkdir(parents=True, exist_ok=True)
-    for ending in (".meta.json", ".jsonl"):  # first: a recording is there once its pictures are
-        if (videos / (id_ + ending)).exists():
-            shutil.copyfile(videos / (id_ + ending), out / (id_ + ending))
-    made, frames = agent_video(videos / f"{id_}.mp4", out, options.crf)
-    if made.parent != out:
-        unfinished = out / f"{id_}.mp4.tmp"
-        shutil.copyfile(made, unfinished)
-        os.replace(unfinished, out / f"{id_}.mp4")
-    return frames
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for part in (meta_path, pressed_path):  # first: a recording is there once its pictures are
+        if part(options.videos, id_).exists():
+            shutil.copyfile(part(options.videos, id_), part(options.out, id_))
+    cursor = read_cursor(options.cursor) if options.cursor else None
+    made, n_frames = write_agent_video(source, target.parent, options.crf, cursor)
+    if made != target:  # it is the agent's video already
+        with whole_file(target) as unfinished:
+            shutil.copyfile(made, unfinished)
+    return n_frames
 
 
 if __name__ == "__main__":

@@ -48,10 +48,10 @@ def describe(address: str, extractors: tuple[str, ...], attempts: int = 4, wait_
         with yt_dlp.YoutubeDL(settings(extractors, extract_flat="in_playlist", skip_download=True, **more)) as site:
             return site.sanitize_info(site.extract_info(check_address(address), download=False))
 
-    return patiently(ask, address, attempts, wait_s)
+    return with_retries(ask, address, attempts, wait_s)
 
 
-def patiently(ask: Callable[[], dict], address: str, attempts: int, wait_s: float):
+def with_retries(ask: Callable[[], dict], address: str, attempts: int, wait_s: float):
     """`ask()`, again after wait_s, 2 wait_s, 4 wait_s ... while the refusal is temporary."""
     for attempt in range(attempts):
         try:

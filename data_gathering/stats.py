@@ -6,7 +6,6 @@ nothing else (`stats.html`), and in the dataset folder a card (`README.md`) as t
     python -m data_gathering.stats --shards data/6_shards --out data/stats.html
 """
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from html import escape
@@ -14,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gathering.ledger import write_whole
 from vlpt.data.shards import Episode, Shards
-from vlpt.data.words import FRAMES_PER_SECOND, count_ticks, load_tokenizer, place, tokenise, vocabulary
-from vlpt.old_options import option, run
+from vlpt.data.words import count_ticks, load_tokenizer, place, tokenise, vocabulary
+from vlpt.files import read_lines, write_text
+from vlpt.options import Count, CountOrNone, run
 from vlpt.show.plots import canvas, title
 from vlpt.show.report import picture
 from vpt.actions import BUTTONS, MINECRAFT
+from vpt.frames import FRAMES_PER_SECOND
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1c2430}
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .9rem .25rem 0;text-align:left;vertical-align:top}
@@ -31,12 +31,12 @@ td+td,th+th{text-align:right}img{max-width:100%}h2{margin-top:2.5rem}"""
 class Options:
     """Counts what a dataset holds."""
 
-    shards: str = option("data/6_shards", "dataset folder")
-    ledgers: str = option("", "folder with 1_found.jsonl, 2_dropped.jsonl ... (empty: the one above the dataset)")
-    tokenizer: str = option("pretrained/words/tokenizer.json", "for silence and lateness of tokens")
-    frames_per_tick: int = option(4, "frames a tick of the language model")
-    max_lateness_ms: int = option(2000, "later tokens are not trained on")
-    out: str = option("data/stats.html", "page to write")
+    shards: str = "data/6_shards"  # dataset folder
+    ledgers: str = ""  # folder with 1_found.jsonl, 2_dropped.jsonl ... (empty: the one above the dataset)
+    tokenizer: str = "pretrained/words/tokenizer.json"  # for silence and lateness of tokens
+    frames_per_tick: Count = 4  # frames a tick of the language model
+    max_lateness_ms: CountOrNone = 2000  # later tokens are not trained on
+    out: str = "data/stats.html"  # page to write
 
 
 def main(options: Options) -> dict:
@@ -44,9 +44,8 @@ def main(options: Options) -> dict:
     shards = Shards(options.shards)
     numbers = count(shards.episodes, options)
     numbers["gathered"] = gathered(Path(options.ledgers) if options.ledgers else Path(options.shards).parent)
-    Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-    write_whole(options.out, page(numbers))
-    write_whole(Path(options.shards) / "README.md", card(numbers))
+    write_text(options.out, page(numbers))
+    write_text(Path(options.shards) / "README.md", card(numbers))
     print(f"{options.out}: {numbers['hours']:.2f} hours, {numbers['words_a_minute']:.0f} words a minute, "
           f"{numbers['silence']:.0%} of ticks silent")
     return numbers
@@ -54,8 +53,8 @@ def main(options: Options) -> dict:
 
 def count(episodes: list[Episode], options: Options) -> dict:
     """Numbers of the episodes."""
-    frames = sum(episode.n_frames for episode in episodes)
-    minutes = frames / FRAMES_PER_SECOND / 60
+    n_frames, n_words = sum(one.n_frames for one in episodes), sum(len(one.words) for one in episodes)
+    minutes = n_frames / FRAMES_PER_SECOND / 60
     pressed, bins = np.zeros(len(BUTTONS)), np.zeros((2, MINECRAFT.camera.n_bins))
     for episode in episodes:
         buttons, camera_bins = MINECRAFT.decode_bins(episode.buttons_index, episode.camera_index)
@@ -63,15 +62,14 @@ def count(episodes: list[Episode], options: Options) -> dict:
         for axis in (0, 1):
             bins[axis] += np.bincount(camera_bins[:, axis], minlength=MINECRAFT.camera.n_bins)
     confidence = np.concatenate([episode.confidence for episode in episodes])
-    words = sum(len(episode.words) for episode in episodes)
     return {
-        "episodes": len(episodes), "channels": len({episode.channel for episode in episodes}), "frames": frames,
-        "hours": minutes / 60, "words": words, "words_a_minute": words / minutes, **timing(episodes, options),
+        "episodes": len(episodes), "channels": len({episode.channel for episode in episodes}), "frames": n_frames,
+        "hours": minutes / 60, "words": n_words, "words_a_minute": n_words / minutes, **timing(episodes, options),
         "null_frames": float(np.concatenate([episode.null for episode in episodes]).mean()),
         "truth_known": sum(episode.true_buttons is not None for episode in episodes),
         "confidence": {f"{q} %": float(np.percentile(confidence, q)) for q in (5, 25, 50, 75, 95)},
-        "pressed": dict(zip(BUTTONS, (pressed / frames).tolist(), strict=True)),
-        "camera": {name: (bins[axis] / frames).tolist() for axis, name in enumerate(("pitch", "yaw"))},
+        "pressed": dict(zip(BUTTONS, (pressed / n_frames).tolist(), strict=True)),
+        "camera": {name: (bins[axis] / n_frames).tolist() for axis, name in enumerate(("pitch", "yaw"))},
     }  # fmt: skip
 
 
@@ -99,10 +97,9 @@ def gathered(folder: Path) -> dict:
                         ("4_words/transcripts", "transcribed")):  # fmt: skip
         path = folder / f"{name}.jsonl"
         if path.exists():
-            steps[label] = sum(1 for _ in path.open(encoding="utf-8"))
-    if (folder / "2_dropped.jsonl").exists():
-        for line in (folder / "2_dropped.jsonl").read_text(encoding="utf-8").splitlines():
-            reasons.update(json.loads(line)["dropped_by"])
+            steps[label] = len(read_lines(path))
+    for row in read_lines(folder / "2_dropped.jsonl"):
+        reasons.update(row["dropped_by"])
     return {"videos": steps, "dropped_by": dict(reasons.most_common())}
 
 

@@ -17,19 +17,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import av
 from tqdm import tqdm
 
-from data_gathering.ledger import Ledger, end_with, write_lines
-from data_gathering.shard import find_recordings
-from data_gathering.spoken import Word
+from data_gathering.ledger import Ledger, end_with
+from data_gathering.recordings import find_recordings, video_path, words_path
 from data_gathering.transcription.captions import LONGEST_MS, read_captions
 from data_gathering.transcription.drift import NOTICED_MS, find_clock
 from data_gathering.transcription.refine import read_sound, refine
 from data_gathering.transcription.word_scores import WordScores, plain
-from vlpt.data.words import read_words
-from vlpt.old_options import option, run
+from vlpt.data.words import Word, read_words, write_words
+from vlpt.options import NotNegative, run
 
 COMMON = set("the a to and i you it of that in is so this we go for on have just be i'm it's not with they".split())
 LEAST_TO_TELL, LEAST_ENGLISH = 50, 0.12
@@ -40,14 +40,13 @@ LATE_MS = 50.0  # by which tiny.en's word times lag, measured on a natural voice
 class Options:
     """Finds out what is said in videos, and when."""
 
-    videos: str = option("data/3_video", "folder of <id>.mp4 with captions <id>.<language>.json3 or .vtt")
-    out: str = option("data/4_words", "folder for <id>.words.jsonl")
-    use: str = option("captions, then speech", "where words come from",
-                      choices=("captions, then speech", "captions", "speech"))
-    refine: bool = option(True, "move recognised words to where they are heard (pocketsphinx)")
-    model: str = option("", "faster-whisper model, by name or folder (empty: the packaged tiny.en)")
-    language: str = option("en", "of the talk; captions are chosen by it, other talk is refused")
-    least_words_a_minute: float = option(10.0, "fewer: the video is named as hardly narrated, and kept")
+    videos: str = "data/3_video"  # folder of <id>.mp4 with captions <id>.<language>.json3 or .vtt
+    out: str = "data/4_words"  # folder for <id>.words.jsonl
+    use: Literal["captions, then speech", "captions", "speech"] = "captions, then speech"  # where words come from
+    refine: bool = True  # move recognised words to where they are heard (pocketsphinx)
+    model: str = ""  # faster-whisper model, by name or folder (empty: the packaged tiny.en)
+    language: str = "en"  # of the talk; captions are chosen by it, other talk is refused
+    least_words_a_minute: NotNegative = 10.0  # fewer: the video is named as hardly narrated, and kept
 
 
 def main(options: Options) -> dict[str, int]:
@@ -57,15 +56,15 @@ def main(options: Options) -> dict[str, int]:
     ledger, totals, failed = Ledger(out / "transcripts.jsonl"), Counter(new=0, known=0, failed=0), []
     scores = WordScores()
     for id_ in tqdm(find_recordings(options.videos), "videos", unit=""):
-        path = out / f"{id_}.words.jsonl"
+        path = words_path(out, id_)
         try:
             if path.exists() and id_ in ledger.keys:
                 totals["known"] += 1
-                _compare(scores, path, Path(options.videos) / path.name)
+                _compare(scores, path, words_path(options.videos, id_))
                 continue
-            ledger.add({"key": id_, **write_words(id_, options)})
+            ledger.add({"key": id_, **write_transcript(id_, options)})
             totals["new"] += 1
-            _compare(scores, path, Path(options.videos) / path.name)
+            _compare(scores, path, words_path(options.videos, id_))
         except (ValueError, OSError) as error:
             totals["failed"] += 1
             failed.append(f"{id_}: {error}")
@@ -78,17 +77,16 @@ def main(options: Options) -> dict[str, int]:
 
 def _compare(scores: WordScores, found: Path, true: Path) -> None:
     if true.exists() and true.resolve() != found.resolve():
-        scores.add(*([Word(**word) for word in read_words(path)] for path in (found, true)))
+        scores.add(read_words(found), read_words(true))
 
 
-def write_words(id_: str, options: Options) -> dict:
+def write_transcript(id_: str, options: Options) -> dict:
     """Writes a video's `<id>.words.jsonl`; returns what the ledger keeps of it. Raises ValueError as `transcribe`."""
-    video = Path(options.videos) / f"{id_}.mp4"
+    video = video_path(options.videos, id_)
     words, source = transcribe(video, options)
     words, faults = mend(words)
     numbers = measure(words, length_ms(video), faults, options)
-    rows = [{"word": word.word, "start_ms": word.start_ms, "end_ms": word.end_ms} for word in words]
-    write_lines(Path(options.out) / f"{id_}.words.jsonl", rows)
+    write_words(words_path(options.out, id_), words)
     return {"from": source, **numbers}
 
 
@@ -116,7 +114,7 @@ def transcribe(video: Path, options: Options) -> tuple[list[Word], str]:
 
 
 def in_time(words: list[Word], video: Path, source: str) -> tuple[list[Word], str]:
-    """Captions whose clock runs with the video's sound, where there is one to tell by (hearing/drift.py)."""
+    """Captions whose clock runs with the video's sound, where there is one to tell by (transcription/drift.py)."""
     try:
         clock = find_clock(words, read_sound(video))
     except ValueError:  # a video without sound

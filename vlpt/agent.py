@@ -22,12 +22,13 @@ from vlpt.checkpoint import model_folder
 from vlpt.data.words import load_tokenizer, vocabulary
 from vlpt.memory import Memory
 from vlpt.model import VLPT, Output
+from vlpt.options import Device, pick_device
 from vpt.actions import MINECRAFT, to_world
 from vpt.frames import resize_to_agent
 from vpt.heads import ActionLogits, sample
 from vpt.trees import map_tensors
 
-NEVER_TALKED = -(2**31)  # so long has a fresh lane been silent
+NEVER_SPOKEN = -(2**31)  # ticks that a fresh lane has been silent
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class AgentMemory:
     first: Tensor  # (B,) bool: the next frame begins a life
     token: Tensor  # (B,) int64: what the word stream held at the last tick, V at the beginning
     queue: tuple[tuple[int, ...], ...]  # each lane's tokens that are still to be heard
-    told: tuple[str, ...]  # the piece each lane heard at the last frame; "" if none
+    heard: tuple[str, ...]  # the piece each lane was told at the last frame; "" if none
     p_silence: Tensor  # (B,) float32: of the last tick, nan before the first
-    run: Tensor  # (B,) int64: ticks that the lane has talked in one go or, negative, been silent since it last did
-    random: Tensor  # state of the torch.Generator
+    talk_ticks: Tensor  # (B,) int64: ticks that the lane has talked in one go or, negative, been silent since
+    generator: Tensor  # state of the torch.Generator
 
 
 class Agent:
@@ -77,23 +78,25 @@ class Agent:
                              "take the tokenizer.json of the model's own folder")
 
     @classmethod
-    def from_pretrained(cls, folder, sampling: Sampling | None = None, device: str | torch.device = "cpu") -> "Agent":
+    def from_pretrained(cls, folder, sampling: Sampling | None = None, device: Device = "auto") -> "Agent":
         """From a model folder (config.json, model.safetensors, tokenizer.json) or a run of train.py.
 
         Raises ValueError naming what is missing or does not fit.
         """
         folder = model_folder(folder)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
-        return cls(VLPT.from_pretrained(folder).to(device), tokenizer, sampling)
+        return cls(VLPT.from_pretrained(folder).to(pick_device(device)), tokenizer, sampling)
 
     def start(self, lanes: int = 1, seed: int = 0) -> AgentMemory:
         """A fresh memory; everything the agent will draw follows from the seed."""
         silent = torch.full((lanes,), self.silence, device=self.device)
         generator = torch.Generator(self.device).manual_seed(seed)
-        sides = 2 if self.sampling.guidance else 1  # guided lanes are followed by themselves, deaf
-        return AgentMemory(self.model.start(sides * lanes), torch.ones_like(silent, dtype=torch.bool), silent,
-                           ((),) * lanes, ("",) * lanes, torch.full((lanes,), float("nan")),
-                           torch.full_like(silent, NEVER_TALKED), generator.get_state())
+        sides = 2 if self.sampling.guidance else 1  # guided lanes are followed by themselves without words
+        return AgentMemory(
+            model=self.model.start(sides * lanes), first=torch.ones_like(silent, dtype=torch.bool), token=silent,
+            queue=((),) * lanes, heard=("",) * lanes, p_silence=torch.full((lanes,), float("nan")),
+            talk_ticks=torch.full_like(silent, NEVER_SPOKEN), generator=generator.get_state(),
+        )  # fmt: skip
 
     def reset(self, memory: AgentMemory, lanes: Sequence[bool]) -> AgentMemory:
         """Those lanes (B,) begin a new life at the next frame: nothing remembered, nothing left to be heard."""
@@ -101,7 +104,7 @@ class Agent:
         queue = tuple(() if gone else rest for gone, rest in zip(lanes, memory.queue, strict=True))
         return replace(memory, first=memory.first | chosen, token=memory.token.masked_fill(chosen, self.silence),
                        queue=queue, p_silence=memory.p_silence.masked_fill(chosen.cpu(), float("nan")),
-                       run=memory.run.masked_fill(chosen, NEVER_TALKED))
+                       talk_ticks=memory.talk_ticks.masked_fill(chosen, NEVER_SPOKEN))
 
     def hear(self, text: str, memory: AgentMemory, lane: int = 0) -> AgentMemory:
         """Say something to a lane: from the next tick on its tokens take the place of the lane's own, one a tick."""
@@ -110,7 +113,7 @@ class Agent:
         queue[lane] += tuple(ids)
         return replace(memory, queue=tuple(queue))
 
-    def correct(self, tokens: Sequence[int], memory: AgentMemory) -> AgentMemory:
+    def set_tokens(self, tokens: Sequence[int], memory: AgentMemory) -> AgentMemory:
         """At the last tick the word stream held these tokens (B,) instead: how one follows a recording."""
         return replace(memory, token=torch.as_tensor(tokens, device=self.device))
 
@@ -125,13 +128,13 @@ class Agent:
         if len(frames) != len(memory.queue):
             raise ValueError(f"one frame a lane: got {len(frames)} frames, and a memory of {len(memory.queue)} lanes")
         generator = torch.Generator(self.device)
-        generator.set_state(memory.random)
-        sight = torch.from_numpy(np.stack([resize_to_agent(frame) for frame in frames])).to(self.device)
-        output, after = self._see(sight, memory)
-        actions = self._press(output, generator)
-        words, memory = self._speak(output, memory, generator)
+        generator.set_state(memory.generator)
+        pictures = torch.from_numpy(np.stack([resize_to_agent(frame) for frame in frames])).to(self.device)
+        output, after = self._forward(pictures, memory)
+        actions = self._sample_actions(output, generator)
+        words, memory = self._sample_words(output, memory, generator)
         return actions, words, replace(memory, model=after, first=torch.zeros_like(memory.first),
-                                       random=generator.get_state())
+                                       generator=generator.get_state())
 
     def piece(self, token: int) -> str:
         """How a token reads in a text: with the blank before it, if it begins a word; "" for silence."""
@@ -140,58 +143,69 @@ class Agent:
         added = self.tokenizer.get_added_tokens_decoder()  # whole words whose blank the tokenizer has swallowed
         return " " * (token in added) + self.tokenizer.decode([token], skip_special_tokens=False)
 
-    def _see(self, sight: Tensor, memory: AgentMemory) -> tuple[Output, Memory]:
-        """sight (B, 128, 128, 3) -> the model's output and memory. Guided lanes see twice, with and without words."""
+    def _forward(self, pictures: Tensor, memory: AgentMemory) -> tuple[Output, Memory]:
+        """pictures (B, 128, 128, 3) -> the model's output and memory. Guided lanes run twice, with words and
+        without."""
         heard, first, strength = memory.token, memory.first, self.sampling.guidance
         if not strength:
-            return self.model(sight[:, None], first[:, None], heard[:, None], memory.model)
-        lanes, deaf = len(heard), torch.full_like(heard, self.silence)
-        output, after = self.model(torch.cat([sight, sight])[:, None], torch.cat([first, first])[:, None],
-                                   torch.cat([heard, deaf])[:, None], memory.model)
+            return self.model(pictures[:, None], first[:, None], heard[:, None], memory.model)
+        lanes, nothing = len(heard), torch.full_like(heard, self.silence)
+        output, after = self.model(torch.cat([pictures, pictures])[:, None], torch.cat([first, first])[:, None],
+                                   torch.cat([heard, nothing])[:, None], memory.model)
         with_words, without = (map_tensors(lambda x: x[side], output) for side in (slice(lanes), slice(lanes, None)))
-        pairs = ((getattr(seen.action, name) for seen in (with_words, without)) for name in ("buttons", "camera"))
+        pairs = ((getattr(side.action, name) for side in (with_words, without)) for name in ("buttons", "camera"))
         guided = (((1 + strength) * told - strength * untold).log_softmax(-1) for told, untold in pairs)
         return replace(with_words, action=ActionLogits(*guided)), after
 
     def _guard(self, silent: Tensor, ticks: Tensor, memory: AgentMemory) -> tuple[Tensor, Tensor]:
         """silent, ticks (B,) bool -> silent with the guards applied, and how long each lane has talked or not."""
-        run, guards = memory.run, self.sampling
+        run, guards = memory.talk_ticks, self.sampling
         if guards.most_talk_ticks:
             silent = silent | (run >= guards.most_talk_ticks)
         if guards.least_silence_ticks:
             silent = silent | ((run < 0) & (run > -guards.least_silence_ticks))
-        talked, rested = run.clamp(min=0) + 1, torch.where(run > 0, -1, (run - 1).clamp(min=NEVER_TALKED))
+        talked, rested = run.clamp(min=0) + 1, torch.where(run > 0, -1, (run - 1).clamp(min=NEVER_SPOKEN))
         return silent, torch.where(ticks, torch.where(silent, rested, talked), run)
 
-    def _press(self, output: Output, generator: torch.Generator) -> list[dict]:
+    def _sample_actions(self, output: Output, generator: torch.Generator) -> list[dict]:
         drawn = output.action.sample(generator, self.sampling.action_temperature)
         pressed = MINECRAFT.decode(*(index[:, 0].cpu().numpy() for index in drawn))
         return [to_world(buttons, camera_deg) for buttons, camera_deg in zip(*pressed, strict=True)]
 
-    def _speak(self, output: Output, memory: AgentMemory, generator: torch.Generator) -> tuple[list[str], AgentMemory]:
-        """Draws each lane's token where it ticks, unless the lane is spoken to."""
+    def _sample_words(
+        self, output: Output, memory: AgentMemory, generator: torch.Generator
+    ) -> tuple[list[str], AgentMemory]:
+        """Draws each lane's token where it ticks; a lane that is spoken to hears the next token of that instead."""
         lanes = len(memory.queue)
         if not output.tick_valid.shape[1]:
-            return [""] * lanes, replace(memory, told=("",) * lanes)
-        ticks = output.tick_valid[:, 0]
-        p_silence = output.silence_logit[:, 0].sigmoid()
-        silent = torch.rand(lanes, generator=generator, device=self.device) < p_silence
-        silent, run = self._guard(silent, ticks, memory)
-        token = sample(likely(output.token_log_probs[:, 0], self.sampling), generator).masked_fill(silent, self.silence)
-        token = torch.where(ticks, token, memory.token)
-        said = token.tolist()
-        hears = [bool(tick and rest) for tick, rest in zip(ticks.tolist(), memory.queue, strict=True)]
-        stream = [rest[0] if hear else own for hear, rest, own in zip(hears, memory.queue, said, strict=True)]
-        pieces = [self.piece(one) if tick else "" for tick, one in zip(ticks.tolist(), stream, strict=True)]
-        return ["" if hear else piece for hear, piece in zip(hears, pieces, strict=True)], replace(
-            memory, token=torch.tensor(stream, device=self.device),
-            queue=tuple(rest[1:] if hear else rest for hear, rest in zip(hears, memory.queue, strict=True)),
-            told=tuple(piece if hear else "" for hear, piece in zip(hears, pieces, strict=True)),
-            p_silence=torch.where(ticks, p_silence, memory.p_silence.to(p_silence)).cpu(), run=run,
-        )
+            return [""] * lanes, replace(memory, heard=("",) * lanes)
+        ticks, p_silence = output.tick_valid[:, 0], output.silence_logit[:, 0].sigmoid()
+        drawn, talk_ticks = self._draw(output, ticks, p_silence, memory, generator)
+        own, token = [""] * lanes, drawn.tolist()
+        queue, heard = list(memory.queue), [""] * lanes
+        for lane in ticks.nonzero()[:, 0].tolist():
+            if queue[lane]:
+                token[lane], *rest = queue[lane]
+                queue[lane], heard[lane] = tuple(rest), self.piece(token[lane])
+            else:
+                own[lane] = self.piece(token[lane])
+        p_silence = torch.where(ticks, p_silence, memory.p_silence.to(p_silence)).cpu()
+        token = torch.tensor(token, device=self.device)
+        return own, replace(memory, token=token, queue=tuple(queue), heard=tuple(heard), p_silence=p_silence,
+                            talk_ticks=talk_ticks)  # fmt: skip
+
+    def _draw(
+        self, output: Output, ticks: Tensor, p_silence: Tensor, memory: AgentMemory, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """What each lane says by itself (B,), its last token where it does not tick; and its new `talk_ticks`."""
+        silent = torch.rand(len(ticks), generator=generator, device=self.device) < p_silence
+        silent, talk_ticks = self._guard(silent, ticks, memory)
+        log_probs = filter_log_probs(self.model.language.log_probs(output.hidden[:, 0]), self.sampling)
+        token = sample(log_probs, generator).masked_fill(silent, self.silence)
+        return torch.where(ticks, token, memory.token), talk_ticks
 
 
-def likely(log_probs: Tensor, sampling: Sampling) -> Tensor:
+def filter_log_probs(log_probs: Tensor, sampling: Sampling) -> Tensor:
     """log_probs (B, V) -> (B, V) to sample from, by temperature and top-p; the most likely token always stays."""
     if sampling.word_temperature == 0:
         best = log_probs == log_probs.max(-1, keepdim=True).values

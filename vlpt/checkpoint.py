@@ -6,7 +6,6 @@ its place and renamed, so that a killed program leaves the last whole checkpoint
 """
 
 import json
-import os
 import platform
 import resource
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from vlpt import old_options as opt
+from vlpt.files import read_json, read_lines, whole_folder, write_json, write_lines
 
 
 def versions() -> dict[str, str]:
@@ -33,29 +32,21 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Writes through a temporary file, so that the file is whole or absent."""
-    part = path.with_name(path.name + ".tmp")
-    part.write_text(json.dumps(content, indent=1))
-    os.replace(part, path)
-
-
 class Run:
     """One run's folder. Raises ValueError when it exists with other options than asked for, those in `free` apart."""
 
-    def __init__(self, folder: Path | str, options, free: tuple[str, ...] = ()) -> None:
-        self.folder, self.options, self.record = Path(folder), opt.to_dict(options), Path(folder) / "options.json"
+    def __init__(self, folder: Path | str, options: dict, free: tuple[str, ...] = ()) -> None:
+        self.folder, self.options, self.record = Path(folder), options, Path(folder) / "options.json"
         if self.record.exists():
-            self._check_options(self.record, {k: v for k, v in self.options.items() if k not in free})
+            self._check_options({name: value for name, value in options.items() if name not in free})
 
     def begin(self) -> None:
         """Makes the folder; to be called when everything that a person can get wrong has been checked."""
         if not self.record.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.record, {"options": self.options, **versions()})
 
-    def _check_options(self, record: Path, wanted: dict) -> None:
-        found = json.loads(record.read_text())["options"]
+    def _check_options(self, wanted: dict) -> None:
+        found = read_json(self.record)["options"]
         changed = [f"{k}={found.get(k)!r} then, {v!r} now" for k, v in wanted.items() if found.get(k) != v]
         if changed:
             raise ValueError(
@@ -75,16 +66,9 @@ class Run:
 
     def save(self, save_model: Callable[[Path], None], state: dict) -> None:
         """Writes model and trainer state together: `model/` and `trainer.pt` of one step, or the last ones."""
-        part, whole, old = (self.folder / name for name in ("checkpoint.tmp", "checkpoint", "checkpoint.old"))
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        save_model(part / "model")
-        torch.save(state, part / "trainer.pt")
-        shutil.rmtree(old, ignore_errors=True)
-        if whole.exists():
-            whole.rename(old)
-        part.rename(whole)
-        shutil.rmtree(old, ignore_errors=True)
+        with whole_folder(self.folder / "checkpoint") as unfinished:
+            save_model(unfinished / "model")
+            torch.save(state, unfinished / "trainer.pt")
 
     def load(self) -> tuple[Path, dict] | None:
         """(model folder, trainer state) of the last whole checkpoint, or None; the log is rewound to it."""
@@ -98,9 +82,7 @@ class Run:
 
     def _rewind_log(self, step: int) -> None:
         log = self.folder / "log.jsonl"
-        lines = log.read_text().splitlines() if log.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        log.write_text("".join(line + "\n" for line in kept))
+        write_lines(log, [row for row in read_lines(log) if row["step"] <= step])
 
     def finish(self, summary: dict) -> dict:
         """Marks the run as done; `summary` holds its last validation numbers."""
@@ -109,7 +91,7 @@ class Run:
 
     def summary(self) -> dict:
         """What `finish` wrote."""
-        return json.loads((self.folder / "done.json").read_text())
+        return read_json(self.folder / "done.json")
 
 
 def model_folder(path: Path | str) -> Path:

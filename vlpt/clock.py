@@ -2,7 +2,7 @@
 
 In: `first` (B, T) bool, true where a lane begins anew, and each lane's frame clock. Out: `Clock`, built once a chunk
 and shared by every layer. Times are frames relative to the start of the chunk (earlier ones are negative), so they stay
-small however long the agent plays. A *life* is what lies between two beginnings: 0 goes on from the chunk before.
+small however long the agent plays. A *segment* is what lies between two beginnings: 0 goes on from the chunk before.
 
 Legend: B lanes, T frames in a chunk, L language ticks in a chunk, N rows of any kind, Q rows that ask, K rows asked.
 """
@@ -20,7 +20,7 @@ NOTHING = -1e9
 
 @dataclass(frozen=True)
 class Timestamps:
-    """When rows happened. time (B, N) int64 frames, life (B, N) int64, real (B, N) bool (False: a row of padding)."""
+    """When rows happened. time (B, N) int64 frames, segment (B, N) int64, real (B, N) bool (False: padding)."""
 
     time: Tensor
     segment: Tensor
@@ -28,11 +28,11 @@ class Timestamps:
 
     @classmethod
     def remembered(cls, time: Tensor, mask: Tensor) -> "Timestamps":
-        """Rows from before the chunk: of life 0, which goes on; time (B, N) int64, mask (B, N) bool."""
+        """Rows from before the chunk: of segment 0, which goes on; time (B, N) int64, mask (B, N) bool."""
         return cls(time, torch.zeros_like(time), mask)
 
     def in_segment(self, segment: Tensor) -> Tensor:
-        """(B, N) bool: real rows of each lane's life (B,)."""
+        """(B, N) bool: real rows of each lane's segment (B,)."""
         return self.real & (self.segment == segment[:, None])
 
     def then(self, later: "Timestamps") -> "Timestamps":
@@ -46,21 +46,21 @@ class Clock:
     """A chunk's times. What only ticks need is made when it is asked for: most frames of a stream have none.
 
     first (B, T) bool; since_tick (B, T) int64: frames since the lane's latest tick, 0 at ticks; next_frame (B,) int64:
-    clock of the frame after the chunk; tick_count: L, the most ticks any lane has in this chunk.
+    clock of the frame after the chunk; n_ticks: L, the most ticks any lane has in this chunk.
     """
 
     first: Tensor
     since_tick: Tensor
     next_frame: Tensor
     frames_per_tick: int
-    tick_count: int
+    n_ticks: int
 
     @classmethod
-    def of(cls, first: Tensor, frame: Tensor, frames_per_tick: int, tick_count: int | None = None) -> "Clock":
+    def of(cls, first: Tensor, frame: Tensor, frames_per_tick: int, n_ticks: int | None = None) -> "Clock":
         """first (B, T) bool; frame (B,) int64: what the clock of the chunk's frame 0 is, unless it is a first one.
 
         A lane's clock is 0 at a first frame and grows by one a frame; it ticks at multiples of frames_per_tick.
-        tick_count: L, if it is known to be at least what any lane needs; a GPU is then not asked and waited for.
+        n_ticks: L, if it is known to be at least what any lane needs; a GPU is then not asked and waited for.
         """
         length = first.shape[1]
         if length == 1:
@@ -69,9 +69,9 @@ class Clock:
             index = torch.arange(length, device=first.device)
             clock = index - torch.where(first, index, -frame[:, None]).cummax(1).values  # less the frame when it was 0
         since_tick = clock % frames_per_tick
-        if tick_count is None:
-            tick_count = int(not since_tick.min()) if length == 1 else int((since_tick == 0).sum(1).max())
-        return cls(first, since_tick, clock[:, -1] + 1, frames_per_tick, tick_count)
+        if n_ticks is None:
+            n_ticks = int(not since_tick.min()) if length == 1 else int((since_tick == 0).sum(1).max())
+        return cls(first, since_tick, clock[:, -1] + 1, frames_per_tick, n_ticks)
 
     @property
     def length(self) -> int:
@@ -87,17 +87,17 @@ class Clock:
     @cached_property
     def ticks(self) -> Timestamps:
         """L rows, the frames that tick, moved to the front of each lane; lanes with fewer are padded at the end."""
-        if not self.tick_count:
+        if not self.n_ticks:
             return Timestamps(self.since_tick[:, :0], self.since_tick[:, :0], self.first[:, :0])
         is_tick = self.since_tick == 0
         if self.length == 1:
             return replace(self.frames, real=is_tick)
-        time = (~is_tick).byte().argsort(dim=1, stable=True)[:, : self.tick_count]
+        time = (~is_tick).byte().argsort(dim=1, stable=True)[:, : self.n_ticks]
         return Timestamps(time, self.frames.segment.gather(1, time), is_tick.gather(1, time))
 
     @property
     def last_segment(self) -> Tensor:
-        """(B,) int64: the life the lane ends the chunk in."""
+        """(B,) int64: the segment the lane ends the chunk in."""
         return self.frames.segment[:, -1]
 
     @property
@@ -122,31 +122,30 @@ def newest(kept: Tensor, slots: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Visibility:
-    """Who sees whom. visible (B, Q, K) bool; since (B, Q, K) fp32, frames from what happened to who asks; asked_at
-    (B, Q) fp32, frames.
+    """Who sees whom. visible (B, Q, K) bool; age (B, Q, K) fp32, frames from the row asked to the row that asks;
+    query_time (B, Q) fp32, frames.
     """
 
     visible: Tensor
-    since: Tensor
-    asked_at: Tensor
+    age: Tensor
+    query_time: Tensor
 
     @cached_property
-    def seeing(self) -> Tensor:
+    def sees_any(self) -> Tensor:
         """(B, Q, 1) bool: rows that see anything."""
         return self.visible.any(2, keepdim=True)
 
     @classmethod
     def of(cls, asking: Timestamps, asked: Timestamps, window: int) -> "Visibility":
-        """A row sees the rows of its own life that happened at its time or before, less than `window` frames ago."""
+        """A row sees the rows of its own segment that happened at its time or before, less than `window` frames ago."""
         lag = asking.time[:, :, None] - asked.time[:, None, :]
-        same_life = asking.segment[:, :, None] == asked.segment[:, None, :]
-        visible = same_life & asked.real[:, None, :] & (lag >= 0) & (lag < window)
+        same_segment = asking.segment[:, :, None] == asked.segment[:, None, :]
+        visible = same_segment & asked.real[:, None, :] & (lag >= 0) & (lag < window)
         return cls(visible, lag.float(), asking.time.float())
 
     @classmethod
-    def back(cls, now: Tensor, age: Tensor, real: Tensor, window: int) -> "Visibility":
-        """All rows asked are older than those who ask, and of their life: now (B, Q) and age (B, K) int64, frames after
-        and before a time that is each lane's own; real (B, K) bool.
-        """
+    def of_older(cls, now: Tensor, age: Tensor, real: Tensor, window: int) -> "Visibility":
+        """All rows asked are older than those who ask, and of their segment: now (B, Q) and age (B, K) int64, frames
+        after and before a time that is each lane's own; real (B, K) bool. """
         lag = now[:, :, None] + age[:, None, :]
         return cls(real[:, None, :] & (lag < window), lag.float(), now.float())

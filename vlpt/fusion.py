@@ -49,42 +49,42 @@ class GatedCrossAttention(nn.Module):
         self.log_decay = nn.Parameter(torch.linspace(math.log(0.5), math.log(0.5 / window), heads))
         self.register_buffer("turns", wave_turns(head_width // 2, window), persistent=False)
 
-    def read(self, source: Tensor, happened_at: Tensor) -> "KeyValues":
-        """source (B, K, C), happened_at (B, K) frames -> what is asked."""
+    def key_values(self, source: Tensor, time: Tensor) -> "KeyValues":
+        """source (B, K, C) that happened at time (B, K), frames -> what is asked."""
         source = self.source_norm(source)
-        keys = rotate(self._split(self.key(source)), happened_at.float(), self.turns)
+        keys = rotate(self._split(self.key(source)), time.float(), self.turns)
         return KeyValues(keys, self._split(self.value(source)))
 
-    def unread(self, lanes: int, rows: int) -> "KeyValues":
-        """The reading of nothing yet."""
+    def no_key_values(self, lanes: int, rows: int) -> "KeyValues":
+        """Those of nothing yet."""
         keys = self.log_decay.new_zeros(lanes, self.heads, rows, self.head_width)
         return KeyValues(keys, keys.clone())
 
-    def forward(self, x: Tensor, reading: "KeyValues", view: Visibility) -> Tensor:
-        """x (B, Q, E), reading of K rows, view of Q on K with times from the same beginning -> (B, Q, E)."""
-        x = torch.addcmul(x, self.attention_gate.tanh(), self.attend(x, reading, view))
+    def forward(self, x: Tensor, asked: "KeyValues", sees: Visibility) -> Tensor:
+        """x (B, Q, E), asked: of K rows, sees: Q rows on K with times from the same beginning -> (B, Q, E)."""
+        x = torch.addcmul(x, self.attention_gate.tanh(), self.attend(x, asked, sees))
         return torch.addcmul(x, self.feedforward_gate.tanh(), self.feedforward(x))
 
-    def attend(self, x: Tensor, reading: "KeyValues", view: Visibility) -> Tensor:
+    def attend(self, x: Tensor, asked: "KeyValues", sees: Visibility) -> Tensor:
         """The attention branch before its gate: (B, Q, E), exactly 0 in rows that see nothing."""
-        q = rotate(self._split(self.query(self.query_norm(x))), view.asked_at, self.turns)
-        k, v, bias = (part.to(q.dtype) for part in (reading.keys, reading.values, self._forgetting(view)))
+        q = rotate(self._split(self.query(self.query_norm(x))), sees.query_time, self.turns)
+        k, v, bias = (part.to(q.dtype) for part in (asked.keys, asked.values, self._forgetting(sees)))
         mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias)  # (B, H, Q, e)
-        return self.out(mixed.transpose(1, 2).flatten(2) * view.seeing)
+        return self.out(mixed.transpose(1, 2).flatten(2) * sees.sees_any)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, H e) -> (B, H, N, e)."""
         return x.unflatten(2, (self.heads, self.head_width)).transpose(1, 2)
 
-    def _forgetting(self, view: Visibility) -> Tensor:
-        """(B, H, Q, K) fp32, added to the scores: -decay_h * frames since, and NOTHING where not visible."""
+    def _forgetting(self, sees: Visibility) -> Tensor:
+        """(B, H, Q, K) fp32, added to the scores: -decay_h * age in frames, and NOTHING where not visible."""
         growth = -self.log_decay.exp().view(-1, 1, 1)
-        return (growth * view.since[:, None]).masked_fill_(~view.visible[:, None], NOTHING)
+        return (growth * sees.age[:, None]).masked_fill_(~sees.visible[:, None], NOTHING)
 
 
 @dataclass(frozen=True)
 class KeyValues(MemoryPart):
-    """What a block makes of the rows asked, whoever asks: keys, turned by time, and values, both (B, H, K, e)."""
+    """What a block makes of the rows asked, whoever asks: keys, turned by their time, and values, both (B, H, K, e)."""
 
     keys: Tensor
     values: Tensor

@@ -12,37 +12,31 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from vlpt.checkpoint import write_json
-from vlpt.data.words import FRAME_MS, read_words
-from vlpt.old_options import option, run
+from vlpt.data.words import Word, read_words
+from vlpt.files import read_lines, write_json
+from vlpt.options import Count, run
+from vpt.frames import FRAME_MS
 
 MINUTE_MS = 60_000
+SAMPLES = Path(__file__).parents[1] / "data_gathering/samples"
 
 
 @dataclass(frozen=True)
 class Options:
     """Measures the talk of a long play, minute by minute, against people's."""
 
-    play: str = option(help="the .jsonl beside a film of vlpt.play")
-    people: str = option("data_gathering/samples", "recordings with <id>.words.jsonl to compare with")
-    held_out: tuple[str, ...] = option(("ch4", "ch5"), "channels whose talk is compared with the agent's; the others "
-                                       "make the trigram model")
-    text: str = option("", "a text file to add to the trigram model")
-    frames_per_tick: int = option(4, "as the agent has it")
-    out: str = option("", "JSON to write; empty: none")
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word and when it began."""
-
-    word: str
-    start_ms: float
+    play: str  # the .jsonl beside a film of vlpt.play
+    people: str = str(SAMPLES)  # recordings with <id>.words.jsonl to compare with
+    # channels whose talk is compared with the agent's; the others make the trigram model
+    held_out: tuple[str, ...] = ("ch4", "ch5")
+    text: str = ""  # a text file to add to the trigram model
+    frames_per_tick: Count = 4  # as the agent has it
+    out: str = ""  # JSON to write; empty: none
 
 
 @dataclass(frozen=True)
@@ -91,24 +85,28 @@ def words_of_play(rows: Iterable[dict]) -> list[Word]:
     for row in rows:
         piece = row["word"]
         if piece.startswith(" ") or (piece and not words):
-            words.append(Word(piece.strip(), row["ms"]))
+            words.append(Word(piece.strip(), row["ms"], row["ms"] + FRAME_MS))
         elif piece:
-            words[-1] = Word(words[-1].word + piece, words[-1].start_ms)
-    return [Word(_plain(word.word), word.start_ms) for word in words if _plain(word.word)]
+            words[-1] = Word(words[-1].word + piece, words[-1].start_ms, row["ms"] + FRAME_MS)
+    return [plain for word in words if (plain := _plain(word)).word]
 
 
-def _plain(word: str) -> str:
+def _plain(word: Word) -> Word:
     """Without punctuation and capitals."""
-    return "".join(c for c in word.lower() if c.isalnum() or c in "'-")
+    return replace(word, word=_plain_text(word.word))
+
+
+def _plain_text(text: str) -> str:
+    return "".join(c for c in text.lower() if c.isalnum() or c in "'-")
 
 
 def minutes(words: Sequence[Word], length_ms: float, model: Trigrams, tick_ms: float) -> list[Minute]:
     """One row a minute; a rest of less than half a minute is left out unless there is nothing else."""
     nats = model.nats([word.word for word in words])
     starts = np.array([word.start_ms for word in words])
-    count = max(1, round(length_ms / MINUTE_MS))
+    n_minutes = max(1, round(length_ms / MINUTE_MS))
     rows = []
-    for i in range(count):
+    for i in range(n_minutes):
         begin, end = i * MINUTE_MS, min((i + 1) * MINUTE_MS, length_ms)
         inside = (starts >= begin) & (starts < end) if len(starts) else np.zeros(0, bool)
         said = [word.word for word, here in zip(words, inside, strict=True) if here]
@@ -130,17 +128,17 @@ def main(options: Options) -> dict:
     path = Path(options.play)
     if not path.exists():
         raise ValueError(f"{path} is missing: vlpt.play writes it beside its film")
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = read_lines(path)
     if not rows or "word" not in rows[0]:
         raise ValueError(f"{path} has no lines with a word each: vlpt.play writes it beside its film")
-    talks = {file.name.removesuffix(".words.jsonl"): [Word(_plain(w["word"]), w["start_ms"]) for w in read_words(file)]
+    talks = {file.name.removesuffix(".words.jsonl"): [_plain(word) for word in read_words(file)]
              for file in sorted(Path(options.people).glob("*.words.jsonl"))}
     compared = {id_: talk for id_, talk in talks.items() if id_.rsplit("-", 1)[0] in options.held_out}
     if not compared or len(compared) == len(talks):
         raise ValueError(f"{options.people} must hold talk of {', '.join(options.held_out)} and of other channels")
     texts = [[word.word for word in talk] for id_, talk in talks.items() if id_ not in compared]
     if options.text:
-        texts += [[_plain(w) for w in line.split()] for line in Path(options.text).read_text().splitlines()]
+        texts += [[_plain_text(word) for word in line.split()] for line in Path(options.text).read_text().splitlines()]
     model, tick_ms = Trigrams(texts), options.frames_per_tick * FRAME_MS
     agent = minutes(words_of_play(rows), len(rows) * FRAME_MS, model, tick_ms)
     people = [minute for talk in compared.values()
@@ -149,7 +147,7 @@ def main(options: Options) -> dict:
               "first": asdict(agent[0]), "last": asdict(agent[-1]), "within": within(agent, people)}
     print(table(agent, result["people"]))
     if options.out:
-        write_json(Path(options.out), json.loads(json.dumps(result).replace("NaN", "null")))
+        write_json(options.out, json.loads(json.dumps(result).replace("NaN", "null")))
     return result
 
 

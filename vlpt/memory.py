@@ -71,7 +71,7 @@ class FrameMemory(MemoryPart):
         return cls(content, content.new_zeros(lanes, slots, dtype=torch.bool))
 
     def followed_by(self, content: Tensor, clock: Clock) -> "FrameSequence":
-        """All frames there are to look at in a chunk: what is remembered, then the chunk's own (B, T, D)."""
+        """All frames that can be asked in a chunk: what is remembered, then the chunk's own (B, T, D)."""
         return FrameSequence(torch.cat([self.content, content], 1), self.mask, clock)
 
 
@@ -84,23 +84,23 @@ class FrameSequence:
     clock: Clock
 
     @cached_property
-    def stamps(self) -> Timestamps:
+    def times(self) -> Timestamps:
         """When each was seen."""
         before = torch.arange(-self.mask.shape[1], 0, device=self.mask.device).expand_as(self.mask)
         return Timestamps.remembered(before, self.mask).then(self.clock.frames)
 
-    def remember(self, slots: int) -> FrameMemory:
-        """The newest frames of the life each lane ends the chunk in: they are the last ones, no row is copied."""
-        if self.clock.tick_count:
-            in_segment = self.stamps.in_segment(self.clock.last_segment)
-        else:  # a life begins with a tick
-            in_segment = torch.cat([self.mask, ~self.clock.first], 1)
-        return FrameMemory(self.content[:, -slots:], in_segment[:, -slots:])
+    def newest(self, slots: int) -> FrameMemory:
+        """The last frames of the segment each lane ends the chunk in: no row needs to be copied."""
+        if self.clock.n_ticks:
+            current = self.times.in_segment(self.clock.last_segment)
+        else:  # a segment begins with a tick
+            current = torch.cat([self.mask, ~self.clock.first], 1)
+        return FrameMemory(self.content[:, -slots:], current[:, -slots:])
 
 
 @dataclass(frozen=True)
 class WordMemory(MemoryPart):
-    """What was thought at the last ticks, oldest first, for the frames that ask words.
+    """The language model's hidden states at the last ticks, oldest first, for the frames that ask words.
 
     content (B, M, C); age_frames (B, M) int64: how long before the lane's latest tick; mask (B, M) bool, False where
     nothing is remembered yet. So between ticks nothing about it changes.
@@ -116,11 +116,11 @@ class WordMemory(MemoryPart):
         age = torch.zeros(lanes, slots, dtype=torch.long, device=device)
         return cls(torch.zeros(lanes, slots, width, device=device), age, age.bool())
 
-    def followed_by(self, content: Tensor, stamps: Timestamps, clock: Clock) -> "WordSequence":
+    def followed_by(self, content: Tensor, times: Timestamps, clock: Clock) -> "WordSequence":
         """What is remembered, then the chunk's own ticks (B, L, C), not all of which need be real."""
-        time = clock.tick_before[:, None] - self.age_frames
-        stamps = Timestamps.remembered(time, self.mask).then(stamps)
-        return WordSequence(torch.cat([self.content, content], 1), stamps, clock)
+        before = clock.tick_before[:, None] - self.age_frames
+        times = Timestamps.remembered(before, self.mask).then(times)
+        return WordSequence(torch.cat([self.content, content], 1), times, clock)
 
 
 @dataclass(frozen=True)
@@ -128,13 +128,13 @@ class WordSequence:
     """Ticks in order, M remembered and L new: content (B, M + L, C) and when they happened."""
 
     content: Tensor
-    stamps: Timestamps
+    times: Timestamps
     clock: Clock
 
-    def remember(self, slots: int) -> WordMemory:
-        """The newest `slots` rows of the life each lane ends the chunk in."""
-        index, mask = newest(self.stamps.in_segment(self.clock.last_segment), slots)
-        age = self.clock.last_tick[:, None] - self.stamps.time.gather(1, index)
+    def newest(self, slots: int) -> WordMemory:
+        """The last `slots` rows of the segment each lane ends the chunk in."""
+        index, mask = newest(self.times.in_segment(self.clock.last_segment), slots)
+        age = self.clock.last_tick[:, None] - self.times.time.gather(1, index)
         return WordMemory(pick(self.content, index), age.masked_fill(~mask, 0), mask)
 
 
@@ -168,15 +168,16 @@ class LanguageMemory(MemoryPart):
 class Memory(MemoryPart):
     """All that the fused agent remembers.
 
-    blocks: the policy's own memory, one `BlockMemory` a block (the first belongs to the trunk); sight: trunk features,
-    for the words that ask frames; language: what the language model keeps; words: its outputs, for the frames that ask
-    words; readings: what each block that asks them makes of them (`KeyValues`s, see vlpt/fusion.py), so that between
-    ticks they are not read again; frame (B,) int64: clock of the next frame, from which that of ticks follows.
+    blocks: the policy's own memory, one `BlockMemory` a block (the first belongs to the trunk); frames: the trunk's
+    outputs, for the words that ask frames; language: what the language model keeps; words: its hidden states, for the
+    frames that ask words; word_key_values: what each block that asks them makes of them (`KeyValues`, see
+    vlpt/fusion.py), so that between ticks this is not done again; next_frame (B,) int64: clock of the next frame, from
+    which that of ticks follows.
     """
 
     blocks: tuple
-    sight: FrameMemory
+    frames: FrameMemory
     language: LanguageMemory
     words: WordMemory
-    readings: tuple
-    frame: Tensor
+    word_key_values: tuple
+    next_frame: Tensor

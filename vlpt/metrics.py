@@ -7,6 +7,7 @@ Episodes are the unit that is resampled, because frames of one episode are not i
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from scipy.stats import bootstrap
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,8 @@ class Difference:
         return asdict(self)
 
 
-def paired_difference(
-    true: np.ndarray, other: np.ndarray, resamples: int = 10_000, confidence: float = 0.95, seed: int = 0
-) -> Difference:
+def paired_difference(true: np.ndarray, other: np.ndarray, resamples: int = 10_000, confidence: float = 0.95,
+                      seed: int = 0) -> Difference:
     """Paired percentile bootstrap (Efron & Tibshirani 1993, ch. 13) of mean(other - true).
 
     true, other: (episodes,) float, the same episodes in the same order; pairs with a NaN (an episode without any spoken
@@ -36,8 +36,6 @@ def paired_difference(
     differences = (other - true)[np.isfinite(true) & np.isfinite(other)]
     if len(differences) < 2:
         raise ValueError(f"a confidence interval needs at least 2 episodes, got {len(differences)}")
-    rows = np.random.default_rng(seed).integers(0, len(differences), (resamples, len(differences)))
-    means = differences[rows].mean(1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low, high = bootstrap((differences,), np.mean, n_resamples=resamples, confidence_level=confidence,
+                          method="percentile", rng=np.random.default_rng(seed)).confidence_interval  # fmt: skip
     return Difference(float(differences.mean()), float(low), float(high))

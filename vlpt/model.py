@@ -15,6 +15,8 @@ Legend: B lanes, T frames in a chunk, L language ticks in a chunk, D agent width
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +28,9 @@ from vlpt.language.families import build, config_of
 from vlpt.language.interface import LanguageModel
 from vlpt.language.silence import Silence
 from vlpt.language.transformer_xl import TransformerXLConfig
-from vlpt.memory import FrameMemory, FrameSequence, LanguageMemory, Memory, WordMemory
+from vlpt.memory import FrameMemory, Memory, WordMemory
 from vlpt.parts import freeze, gates, groups
-from vpt.attention import BlockMemory, window_mask
+from vpt.attention import window_mask
 from vpt.checkpoint import Pretrained, with_tuples
 from vpt.heads import ActionLogits
 from vpt.policy import Policy, PolicyConfig
@@ -36,7 +38,7 @@ from vpt.policy import Policy, PolicyConfig
 
 @dataclass(frozen=True)
 class VLPTConfig:
-    """How the two models are joined. Windows are in frames: how far back words may look, and frames may listen."""
+    """How the two models are joined. Windows are in frames: how far back words ask frames, and frames ask words."""
 
     policy: PolicyConfig
     language: TransformerXLConfig | DecoderConfig
@@ -46,10 +48,13 @@ class VLPTConfig:
     remember_silence: str = "last"  # none | last | all, see vlpt/language/visibility.py
     silence: str = "factored"  # or softmax, see vlpt/language/silence.py
     flamingo_every: int = 0  # 0: words ask frames once, at the input (PaLI); n: before every n-th layer (Flamingo)
-    listen_to: str = "words"  # frames ask the ticks that hear a word, or all "ticks", most of which are silent
-    listen_every_block: bool = False  # frames ask words before each of blocks 2..n, not only before block 2
+    frames_ask: str = "words"  # the ticks that hear a word, or all "ticks", most of which are silent
+    ask_every_block: bool = False  # frames ask words before each of blocks 2..n, not only before block 2
     cross_heads: int = 4
     cross_head_width: int = 32
+
+    # as folders saved before had it
+    RENAMED: ClassVar = dict(sight_window="frame_window", listen_to="frames_ask", listen_every_block="ask_every_block")
 
     def __post_init__(self) -> None:
         if isinstance(self.policy, dict):  # as config.json holds them
@@ -58,38 +63,40 @@ class VLPTConfig:
             object.__setattr__(self, "language", config_of(self.language))
         if self.policy.blocks < 2:
             raise ValueError(f"frames ask words before VPT's block 2, but this agent has {self.policy.blocks} block")
-        if self.listen_to not in ("words", "ticks"):
-            raise ValueError(f"listen_to is words or ticks, got {self.listen_to!r}")
-        for name in ("frames_per_tick", "sight_window", "words_window"):
+        if self.frames_ask not in ("words", "ticks"):
+            raise ValueError(f"frames_ask is words or ticks, got {self.frames_ask!r}")
+        for name in ("frames_per_tick", "frame_window", "words_window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is a number of frames, at least 1; got {getattr(self, name)}")
+
+    @property
+    def layer_spans(self) -> tuple[range, ...]:
+        """The language model's layers in portions, before each of which words ask frames."""
+        return _spans(range(0, self.language.layers, self.flamingo_every or self.language.layers), self.language.layers)
+
+    @property
+    def block_spans(self) -> tuple[range, ...]:
+        """The policy's blocks after the trunk in portions, before each of which frames ask words."""
+        return _spans(range(1, self.policy.blocks if self.ask_every_block else 2), self.policy.blocks)
+
+
+def _spans(starts: range, end: int) -> tuple[range, ...]:
+    """From each start to the next one, and from the last to `end`."""
+    return tuple(range(start, stop) for start, stop in pairwise((*starts, end)))
 
 
 @dataclass(frozen=True)
 class Output:
-    """What the agent makes of a chunk. Ticks that a lane does not have are padding: `tick_valid` is False there."""
+    """What the agent makes of a chunk. Ticks that a lane does not have are padding: `tick_valid` is False there.
+
+    Words are spelt out where they are asked for, by `VLPT.language`: of most states nobody wants V numbers.
+    """
 
     action: ActionLogits  # log-probabilities of a frame's action, (B, T, ...) fp32
     silence_logit: Tensor  # (B, L) fp32, of nothing being said at this tick
-    hidden: Tensor  # (B, L, E) what the language model thinks
-    language: LanguageModel  # who thinks it; words are spelt out where they are asked for
+    hidden: Tensor  # (B, L, E) the language model's states
     tick_index: Tensor  # (B, L) int64, the tick's frame in the chunk
     tick_valid: Tensor  # (B, L) bool
-
-    @property
-    def vocabulary(self) -> int:
-        """V, which as a token is silence."""
-        return self.language.vocabulary
-
-    @property
-    def token_log_probs(self) -> Tensor:
-        """(B, L, V) fp32, given that something is said."""
-        return self.language.log_probs(self.hidden)
-
-    def token_nats(self, ids: Tensor, where: Tensor) -> Tensor:
-        """(B, L) fp32: nats of ids (B, L), 0 where `where` (B, L) is False; only the others are computed."""
-        nats = self.language.nats(self.hidden[where], ids[where])
-        return torch.zeros_like(ids, dtype=nats.dtype).masked_scatter(where, nats)
 
 
 class VLPT(nn.Module, Pretrained):
@@ -100,18 +107,17 @@ class VLPT(nn.Module, Pretrained):
     def __init__(self, config: VLPTConfig) -> None:
         super().__init__()
         self.config = config
+        self.layer_spans, self.block_spans = config.layer_spans, config.block_spans
         self.policy = Policy(config.policy)
         self.language = build(config.language)
         self.silence = Silence(self.language.width, config.silence)
         self.silence.fit(self.language)
-        agent, talker = config.policy.width, self.language.width
-        layers = range(0, config.language.layers, config.flamingo_every or config.language.layers)
-        blocks = range(1, config.policy.blocks if config.listen_every_block else 2)
+        agent, words = config.policy.width, self.language.width
         self.words_ask_frames = nn.ModuleDict(
-            {str(i): self._cross(talker, agent, config.frame_window) for i in layers}
+            {str(span.start): self._cross(words, agent, config.frame_window) for span in self.layer_spans}
         )
         self.frames_ask_words = nn.ModuleDict(
-            {str(i): self._cross(agent, talker, config.words_window) for i in blocks}
+            {str(span.start): self._cross(agent, words, config.words_window) for span in self.block_spans}
         )
         self.trained: tuple[nn.Module, ...] | None = None  # set by `freeze`; None: all
 
@@ -120,7 +126,7 @@ class VLPT(nn.Module, Pretrained):
 
     @classmethod
     def from_parts(cls, policy: Policy, language: LanguageModel, **options) -> "VLPT":
-        """The fused agent at birth: both models as they are, gates closed. `options` are fields of VLPTConfig."""
+        """Both models as they are, joined with closed gates. `options` are fields of VLPTConfig."""
         model = cls(VLPTConfig(policy.config, language.config, **options))
         model.policy, model.language = policy, language
         model.silence.fit(language)
@@ -131,11 +137,11 @@ class VLPT(nn.Module, Pretrained):
         c, device = self.config, self.silence.vector.device
         return Memory(
             blocks=self.policy.start(lanes),
-            sight=FrameMemory.fresh(lanes, self._frame_slots, c.policy.width, device),
+            frames=FrameMemory.fresh(lanes, self._frame_slots, c.policy.width, device),
             language=self.language.start(lanes, c.remember_silence),
             words=WordMemory.fresh(lanes, self._word_slots, self.language.width, device),
-            readings=tuple(block.unread(lanes, self._word_slots) for block in self.frames_ask_words.values()),
-            frame=torch.zeros(lanes, dtype=torch.long, device=device),
+            word_key_values=tuple(b.no_key_values(lanes, self._word_slots) for b in self.frames_ask_words.values()),
+            next_frame=torch.zeros(lanes, dtype=torch.long, device=device),
         )
 
     @property
@@ -147,106 +153,77 @@ class VLPT(nn.Module, Pretrained):
         return math.ceil(self.config.words_window / self.config.frames_per_tick)  # the latest tick's among them
 
     def forward(
-        self,
-        sight: Tensor,
-        first: Tensor,
-        heard: Tensor,
-        memory: Memory,
-        tick_count: int | None = None,
+        self, frames: Tensor, first: Tensor, heard: Tensor, memory: Memory, n_ticks: int | None = None
     ) -> tuple[Output, Memory]:
         """One chunk.
 
-        sight: frames (B, T, 128, 128, 3) uint8, or the trunk's outputs (B, T, D) float; first (B, T) bool: the lane
+        frames: pictures (B, T, 128, 128, 3) uint8, or the trunk's outputs (B, T, D) float; first (B, T) bool: the lane
         begins anew; heard (B, T) int64: at tick frames the token of the tick before (V: silence), elsewhere not read.
-        A memory made from frames goes on with frames, one made from the trunk's outputs with these. tick_count: L where
-        it is known, as in a step recorded as a CUDA graph (0: no lane ticks; more than there are: padding).
+        A memory made from pictures goes on with pictures, one made from the trunk's outputs with these. n_ticks: L
+        where it is known, as in a step recorded as a CUDA graph (0: no lane ticks; more than there are: padding).
         """
-        clock = Clock.of(first, memory.frame, self.config.frames_per_tick, tick_count)
-        visible = window_mask(first, memory.blocks[-1].mask, self.config.policy.memory_frames)
-        x, trunk = self.look(sight, first, memory.blocks[0], visible)  # (B, T, D)
-        pictures = memory.sight.followed_by(x, clock)
-        hidden, ticks, language = self.think(heard, pictures, memory)  # (B, L, E), words ask frames
-        words, readings, asked, view = self.listen(hidden, ticks, clock, memory)
-        action, blocks = self.respond(x, first, memory.blocks[1:], visible, asked, view)
-        silence_logit = self.silence.logit_of(hidden, self.language) if clock.tick_count else hidden[..., 0]
-        output = Output(action, silence_logit, hidden, self.language, clock.ticks.time, clock.ticks.real)
-        sight = pictures.remember(self._frame_slots)
-        return output, Memory((trunk, *blocks), sight, language, words, readings, clock.next_frame)
+        c = self.config
+        clock = Clock.of(first, memory.next_frame, c.frames_per_tick, n_ticks)
+        visible = window_mask(first, memory.blocks[-1].mask, c.policy.memory_frames)
 
-    def look(
-        self, sight: Tensor, first: Tensor, memory: BlockMemory, visible: Tensor | None = None
-    ) -> tuple[Tensor, BlockMemory]:
-        """The trunk, CNN and block 1: frames (B, T, 128, 128, 3) uint8 -> (B, T, D). Its own outputs pass through.
+        # ---- frames pass the trunk
+        x, trunk = self.policy.encode_frames(frames, first, memory.blocks[0], visible)  # (B, T, D)
+        seen = memory.frames.followed_by(x, clock)
 
-        Raises ValueError for anything else.
-        """
-        if sight.is_floating_point():
-            width = self.config.policy.width
-            if sight.ndim != 3 or sight.shape[2] != width:
-                raise ValueError(f"cached sight is (lanes, frames, {width}), this model's trunk's outputs; "
-                                 f"got {tuple(sight.shape)}")  # fmt: skip
-            return sight, memory
-        return self.policy.blocks[0](self.policy.embed(sight), first, memory, visible)
+        # ---- words pass the language model, and before its layers ask frames (cross attention 1)
+        hidden, asked_ticks, language = memory.words.content[:, :0], clock.ticks, memory.language  # (B, 0, E)
+        if clock.n_ticks:  # most frames of a stream have none
+            ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
+            spoken = ids != self.language.vocabulary
+            plan = self.language.plan(clock.ticks, clock.last_segment, spoken, language, c.remember_silence)
+            sees = Visibility.of(clock.ticks, seen.times, c.frame_window)
+            h, rows = self.silence.embed(ids, self.language), ()  # (B, L, E)
+            prepared = self.language.prepare(plan, h.dtype)
+            for layers in self.layer_spans:
+                ask_frames = self.words_ask_frames[str(layers.start)]
+                h = ask_frames(h, ask_frames.key_values(seen.content, seen.times.time), sees)
+                h, kept = self.language.run_layers(h, prepared, language, layers)
+                rows += kept
+            hidden, language = self.language.finish(h), plan.keep(rows)
+            if c.frames_ask == "words":  # silent ticks are four of five: left in, they drown the words at first
+                asked_ticks = replace(clock.ticks, real=clock.ticks.real & spoken)
 
-    def think(self, heard: Tensor, pictures: FrameSequence, memory: Memory) -> tuple[Tensor, Timestamps, LanguageMemory]:
-        """What the language model makes of the words heard (B, T) and the frames seen: (B, L, E); the ticks, of which
-        those that frames may ask are real; its memory.
-        """
-        clock = pictures.clock
-        if not clock.tick_count:  # most frames of a stream
-            return memory.words.content[:, :0], clock.ticks, memory.language
-        ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
-        spoken = ids != self.language.vocabulary
-        plan = self.language.plan(clock.ticks, clock.last_segment, spoken, memory.language, self.config.remember_silence)
-        view = Visibility.of(clock.ticks, pictures.stamps, self.config.frame_window)
+        # ---- frames pass the other blocks, and before these ask words (cross attention 2)
+        words, word_key_values, asked, sees = self._words_asked(hidden, asked_ticks, clock, memory)
+        blocks = (trunk,)
+        for span, key_values in zip(self.block_spans, asked, strict=True):
+            x = self.frames_ask_words[str(span.start)](x, key_values, sees)
+            x, kept = self.policy.run_blocks(x, first, memory.blocks, visible, span)
+            blocks += kept
 
-        def ask_frames(layer: int, x: Tensor) -> Tensor:
-            if str(layer) not in self.words_ask_frames:
-                return x
-            block = self.words_ask_frames[str(layer)]
-            return block(x, block.read(pictures.content, pictures.stamps.time), view)
+        action = self.policy.heads(self.policy.finish(x))
+        silence_logit = self.silence.logit_of(hidden, self.language) if clock.n_ticks else hidden[..., 0]
+        output = Output(action, silence_logit, hidden, clock.ticks.time, clock.ticks.real)
+        seen = seen.newest(self._frame_slots)
+        return output, Memory(blocks, seen, language, words, word_key_values, clock.next_frame)
 
-        embedded = self.silence.embed(ids, self.language)
-        hidden, language = self.language.run(embedded, plan, memory.language, ask_frames)
-        if self.config.listen_to == "words":  # silent ticks are four of five: left in, they drown the words at birth
-            return hidden, replace(clock.ticks, real=clock.ticks.real & spoken), language
-        return hidden, clock.ticks, language
-
-    def listen(
+    def _words_asked(
         self, hidden: Tensor, ticks: Timestamps, clock: Clock, memory: Memory
     ) -> tuple[WordMemory, tuple[KeyValues, ...], tuple[KeyValues, ...], Visibility]:
-        """What was thought (B, L, E) is remembered and read: the words and their readings for the memory; and for the
-        frames of this chunk what each block asks, and who hears what.
+        """The words and their keys and values for the memory; and, for the frames of this chunk, what each block asks
+        and who sees what. hidden (B, L, E) of the chunk's ticks, of which those that may be asked are real.
         """
         words, window = memory.words, self.config.words_window
-        if clock.tick_count:
-            rows = words.followed_by(hidden, ticks, clock)
-            words = rows.remember(self._word_slots)
+        if clock.n_ticks:
+            sequence = words.followed_by(hidden, ticks, clock)
+            words = sequence.newest(self._word_slots)
             if clock.length > 1:  # frames between ticks: each asks what was there by then
-                view = Visibility.of(clock.frames, rows.stamps, window)
-                with torch.no_grad():  # what follows, if it learns, reads again
-                    readings = self._read(words.content, -words.age_frames)
-                return words, readings, self._read(rows.content, rows.stamps.time), view
-        view = Visibility.back(clock.since_tick, words.age_frames, words.mask, window)
-        known = not clock.tick_count and not torch.is_grad_enabled()
-        readings = memory.readings if known else self._read(words.content, -words.age_frames)
-        return words, readings, readings, view
+                sees = Visibility.of(clock.frames, sequence.times, window)
+                with torch.no_grad():  # what follows, if it learns, makes them again
+                    kept = self._key_values(words.content, -words.age_frames)
+                return words, kept, self._key_values(sequence.content, sequence.times.time), sees
+        sees = Visibility.of_older(clock.since_tick, words.age_frames, words.mask, window)
+        known = not clock.n_ticks and not torch.is_grad_enabled()
+        key_values = memory.word_key_values if known else self._key_values(words.content, -words.age_frames)
+        return words, key_values, key_values, sees
 
-    def _read(self, content: Tensor, happened_at: Tensor) -> tuple[KeyValues, ...]:
-        return tuple(block.read(content, happened_at) for block in self.frames_ask_words.values())
-
-    def respond(
-        self, x: Tensor, first: Tensor, memory: tuple[BlockMemory, ...], visible: Tensor, asked: tuple[KeyValues, ...],
-        view: Visibility,
-    ) -> tuple[ActionLogits, tuple[BlockMemory, ...]]:
-        """What the frames (B, T, D) lead to, given the words: log-probabilities of actions, memory of blocks 2..n."""
-        readings, after = dict(zip(self.frames_ask_words, asked, strict=True)), []
-        for i, past in enumerate(memory, start=1):
-            if str(i) in readings:
-                x = self.frames_ask_words[str(i)](x, readings[str(i)], view)
-            x, present = self.policy.blocks[i](x, first, past, visible)
-            after.append(present)
-        return self.policy.heads(self.policy.finish(x)), tuple(after)
+    def _key_values(self, content: Tensor, time: Tensor) -> tuple[KeyValues, ...]:
+        return tuple(block.key_values(content, time) for block in self.frames_ask_words.values())
 
     # ---- training
 

@@ -18,11 +18,12 @@ from vpt.options import (
     parse,
     run,
     to_dict,
+    to_flags,
     without_effect,
 )
 
 __all__ = ["Count", "CountOrNone", "Device", "NotNegative", "Positive", "Share", "flag", "from_dict", "parse",
-           "pick_device", "run", "to_dict", "use_threads", "without_effect"]  # fmt: skip
+           "pick_device", "run", "to_dict", "to_flags", "use_threads", "without_effect"]  # fmt: skip
 
 Device = Literal["auto", "cpu", "cuda"]
 

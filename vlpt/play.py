@@ -11,8 +11,6 @@ recording it hears the words and sees the frames of the person who plays (as in 
 and words stand beside the true ones. A recording without <id>.words.jsonl is heard as the agent's own talk.
 """
 
-import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,46 +18,47 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from vlpt.agent import Agent, Sampling
-from vlpt.data.words import FRAME_MS, FRAMES_PER_SECOND, count_ticks, place, read_words, tokenise
-from vlpt.old_options import option, run
+from vlpt.data.words import count_ticks, place, read_words, tokenise
+from vlpt.files import write_lines
+from vlpt.options import CountOrNone, Device, NotNegative, Positive, Share, pick_device, run, use_threads
 from vlpt.show.overlay import Moment, Overlay
-from vlpt.worlds import WORLDS, make, noop
-from vpt.actions import BUTTONS, from_world, read_contractor
-from vpt.frames import count_frames, read_video, write_video
+from vlpt.worlds import check_name, make, noop
+from vpt.actions import BUTTONS, read_contractor
+from vpt.frames import FRAME_MS, FRAMES_PER_SECOND, count_frames, read_video, write_video
 
 
 @dataclass(frozen=True)
 class Options:
     """Let the agent play in a world, or watch a recording, and film it."""
 
-    model: str = option(help="model folder (config.json, model.safetensors, tokenizer.json) or a run of train.py")
-    out: str = option("play.mp4", "video to write; its words and keys go beside it as .jsonl")
-    world: str = option("luanti", "where it plays", choices=tuple(sorted(WORLDS)))
-    size: tuple[int, int] = option((320, 180), "width and height of the world's picture, pixels")
-    errand: str = option("", "what the world's reset asks for, as chop or go_pillar:red; the world then ends when done")
-    recording: str = option("", "an mp4 to watch instead of playing")
-    seconds: float = option(60.0, "length of play; a recording may end earlier")
-    hear: str = option("", "words that are said to the agent")
-    hear_at: float = option(5.0, "when, in seconds from the start")
-    seed: int = option(0, "of the world and of all that the agent draws")
-    action_temperature: float = option(1.0, "how freely keys are drawn; 0: always the likeliest")
-    word_temperature: float = option(1.0, "how freely words are drawn; 0: always the likeliest")
-    top_p: float = option(1.0, "draw only from the likeliest words that together have this probability")
-    threads: int = option(0, "CPU threads (0: torch's choice)")
-    device: str = option("cpu", "torch device")
-    progress: bool = option(True, "show a progress bar")
+    model: str  # model folder (config.json, model.safetensors, tokenizer.json) or a run of train.py
+    out: str = "play.mp4"  # video to write; its words and keys go beside it as .jsonl
+    world: str = "luanti"  # where it plays, by its name in vlpt.worlds: luanti or dummy
+    size: tuple[int, int] = (320, 180)  # width and height of the world's picture, pixels
+    errand: str = ""  # what the world's reset asks for, as chop or go_pillar:red; the world then ends when it is done
+    recording: str = ""  # an mp4 to watch instead of playing
+    seconds: Positive = 60.0  # length of play; a recording may end earlier
+    hear: str = ""  # words that are said to the agent
+    hear_at: NotNegative = 5.0  # when, in seconds from the start
+    seed: int = 0  # of the world and of all that the agent draws
+    action_temperature: NotNegative = 1.0  # how freely keys are drawn; 0: always the likeliest
+    word_temperature: NotNegative = 1.0  # how freely words are drawn; 0: always the likeliest
+    top_p: Share = 1.0  # draw only from the likeliest words that together have this probability
+    threads: CountOrNone = 0  # processor threads; 0: torch's choice
+    device: Device = "auto"  # where the networks run
+    progress: bool = True  # show a progress bar
 
     def __post_init__(self) -> None:
+        check_name(self.world)
         if self.recording and (self.hear or self.errand):
             raise ValueError("--hear and --errand need a world: on a recording the agent hears what is said in it")
-        if self.hear and not 0 <= self.hear_at < self.seconds:
+        if self.hear and self.hear_at >= self.seconds:
             raise ValueError(f"--hear-at {self.hear_at} lies outside the {self.seconds} seconds of play")
-        if self.seconds <= 0 or not self.out.endswith(".mp4"):
-            raise ValueError(f"--seconds is above 0 and --out ends in .mp4, got {self.seconds} and {self.out!r}")
+        if not self.out.endswith(".mp4"):
+            raise ValueError(f"--out ends in .mp4, got {self.out!r}")
 
     @property
     def frames(self) -> int:
@@ -68,10 +67,9 @@ class Options:
 
 def play(options: Options) -> list[dict]:
     """Writes the video and the lines beside it; returns the lines."""
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    use_threads(options.threads)
     sampling = Sampling(options.action_temperature, options.word_temperature, options.top_p)
-    agent = Agent.from_pretrained(options.model, sampling, options.device)
+    agent = Agent.from_pretrained(options.model, sampling, pick_device(options.device))
     gates = {name: value for name, value in agent.model.gates().items() if "." not in name}
     if options.recording:
         moments, other = watch(agent, options), "person"
@@ -101,7 +99,7 @@ def live(agent: Agent, options: Options) -> Iterator[Moment]:
             if options.hear and t == round(options.hear_at * FRAMES_PER_SECOND):
                 memory = agent.hear(options.hear, memory)
             (action,), (word,), memory = agent.act([observation["pov"]], memory)
-            yield Moment(observation["pov"], *from_world(action), word, memory.told[0], chance(memory))
+            yield Moment(observation["pov"], action.buttons, action.camera_deg, word, memory.heard[0], chance(memory))
             observation, _, terminated, truncated, _ = world.step({**noop(), **action})
             if terminated or truncated:
                 return
@@ -117,10 +115,10 @@ def watch(agent: Agent, options: Options) -> Iterator[Moment]:
         (action,), (word,), memory = agent.act([picture], memory)
         heard = ""
         if tokens is not None and t % frames_per_tick == 0:
-            memory = agent.correct([tokens[t // frames_per_tick]], memory)
+            memory = agent.set_tokens([tokens[t // frames_per_tick]], memory)
             heard = agent.piece(int(tokens[t // frames_per_tick]))
         true = (None, None) if keys is None else (keys.buttons[t], keys.camera_deg[t])
-        yield Moment(picture, *from_world(action), word, heard, chance(memory), *true)
+        yield Moment(picture, action.buttons, action.camera_deg, word, heard, chance(memory), *true)
 
 
 def true_tokens(agent: Agent, video: Path) -> np.ndarray | None:
@@ -160,13 +158,6 @@ def action_of(buttons: np.ndarray, camera_deg: np.ndarray) -> dict:
 def spoken(rows: list[dict]) -> str:
     """What the agent said, as text."""
     return "".join(row["word"] for row in rows).strip()
-
-
-def write_lines(path: Path, rows: list[dict]) -> None:
-    """One JSON object a line; whole or not at all."""
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(unfinished, path)
 
 
 if __name__ == "__main__":

@@ -183,10 +183,9 @@ class ActionSpace:
         still = (index < self.n_combined) & (index % 2 == 0)
         return self._table[index], np.where(still[..., None], self.camera.null_bin, bins)
 
-    def camera_meta(self, buttons_index) -> np.ndarray:
-        """buttons_index (...) -> bool: does the index hold the camera meta-button (never so for `alone`)?"""
-        index = np.asarray(buttons_index)
-        return (index % 2 == 1) & (index < self.n_combined)
+    def camera_meta(self, buttons_index):
+        """buttons_index (...), array or tensor -> bool: does it hold the camera meta-button (never so for `alone`)?"""
+        return (buttons_index % 2 == 1) & (buttons_index < self.n_combined)
 
     def is_null(self, buttons, camera_deg) -> np.ndarray:
         """buttons (..., n), camera_deg (..., 2) -> bool: nothing pressed and both camera bins at rest.

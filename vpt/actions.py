@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vpt.action_space import ActionSpace, CameraQuantiser, Group
 
 __all__ = [
-    "BUTTONS", "DEGREES_PER_COUNT", "MINECRAFT", "ActionSpace", "CameraQuantiser", "Group", "Recording",
-    "action_to_step", "from_world", "read_contractor", "recording_of_steps", "step_to_action", "step_to_world",
+    "BUTTONS", "DEGREES_PER_COUNT", "MINECRAFT", "WORLD_ONLY", "ActionSpace", "CameraQuantiser", "Group", "Recording",
+    "WorldAction", "action_to_step", "from_world", "read_contractor", "recording_of_steps", "step_to_world",
     "to_world",
 ]  # fmt: skip
 
@@ -59,10 +60,20 @@ BUTTON_OF_MOUSE = {0: "attack", 1: "use", 2: "pickItem"}
 MOUSE_OF_BUTTON = {button: number for number, button in BUTTON_OF_MOUSE.items()}
 
 
-def to_world(buttons, camera_deg) -> dict:
-    """buttons (20,), camera_deg (2,) -> MineRL's dictionary: each button and ESC an int, `camera` (2,) float64."""
-    pressed = {name: int(on) for name, on in zip(BUTTONS, np.asarray(buttons).tolist(), strict=True)}
-    return {**pressed, "ESC": 0, "camera": np.asarray(camera_deg, dtype=np.float64).reshape(2)}
+class WorldAction(dict):
+    """MineRL's dictionary (each button and ESC an int, `camera` (2,) float64) with what it was made of beside it:
+    `buttons` (20,) uint8 and `camera_deg` (2,) float64. Whoever changes the dictionary changes only the dictionary.
+    """
+
+    def __init__(self, buttons: ArrayLike, camera_deg: ArrayLike) -> None:
+        self.buttons = np.asarray(buttons).astype(np.uint8)
+        self.camera_deg = np.array(camera_deg, dtype=np.float64).reshape(2)
+        super().__init__(zip(BUTTONS, self.buttons.tolist(), strict=True), ESC=0, camera=self.camera_deg.copy())
+
+
+def to_world(buttons: ArrayLike, camera_deg: ArrayLike) -> WorldAction:
+    """buttons (20,) 0/1, camera_deg (2,) -> the action as MineRL's dictionary."""
+    return WorldAction(buttons, camera_deg)
 
 
 def from_world(action: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -82,18 +93,13 @@ def step_to_world(step: dict) -> dict:
     """One contractor row -> MineRL's dictionary with only the pressed buttons, and `camera` in degrees.
 
     The camera stays a float: 5 counts are 0.75 degrees (the published loader truncates it to 0). Unknown keys and
-    mouse buttons are ignored.
+    mouse buttons are ignored, and so is what needs other rows: see `recording_of_steps`.
     """
     mouse = step["mouse"]
     names = [BUTTON_OF_KEY.get(key) for key in step["keyboard"]["keys"]]
     names += [BUTTON_OF_MOUSE.get(number) for number in mouse["buttons"]]
     camera_deg = np.array([mouse["dy"], mouse["dx"]], dtype=np.float64) * DEGREES_PER_COUNT
     return {**{name: 1 for name in names if name}, "camera": camera_deg}
-
-
-def step_to_action(step: dict) -> tuple[np.ndarray, np.ndarray]:
-    """One contractor row, by itself -> buttons (20,) uint8, camera_deg (2,) float64 (no stuck-attack or slot rule)."""
-    return from_world(step_to_world(step))
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ def _checked_row(line: str, path, number: int) -> dict:
 
 def action_to_step(buttons, camera_deg, *, previous: dict | None = None, hotbar: int = 0, gui_open: bool = False,
                    cursor: tuple[float, float] = (640.0, 360.0), tick: int = 0, **extra) -> dict:  # fmt: skip
-    """buttons (20,), camera_deg (2,) -> one contractor row, ready for json.dumps; the inverse of `step_to_action`.
+    """buttons (20,), camera_deg (2,) -> one contractor row, ready for json.dumps; the inverse of `step_to_world`.
 
     `previous` is the row before (None at the start): it tells which keys are new. `hotbar` (0..8) is the slot
     selected once this action has been applied, so that reading does not add a second press a frame later. `extra`

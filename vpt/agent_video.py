@@ -4,6 +4,8 @@ In: a video file of any size and frame rate. Out: its pictures, decoded once for
 
     footage = survey("online.mp4")               # what there is, from the file's clock and a few pictures
     for rgb in footage.read_frames(): ...             # (128, 128, 3) uint8, footage.count of them
+    pointer = Pointer(read_cursor("cursor.png"), rows.gui_open, rows.cursor)     # rows = read_contractor(...)
+    for rgb in footage.read_frames(pointer): ...      # the same with the mouse pointer in open windows
 
 Picture k is the one that was on screen at k / 20 seconds, by the file's timestamps: a dropped frame is seen longer, a
 changing rate changes nothing. Black borders are found once a video, over pictures from everywhere in it.
@@ -18,14 +20,36 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vpt.frames import AGENT_SIZE, read_video, resize_to_agent, to_rgb
+from vpt.frames import (
+    AGENT_SIZE,
+    FRAMES_PER_SECOND,
+    cursor_px,
+    draw_cursor,
+    read_video,
+    resize_to_agent,
+    to_rgb,
+)
 
-RATE = 20
 LOOKS = 24  # pictures in which borders are looked for
 BLACK = 16  # brightest value of a border (encoders leave some noise)
 MOST_BORDER = 0.3  # of the height or width, on one side
 ASPECT, TOLERANCE = 16 / 9, 0.03
 EARLY_S = 2e-3  # timestamps are rounded to milliseconds by some containers
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """The mouse pointer of a contractor's recording: the file leaves it out, and the agent was trained to see it."""
+
+    picture: np.ndarray  # (h, w, 4) uint8 RGBA
+    gui_open: np.ndarray  # (N,) bool: a window is open, so the pointer shows
+    position: np.ndarray  # (N, 2) float64 x, y in the recorder's 720-line window
+
+    def draw(self, rgb: np.ndarray, number: int) -> np.ndarray:
+        """The file's picture `number`, (H, W, 3) uint8 RGB at full size -> the same, with the pointer if it shows."""
+        if not self.gui_open[number]:
+            return rgb
+        return draw_cursor(rgb, self.picture, *cursor_px(*self.position[number], rgb.shape[0]))
 
 
 @dataclass(frozen=True)
@@ -48,8 +72,11 @@ class AgentVideo:
         whole = self.crop == (0, AGENT_SIZE, 0, AGENT_SIZE)
         return whole and np.array_equal(self.source, np.arange(self.pictures))
 
-    def read_frames(self) -> Iterator[np.ndarray]:
-        """Each picture (128, 128, 3) uint8 RGB, in order. Raises ValueError naming a file that is broken or cut."""
+    def read_frames(self, pointer: Pointer | None = None) -> Iterator[np.ndarray]:
+        """Each picture (128, 128, 3) uint8 RGB, in order, with the pointer (one row a picture of the file) if given.
+
+        Raises ValueError naming a file that is broken or cut.
+        """
         top, bottom, left, right = self.crop
         shown, last = iter(self.source.tolist()), -1
         wanted = next(shown, None)
@@ -57,6 +84,8 @@ class AgentVideo:
             last = number
             if number != wanted:
                 continue
+            if pointer is not None:
+                rgb = pointer.draw(rgb, number)  # before borders are cut: positions are in the whole picture
             small = resize_to_agent(rgb[top:bottom, left:right])
             while number == wanted:
                 yield small
@@ -78,7 +107,7 @@ def inspect_video(path: str | Path) -> AgentVideo:
             if not times:
                 raise ValueError(f"{path} holds no picture")
             seconds = (np.array(times) - times[0]) * float(stream.time_base)
-            last_s = float(1 / stream.average_rate) if stream.average_rate else 1 / RATE
+            last_s = float(1 / stream.average_rate) if stream.average_rate else 1 / FRAMES_PER_SECOND
             size, pixel = (stream.height, stream.width), float(stream.sample_aspect_ratio or 1)
             crop = (0, *size[:1], 0, *size[1:])
             if size != (AGENT_SIZE, AGENT_SIZE):
@@ -92,8 +121,8 @@ def inspect_video(path: str | Path) -> AgentVideo:
 
 def _at_rate(seconds: np.ndarray, last_s: float) -> np.ndarray:
     """seconds (n,) rising from 0; the last picture lasts `last_s` -> (count,): which picture is seen at k / 20."""
-    count = max(1, round((seconds[-1] + last_s) * RATE))
-    return np.searchsorted(seconds, np.arange(count) / RATE + EARLY_S, side="right") - 1
+    count = max(1, round((seconds[-1] + last_s) * FRAMES_PER_SECOND))
+    return np.searchsorted(seconds, np.arange(count) / FRAMES_PER_SECOND + EARLY_S, side="right") - 1
 
 
 def _glances(container, stream, times: list[int]) -> list[np.ndarray]:

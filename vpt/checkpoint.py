@@ -7,7 +7,6 @@ In: a module built from one frozen dataclass, `Model(config)`, that keeps it as 
 """
 
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from vpt.files import whole_file
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -41,16 +42,14 @@ class Pretrained(ModelHubMixin):
 
 
 def save_model(model: nn.Module, folder: str | Path, half: bool = False) -> None:
-    """Write `folder` with the model's config and weights, each file through a temporary one."""
+    """Write `folder` with the model's config and weights, each file whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: _stored(name, tensor, half) for name, tensor in model.state_dict().items()}
-    part = folder / (WEIGHTS + ".tmp")
-    save_file(weights, part, metadata={"format": "pt"})
-    os.replace(part, folder / WEIGHTS)
-    part = folder / (CONFIG + ".tmp")
-    part.write_text(json.dumps({"model": type(model).__name__, **asdict(model.config)}, indent=1) + "\n")
-    os.replace(part, folder / CONFIG)
+    with whole_file(folder / WEIGHTS) as unfinished:
+        save_file(weights, unfinished, metadata={"format": "pt"})
+    with whole_file(folder / CONFIG) as unfinished:
+        unfinished.write_text(json.dumps({"model": type(model).__name__, **asdict(model.config)}, indent=1) + "\n")
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
@@ -73,6 +72,8 @@ def read_config(folder: Path, model_class: type):
     name = content.pop("model", None)
     if name != model_class.__name__:
         raise ValueError(f"{path} describes a {name}, not a {model_class.__name__}")
+    renamed = getattr(model_class.config_class, "RENAMED", {})
+    content = {renamed.get(name, name): value for name, value in content.items()}
     unknown = sorted(set(content) - {field.name for field in fields(model_class.config_class)})
     if unknown:
         raise ValueError(f"{path} has settings that {model_class.config_class.__name__} does not know: {unknown}")

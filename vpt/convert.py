@@ -6,13 +6,13 @@
 Whether it is an agent or an inverse dynamics model the files say themselves.
 """
 
-import argparse
 import json
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from vpt.checkpoint import CONFIG
 from vpt.idm import IDM
+from vpt.options import run
 from vpt.policy import Policy
 from vpt.released import (
     from_released,
@@ -47,21 +47,25 @@ def to_files(folder: str, out: str) -> str:
     return f"{out}.model, {out}.weights: {model.__name__}"
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="OpenAI's .model file")
-    parser.add_argument("--weights", help="OpenAI's .weights file")
-    parser.add_argument("--folder", help="a model folder of ours, to be turned into OpenAI's files")
-    parser.add_argument("--out", required=True, help="the folder, or the files' name without its ending")
-    options = parser.parse_args(argv)
-    if bool(options.model and options.weights) == bool(options.folder):
-        parser.error("give --model and --weights, or --folder")
-    try:
-        print(to_files(options.folder, options.out) if options.folder
-              else to_folder(options.model, options.weights, options.out))  # fmt: skip
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+@dataclass(frozen=True)
+class Options:
+    """OpenAI's two files -> a folder of ours, and back."""
+
+    out: str  # the folder, or the files' name without its ending
+    model: str = ""  # OpenAI's .model file
+    weights: str = ""  # OpenAI's .weights file
+    folder: str = ""  # a model folder of ours, to be turned into OpenAI's files
+
+    def __post_init__(self) -> None:
+        if bool(self.model and self.weights) == bool(self.folder):
+            raise ValueError("give --model and --weights, or --folder")
+
+
+def main(options: Options) -> None:
+    """Raises ValueError naming the file that is wrong."""
+    print(to_files(options.folder, options.out) if options.folder
+          else to_folder(options.model, options.weights, options.out))  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    run(main, Options)

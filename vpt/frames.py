@@ -1,4 +1,4 @@
-"""Frames: the one way to the agent's 128x128 picture, the cursor drawn into it, and video files in and out.
+"""Frames: their clock, the one way to the agent's 128x128 picture, a cursor drawn into it, video files in and out.
 
 In: RGB uint8 arrays (height, width, 3), or H.264 files. Out: the same. Everything that makes pictures for an agent
 (recording, labelling, training, play) goes through `resize_to_agent`.
@@ -9,7 +9,6 @@ In: RGB uint8 arrays (height, width, 3), or H.264 files. Out: the same. Everythi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -19,8 +18,13 @@ import av
 import cv2
 import numpy as np
 
+from vpt.files import whole_file
+
+FRAMES_PER_SECOND = 20  # Minecraft's and VPT's clock: frame t covers [50t, 50t + 50) ms
+FRAME_MS = 1000 // FRAMES_PER_SECOND
 AGENT_SIZE = 128
 RECORDER_LINES = 720  # the contractors' window: pointer positions are in its pixels
+CURSOR_SIZE = 16  # of the published cursor's picture, only this corner is drawn
 
 # Colour spaces that cv2's I420 conversion implements: BT.601, studio range; 2 is "not said".
 _BT601 = {2, 5, 6}
@@ -42,6 +46,19 @@ def resize_to_agent(rgb: np.ndarray) -> np.ndarray:
 def cursor_px(x: float, y: float, height_px: int) -> tuple[int, int]:
     """Pointer position in the recorder's window -> pixels (x, y) of a video of that height."""
     return int(x * height_px / RECORDER_LINES), int(y * height_px / RECORDER_LINES)
+
+
+def read_cursor(path: str | Path) -> np.ndarray:
+    """A picture file of a pointer -> its top-left corner, (16, 16, 4) uint8 RGBA, smaller where the picture is.
+
+    Raises ValueError naming a file that is missing, no picture, or without alpha.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if Path(path).is_file() else None
+    if picture is None:
+        raise ValueError(f"{path} is missing or no picture: a cursor is a PNG with alpha, as OpenAI's cursors/*.png")
+    if picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
+        raise ValueError(f"{path} has no alpha: a cursor is a PNG of red, green, blue and alpha, 8 bits each")
+    return cv2.cvtColor(picture[:CURSOR_SIZE, :CURSOR_SIZE], cv2.COLOR_BGRA2RGBA)
 
 
 def draw_cursor(frame: np.ndarray, cursor: np.ndarray, x_px: int, y_px: int) -> np.ndarray:
@@ -86,7 +103,7 @@ def count_frames(path: str | Path) -> int:
     """The number of frames the file's header promises; 0 where it does not say. Raises ValueError as `read_video`."""
     try:
         with av.open(str(path)) as container:
-            return container.streams.video[0].n_frames
+            return container.streams.video[0].frames
     except (av.error.FFmpegError, IndexError) as error:
         raise ValueError(f"{path} cannot be read as a video: {error}") from error
 
@@ -103,7 +120,7 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
 class VideoWriter:
     """An open H.264 file; made by `write_video`."""
 
-    def __init__(self, container, stream, size: tuple[int, int]) -> None:
+    def __init__(self, container: av.container.OutputContainer, stream: av.VideoStream, size: tuple[int, int]) -> None:
         self.container, self.stream, self.size = container, stream, size
         self.n_frames = 0
 
@@ -118,24 +135,19 @@ class VideoWriter:
 
 
 @contextmanager
-def write_video(path: str | Path, size: tuple[int, int], fps: int = 20, crf: int = 20, preset: str = "veryfast"):
+def write_video(path: str | Path, size: tuple[int, int], fps: int = FRAMES_PER_SECOND, crf: int = 20,
+                preset: str = "veryfast") -> Iterator[VideoWriter]:
     """A context giving a writer of H.264 at size = (width, height), even numbers; crf: lower is better and larger.
 
     The file appears under its name only when the block ends well; after an exception nothing is left.
     """
     if size[0] % 2 or size[1] % 2:
         raise ValueError(f"H.264 (yuv420p) needs an even width and height, got {size}")
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".tmp")
-    try:
-        with av.open(str(unfinished), "w", format="mp4") as container:
-            # One thread: the same frames give the same bytes, and recorders already run side by side.
-            options = {"crf": str(crf), "preset": preset, "threads": "1"}
-            stream = container.add_stream("libx264", rate=fps, options=options)
-            stream.width, stream.height, stream.pix_fmt = size[0], size[1], "yuv420p"
-            stream.codec_context.time_base = Fraction(1, fps)
-            yield VideoWriter(container, stream, size)
-            container.mux(stream.encode(None))
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
+        # One thread: the same frames give the same bytes, and recorders already run side by side.
+        options = {"crf": str(crf), "preset": preset, "threads": "1"}
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        stream.width, stream.height, stream.pix_fmt = size[0], size[1], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, fps)
+        yield VideoWriter(container, stream, size)
+        container.mux(stream.encode(None))

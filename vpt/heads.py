@@ -32,11 +32,6 @@ def log_prob(log_p: Tensor, index: Tensor) -> Tensor:
     return log_p.gather(-1, index[..., None]).squeeze(-1)
 
 
-def entropy(log_p: Tensor) -> Tensor:
-    """log_p (..., n) -> (...) nats."""
-    return -(log_p.exp() * log_p).sum(-1)
-
-
 def kl(log_q: Tensor, log_p: Tensor) -> Tensor:
     """KL(q || p) over the last axis, nats."""
     return (log_q.exp() * (log_q - log_p)).sum(-1)
@@ -61,18 +56,6 @@ class ActionLogits:
 
     buttons: Tensor  # (B, T, 8641)
     camera: Tensor  # (B, T, 121)
-
-    def log_prob(self, buttons_index: Tensor, camera_index: Tensor) -> Tensor:
-        """(B, T) nats, both heads added; mask the camera yourself where its meta-button is off."""
-        return log_prob(self.buttons, buttons_index) + log_prob(self.camera, camera_index)
-
-    def entropy(self) -> Tensor:
-        """(B, T) nats."""
-        return entropy(self.buttons) + entropy(self.camera)
-
-    def kl(self, other: "ActionLogits") -> Tensor:
-        """(B, T) nats: KL(self || other)."""
-        return kl(self.buttons, other.buttons) + kl(self.camera, other.camera)
 
     def sample(self, generator: torch.Generator | None = None, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """buttons_index, camera_index (B, T) int64; temperature 0 takes the most likely."""

@@ -19,6 +19,7 @@ Legend: B clips, T frames, C channels of the 3-D convolution, D width.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +64,8 @@ class IDMConfig:
             raise ValueError(f"max_distance is a number of frames, 0 for none, not {self.max_distance}")
 
 
-IDM_SIZES = {
+IDMSize = Literal["tiny", "small", "1x", "4x"]
+IDM_SIZES: dict[IDMSize, IDMConfig] = {
     "tiny": IDMConfig(width=128, heads=4, conv_channels=8, impala_width=0.5),
     "small": IDMConfig(width=512, heads=8, conv_channels=32, impala_width=2.0),
     "1x": IDMConfig(width=1024, heads=8, conv_channels=64, impala_width=4.0),

@@ -2,8 +2,8 @@
 
 What was pressed shows in how the picture moves, which random filters drown in what stands still.
 
-    init_motion_filters(idm)      its 3-D convolution has the frames side by side, its first stacks tell which way they move
-    init_change_heads(policy)   its block 1 reaches the frame before, and begins by taking it off
+    init_motion_filters(idm)     its 3-D convolution has the frames side by side, its first stacks tell how they move
+    init_change_heads(policy)    its block 1 reaches the frame before, and begins by taking it off
 
 |gradient + change| - |gradient - change| is positive where brightness moves one way, negative where it moves the other,
 and 0 where nothing moves (Lucas & Kanade 1981). Four ReLUs make the halves of the two absolute values, the next layer

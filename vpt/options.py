@@ -64,6 +64,20 @@ def to_dict(options) -> dict:
     return TypeAdapter(type(options)).dump_python(options, mode="json")
 
 
+def to_flags(options) -> list[str]:
+    """The command line that gives these options: those that are not as by default."""
+    flags: list[str] = []
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            flags.append(flag(field.name) if value else "--no-" + flag(field.name).removeprefix("--"))
+        else:
+            flags += [flag(field.name), *map(str, value if isinstance(value, tuple) else (value,))]
+    return flags
+
+
 def from_dict(options_class: type, values: dict):
     """The inverse of `to_dict`; fields left out take their defaults.
 
@@ -98,7 +112,9 @@ def _said(options_class: type, error: dict) -> str:
         return str(error["ctx"]["error"])
     if error["type"] in ("missing", "missing_argument"):
         return f"{flag(name)} must be given"
-    expected = error["msg"].removeprefix("Input should be ").replace(" or equal to", "")
+    expected = error["msg"].removeprefix("Input should be ")
+    for long, short in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
+        expected = expected.replace(long, short)
     return f"{flag(name)} should be {expected}, got {got!r}"
 
 

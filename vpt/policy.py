@@ -13,6 +13,7 @@ Source: VPT (arXiv 2206.11795), openai/Video-Pre-Training.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +57,8 @@ class PolicyConfig:
                              f"here {self.memory_frames}")  # fmt: skip
 
 
-SIZES = {
+PolicySize = Literal["tiny", "1x", "2x", "3x"]
+SIZES: dict[PolicySize, PolicyConfig] = {
     "tiny": PolicyConfig(width=128, heads=4, impala_width=0.5),
     "1x": PolicyConfig(width=1024, heads=8, impala_width=4.0),
     "2x": PolicyConfig(width=2048, heads=16, impala_width=8.0),
@@ -108,6 +110,31 @@ class Policy(nn.Module, Pretrained):
         check_frames(frames, self.config.px)
         return self.picture(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
+    def encode_frames(
+        self, frames: Tensor, first: Tensor, memory: BlockMemory, visible: Tensor | None = None
+    ) -> tuple[Tensor, BlockMemory]:
+        """The trunk, CNN and block 1: frames (B, T, 128, 128, 3) uint8 -> (B, T, D), its memory.
+
+        Its own outputs (B, T, D), kept from before, pass through. Raises ValueError for anything else.
+        """
+        if not frames.is_floating_point():
+            return self.blocks[0](self.embed(frames), first, memory, visible)
+        width = self.config.width
+        if frames.ndim != 3 or frames.shape[2] != width:
+            raise ValueError(f"frames are uint8 pictures, or this trunk's outputs (lanes, frames, {width}); "
+                             f"got {frames.dtype} {tuple(frames.shape)}")  # fmt: skip
+        return frames, memory
+
+    def run_blocks(
+        self, x: Tensor, first: Tensor, memory: tuple[BlockMemory, ...], visible: Tensor, blocks: range
+    ) -> tuple[Tensor, tuple[BlockMemory, ...]]:
+        """x (B, T, D) through some of the blocks, memory being that of all of them -> (B, T, D), memory of these."""
+        after = []
+        for i in blocks:
+            x, present = self.blocks[i](x, first, memory[i], visible)
+            after.append(present)
+        return x, tuple(after)
+
     def finish(self, x: Tensor) -> Tensor:
         """Output of the last block (B, T, D) -> latent (B, T, D). The ReLU comes before the last layer's own norm."""
         return self.final_norm(self.last(F.relu(x)))
@@ -115,18 +142,17 @@ class Policy(nn.Module, Pretrained):
     def forward(
         self, frames: Tensor, first: Tensor, memory: tuple[BlockMemory, ...]
     ) -> tuple[PolicyOutput, tuple[BlockMemory, ...]]:
-        """frames (B, T, 128, 128, 3) uint8, first (B, T) bool -> PolicyOutput and the memory after the chunk."""
+        """frames (B, T, 128, 128, 3) uint8, or the trunk's outputs (B, T, D) float; first (B, T) bool -> PolicyOutput
+        and the memory after the chunk. A memory made from pictures goes on with pictures, one made from outputs with
+        these. """
         if first.shape != frames.shape[:2] or first.dtype != torch.bool:
             raise ValueError(f"first is bool {tuple(frames.shape[:2])}, one flag a frame; got {first.dtype} "
                              f"{tuple(first.shape)}")  # fmt: skip
-        x = self.embed(frames)
-        visible = window_mask(first, memory[0].mask, self.config.memory_frames)
-        after = []
-        for block, past in zip(self.blocks, memory, strict=True):
-            x, present = block(x, first, past, visible)
-            after.append(present)
+        visible = window_mask(first, memory[-1].mask, self.config.memory_frames)
+        x, trunk = self.encode_frames(frames, first, memory[0], visible)
+        x, others = self.run_blocks(x, first, memory, visible, range(1, len(self.blocks)))
         latent = self.finish(x)
-        return PolicyOutput(self.heads(latent), self.value(latent), latent), tuple(after)
+        return PolicyOutput(self.heads(latent), self.value(latent), latent), (trunk, *others)
 
     @torch.no_grad()
     def act(

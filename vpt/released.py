@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vpt.checkpoint import load_strictly
+from vpt.files import whole_file
 from vpt.idm import IDM, IDMConfig
 from vpt.policy import Policy, PolicyConfig
 
@@ -201,16 +202,9 @@ def to_released(model: Policy | IDM) -> dict[str, Tensor]:
 
 def write_released(model: Policy | IDM, model_file: str | Path, weights_file: str | Path) -> None:
     """Both files as OpenAI's code reads them, each whole or not at all; an IDM's `lastlayer` has no place in them."""
-    parts = {Path(path): Path(f"{path}.tmp") for path in (model_file, weights_file)}
-    try:
-        with open(parts[Path(model_file)], "wb") as file:
-            pickle.dump(settings_of(model), file)
-        torch.save(to_released(model), parts[Path(weights_file)])
-        for path, part in parts.items():
-            part.replace(path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+    with whole_file(model_file) as settings_part, whole_file(weights_file) as weights_part:
+        settings_part.write_bytes(pickle.dumps(settings_of(model)))
+        torch.save(to_released(model), weights_part)
 
 
 def from_released(model: nn.Module, weights: dict[str, Tensor], source="weights") -> dict[str, str]:

@@ -48,7 +48,7 @@ class Sheets:
 
 def contact_sheet(path: Path) -> bytes:
     """A video's sheet as JPEG. Raises ValueError naming the file that cannot be read."""
-    tiles = [_fit(picture) for picture in spread(path, COLUMNS * ROWS)]
+    tiles = [_fit(picture) for picture in sample_frames(path, COLUMNS * ROWS)]
     height, width = tiles[0].shape[:2]
     sheet = np.full((ROWS * (height + GAP_PX) - GAP_PX, COLUMNS * (width + GAP_PX) - GAP_PX, 3), GAP_GREY, np.uint8)
     for i, tile in enumerate(tiles):
@@ -57,8 +57,8 @@ def contact_sheet(path: Path) -> bytes:
     return cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
-def spread(path: Path, count: int) -> list[np.ndarray]:
-    """`count` pictures (H, W, 3) uint8 RGB, one from the first half of each `count`-th part of the video.
+def sample_frames(path: Path, n_frames: int) -> list[np.ndarray]:
+    """`n_frames` pictures (H, W, 3) uint8 RGB, one from the first half of each `n_frames`-th part of the video.
 
     A key frame in that half is taken as it is, so long videos cost a seek a picture; else the frames before it are
     decoded. Raises ValueError naming the file that cannot be opened, is broken or ends early.
@@ -67,15 +67,15 @@ def spread(path: Path, count: int) -> list[np.ndarray]:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1  # threads decode ahead, for nothing after a seek
-            return [to_rgb(frame) for frame in _walk(container, stream, count)]
+            return [to_rgb(frame) for frame in _decode_spread(container, stream, n_frames)]
     except (av.error.FFmpegError, IndexError, OSError) as error:
         raise ValueError(f"{path.name} cannot be read as a video: {error}") from error
     except EOFError as error:
         raise ValueError(f"{path.name} is cut short: {error}") from error
 
 
-def _walk(container, stream, count: int) -> Iterator[av.VideoFrame]:
-    """Times are in units of the stream's clock."""
+def _decode_spread(container, stream, n_frames: int) -> Iterator[av.VideoFrame]:
+    """The first frame shown in each part, or the key frame after it. Times are in units of the stream's clock."""
     begin, length = stream.start_time or 0, stream.duration
     if not length:
         length = int((container.duration or 0) / av.time_base / stream.time_base)
@@ -83,8 +83,8 @@ def _walk(container, stream, count: int) -> Iterator[av.VideoFrame]:
         raise EOFError("it does not say how long it is")
     keys = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
     frames, frame = None, None
-    for start in (begin + length * i // count for i in range(count)):
-        latest = start + length // (2 * count)
+    for start in (begin + length * i // n_frames for i in range(n_frames)):
+        latest = start + length // (2 * n_frames)
         key = max((time for time in keys if time <= latest), default=latest)
         if frame is None or key > frame.pts:
             container.seek(latest, stream=stream)

@@ -13,7 +13,6 @@ agree, and which pictures whose class is known pin down. Expectation maximisatio
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +26,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from data_gathering.frame_quality.verdicts import CLASSES
+from vlpt.files import whole_file
 
 FOLDS = 5
-A_VIDEO_COUNTS = 4.0  # pictures: those of one video are alike, sixteen of them are not sixteen witnesses
+A_VIDEO_COUNTS = 4.0  # pictures: those of one video are alike, so that sixteen of them say less than sixteen
 ROUNDS = 30
 COST = 4.0
 
@@ -81,9 +81,9 @@ class FrameClasses:
                 raise ValueError(f"{here} group{'s' * (here != 1)} (channel and scene) labelled {name}: label pictures "
                                  "of at least two of each class")  # fmt: skip
         held_out = np.zeros((len(vectors), len(CLASSES)))
-        for learn, judge in folds(classes, groups):
-            scaler, machines = fit_machines(vectors[learn], classes[learn])
-            held_out[judge] = scores_of(machines, scaler.transform(vectors[judge]).astype(np.float32))
+        for train, test in folds(classes, groups):
+            scaler, machines = fit_machines(vectors[train], classes[train])
+            held_out[test] = scores_of(machines, scaler.transform(vectors[test]).astype(np.float32))
         scaler, machines = fit_machines(vectors, classes)
         made = cls(key, scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32), machines,
                    *describe(held_out, classes, domains))  # fmt: skip
@@ -115,10 +115,10 @@ class FrameClasses:
             belongs /= belongs.sum(1, keepdims=True)
             free, belongs = belongs, np.where(fixed[:, None] < 0, belongs, np.eye(len(CLASSES))[fixed])
             if adapt:
-                heard = belongs * weight[:, None]
-                rest = np.einsum("nc,nci->i", heard, scores[:, None] - self.centres)
-                shift = np.linalg.solve(np.linalg.inv(self.shift) + heard.sum() * precision, precision @ rest)
-                shares = (heard.sum(0) + 1) / (heard.sum() + len(CLASSES))
+                weighted = belongs * weight[:, None]
+                rest = np.einsum("nc,nci->i", weighted, scores[:, None] - self.centres)
+                shift = np.linalg.solve(np.linalg.inv(self.shift) + weighted.sum() * precision, precision @ rest)
+                shares = (weighted.sum(0) + 1) / (weighted.sum() + len(CLASSES))
         return free
 
     def save(self, folder: Path | str) -> None:
@@ -129,9 +129,8 @@ class FrameClasses:
         for name, machine in zip(CLASSES, self.machines, strict=True):
             arrays |= {f"{name}.support": machine.support, f"{name}.weights": machine.weights,
                        f"{name}.bias_gamma": np.array([machine.bias, machine.gamma])}  # fmt: skip
-        path, unfinished = folder / "model.safetensors", folder / "model.safetensors.tmp"
-        save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, unfinished, {"key": self.key})
-        os.replace(unfinished, path)
+        with whole_file(folder / "model.safetensors") as unfinished:
+            save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, unfinished, {"key": self.key})
 
     @classmethod
     def load(cls, folder: Path | str) -> FrameClasses:
@@ -155,7 +154,7 @@ class FrameClasses:
 
 
 def folds(classes: np.ndarray, groups: np.ndarray):
-    """Splits (learn, judge) that tear no group apart; as many as the rarest class has groups, five at most."""
+    """Splits (train, test) that tear no group apart; as many as the rarest class has groups, five at most."""
     fewest = min(len(set(groups[classes == c])) for c in set(classes))
     return StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=0).split(classes, classes, groups)
 

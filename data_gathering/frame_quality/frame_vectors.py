@@ -1,4 +1,4 @@
-"""Pictures -> vectors in which like looks like: by a network that has seen many photographs.
+"""Pictures -> vectors that are near each other where pictures are alike: by a network that has seen many photographs.
 
 In: pictures (H, W, 3) uint8 RGB of any size. Out: (N, D) float32. `lite0` is EfficientNet-lite0 on ImageNet, whose
 weights come in a Python package; any other name is a CLIP, by folder or by its name in the local cache. Averages over

@@ -4,17 +4,22 @@ In:  a Player (player.py) and what is to be done. Out: the buttons of each frame
 worked. `DO` maps the kinds of errands to them. Run: python -m data_gathering.demonstrate
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from data_gathering.streamer import phrases
-from data_gathering.streamer.ground import bearing_deg, flat_m, square
+from data_gathering.streamer.ground import Cell, Node, Target, bearing_deg, flat_m, square
 from data_gathering.streamer.motion import turn_deg
-from data_gathering.streamer.player import EYE_M, STEP_M
+from data_gathering.streamer.player import EYE_M, STEP_M, Player, Skill
 
 ARM_M = 3.4  # safely within the game's reach of 4 nodes
 TOOLS = {"chop": 0, "stone": 1, "sand": 2, "dirt": 2, "place": 3, "tower": 3}  # slots
 # What can be said of a look, and the (pitch, turn) degrees it means; None: a few glances around.
-LOOKS = {
+LOOKS: dict[str, tuple[float, float] | None] = {
     "to the left": (8, -85),
     "to the right": (8, 85),
     "behind me": (8, 175),
@@ -28,7 +33,22 @@ LOOKS = {
 }
 
 
-def chop(player, errand):
+@dataclass
+class Errand:
+    """One thing to do: `it` names it as a person would."""
+
+    kind: str
+    it: str = ""
+    target: Target | None = None
+    number: int = 0
+    yaw_deg: float = 0.0  # absolute, where a direction is meant
+
+    def title(self) -> str:
+        """As the log calls it."""
+        return " ".join(part for part in (self.kind, self.it, str(self.number or "")) if part)
+
+
+def chop(player: Player, errand: Errand) -> Skill[bool]:
     """Fell logs of a tree, from the side of its crown."""
     x, y, z = errand.target.position
     if not (yield from player.walk((x, y, z), 3.1, face=(x, y + 1, z))):
@@ -38,15 +58,10 @@ def chop(player, errand):
     return (yield from dig_all(player, [(x, y + dy, z) for dy in heights[: errand.number]]))
 
 
-def dig_heap(player, errand):
+def dig_heap(player: Player, errand: Errand) -> Skill[bool]:
     """Dig some nodes of a heap, the nearest first."""
-    if not (
-        yield from player.walk(
-            nearest(player, errand.target.nodes),
-            player.rng.uniform(1.5, 2.1),
-            face=nearest(player, errand.target.nodes),
-        )
-    ):
+    first = nearest(player, errand.target.nodes)
+    if not (yield from player.walk(first, player.rng.uniform(1.5, 2.1), face=first)):
         return False
     yield from player.select(TOOLS[errand.kind])
     dug = 0
@@ -64,26 +79,29 @@ def dig_heap(player, errand):
     return dug >= errand.number - 1
 
 
-def dig_all(player, nodes):
+def dig_all(player: Player, nodes: Sequence[Node]) -> Skill[bool]:
     """Dig these nodes one after another."""
     for i, node in enumerate(nodes):
-        if not (yield from player.dig(tuple(node))):
+        if not (yield from player.dig(node)):
             return False
         if i < len(nodes) - 1:
             player.remark(player.narrator.count(i + 1), player.persona.talk * 0.6)
     return True
 
 
-def nearest(player, nodes):
+def nearest(player: Player, nodes: Sequence[Node]) -> Node:
+    """The node nearest to the eyes, the higher of two."""
     return min(nodes, key=lambda node: (reach_m(player, node), -node[1]))
 
 
-def reach_m(player, node):
+def reach_m(player: Player, node: Node) -> float:
+    """From the eyes to a node."""
     x, y, z = np.subtract(node, player.position)
     return float(np.sqrt(x * x + (y - EYE_M) ** 2 + z * z))
 
 
-def pick_flower(player, errand):
+def pick_flower(player: Player, errand: Errand) -> Skill[bool]:
+    """Walk up to a flower, aim at its stalk and hit it, aiming anew when that did nothing."""
     x, y, z = errand.target.position
     if not (yield from player.walk((x, y, z), player.rng.uniform(1.3, 2.0), face=(x, y - 0.3, z))):
         return False
@@ -101,7 +119,8 @@ def pick_flower(player, errand):
     return False
 
 
-def go_to_pillar(player, errand):
+def go_to_pillar(player: Player, errand: Errand) -> Skill[bool]:
+    """Walk up to a pillar, and sometimes look up at it."""
     x, y, z = errand.target.position
     if not (yield from player.walk((x, y, z), player.rng.uniform(1.6, 2.4), face=(x, y + 0.8, z))):
         return False
@@ -112,7 +131,7 @@ def go_to_pillar(player, errand):
     return True
 
 
-def orbit(player, errand):
+def orbit(player: Player, errand: Errand) -> Skill[bool]:
     """Walk around a pillar sideways, looking at it all the time; where the way ends, back and around the other side."""
     x, y, z = errand.target.position
     if not (yield from player.walk((x, y, z), 2.6, face=(x, y + 0.8, z))):
@@ -131,7 +150,7 @@ def orbit(player, errand):
     return player.frame - begun >= 12
 
 
-def climb(player, errand):
+def climb(player: Player, errand: Errand) -> Skill[bool]:
     """Jump up the steps, one after another."""
     steps = [np.array(step, float) for step in errand.target.nodes[:5]]
     start = steps[0] - 1.4 * (steps[1] - steps[0])
@@ -147,26 +166,23 @@ def climb(player, errand):
     return False
 
 
-def climb_from(player, steps):
+def climb_from(player: Player, steps: Sequence[np.ndarray]) -> Skill[bool]:
     """From the ground before the first step to the top of the last. False after a fall."""
     for i, step in enumerate(steps):
         top, limit = step[1] + 0.5, player.frame + 60
         while flat_m(player.position, step) > 0.3 or player.position[1] < top - 0.1:
             if player.frame > limit or (i > 1 and player.position[1] < top - 1.6):
                 return False
-            ahead = steps[min(i + 1, len(steps) - 1)]
-            player.look(
-                (18.0, bearing_deg(player.position, step if flat_m(player.position, step) > 0.7 else ahead)), 4.0
-            )
+            away_m, ahead = flat_m(player.position, step), steps[min(i + 1, len(steps) - 1)]
+            player.look((18.0, bearing_deg(player.position, step if away_m > 0.7 else ahead)), 4.0)
             error = turn_deg(player.yaw_deg, bearing_deg(player.position, step))
-            low = player.position[1] < top - 0.3
-            if low and flat_m(player.position, step) < 1.25 and abs(error) < 25:
+            if player.position[1] < top - 0.3 and away_m < 1.25 and abs(error) < 25:
                 player.jump()
-            yield player.walking_keys(error, None) if abs(error) < 60 or flat_m(player.position, step) > 0.5 else set()
+            yield player.walking_keys(error, None) if abs(error) < 60 or away_m > 0.5 else set()
     return True
 
 
-def place_row(player, errand):
+def place_row(player: Player, errand: Errand) -> Skill[bool]:
     """A row of blocks on the ground, across the gaze, stepping aside between them."""
     yaw, cells = yield from go_to_site(player, errand.number)
     if not cells:
@@ -184,7 +200,7 @@ def place_row(player, errand):
     return placed >= max(1, errand.number - 1)
 
 
-def place_tower(player, errand):
+def place_tower(player: Player, errand: Errand) -> Skill[bool]:
     """One block on the ground and another on its top."""
     _, cells = yield from go_to_site(player, 1)
     if not cells:
@@ -198,13 +214,11 @@ def place_tower(player, errand):
     return (yield from player.place((x, floor + 1.5, z)))
 
 
-def site(player, number):
+def site(player: Player, number: int) -> tuple[np.ndarray, float, list[Cell]] | None:
     """The nearest place to stand with `number` free cells in a row in front: (spot (x, z), yaw, cells), or None."""
     here = np.round([player.position[0], player.position[2]]).astype(int)
-    spots = sorted(
-        (here + (dx, dz) for dx, dz in square(0, 0, 4)),
-        key=lambda spot: np.abs(spot - here).sum() + player.rng.random(),
-    )
+    around = (here + (dx, dz) for dx, dz in square(0, 0, 4))
+    spots = sorted(around, key=lambda spot: np.abs(spot - here).sum() + player.rng.random())
     yaws = sorted((0.0, 90.0, 180.0, 270.0), key=lambda yaw: abs(turn_deg(player.yaw_deg, yaw)))
     for spot in spots:
         for yaw in yaws:
@@ -216,7 +230,7 @@ def site(player, number):
     return None
 
 
-def go_to_site(player, number):
+def go_to_site(player: Player, number: int) -> Skill[tuple[float, list[Cell]]]:
     """Walk to a site and face it. Returns (yaw, cells); no cells when there is none."""
     found = site(player, number)
     if found is None or not (yield from player.walk(found[0], 0.7, 120)):
@@ -226,7 +240,7 @@ def go_to_site(player, number):
     return found[1], found[2]
 
 
-def look_about(player, errand):
+def look_about(player: Player, errand: Errand) -> Skill[bool]:
     """Look somewhere, stay a while, and perhaps look back."""
     start = player.yaw_deg
     way = LOOKS[errand.it]
@@ -241,7 +255,7 @@ def look_about(player, errand):
     return True
 
 
-def wander(player, errand):
+def wander(player: Player, errand: Errand) -> Skill[bool]:
     """Walk some metres in a direction, swerving a little."""
     metres = player.ground.clear_m(player.position, errand.yaw_deg, player.rng.uniform(4, 9)) - 0.3
     start = np.array(player.position)
@@ -249,28 +263,32 @@ def wander(player, errand):
     return (yield from player.walk(goal, 0.6, 160))
 
 
-def back_up(player, errand):
+def back_up(player: Player, errand: Errand) -> Skill[bool]:
+    """Walk backwards as far as there is room."""
     metres = player.ground.clear_m(player.position, player.yaw_deg + 180, 6.0)
     frames = int(min(player.rng.integers(12, 30), metres / STEP_M - 1))
     yield from player.wait(max(frames, 3), {"back"})
     return frames >= 5
 
 
-def go_aside(player, errand):
+def go_aside(player: Player, errand: Errand) -> Skill[bool]:
+    """Walk to the left or right without turning."""
     lateral = player.yaw_deg + (90 if errand.it == "right" else -90)
     frames = int(min(player.rng.integers(12, 30), player.ground.clear_m(player.position, lateral, 6.0) / STEP_M - 1))
     yield from player.wait(max(frames, 3), {errand.it})
     return frames >= 5
 
 
-def hop(player, errand):
+def hop(player: Player, errand: Errand) -> Skill[bool]:
+    """Jump on the spot, so many times."""
     for _ in range(errand.number):
         player.jump()
         yield from player.wait(player.rng.integers(15, 20))
     return True
 
 
-def spin(player, errand):
+def spin(player: Player, errand: Errand) -> Skill[bool]:
+    """Turn around once, a quarter at a time."""
     start, way = player.yaw_deg, 1 if errand.it == "right" else -1
     for quarter in (1, 2, 3, 4):
         player.look_level(start + way * 90 * quarter, 12.0 if quarter < 4 else 5.0)
@@ -278,21 +296,8 @@ def spin(player, errand):
     return True
 
 
-DO = {
-    "chop": chop,
-    "sand": dig_heap,
-    "dirt": dig_heap,
-    "stone": dig_heap,
-    "flower": pick_flower,
-    "pillar": go_to_pillar,
-    "orbit": orbit,
-    "climb": climb,
-    "place": place_row,
-    "tower": place_tower,
-    "look": look_about,
-    "spin": spin,
-    "hop": hop,
-    "wander": wander,
-    "back": back_up,
-    "side": go_aside,
-}
+DO: dict[str, Callable[[Player, Errand], Skill[bool]]] = {
+    "chop": chop, "sand": dig_heap, "dirt": dig_heap, "stone": dig_heap, "flower": pick_flower,
+    "pillar": go_to_pillar, "orbit": orbit, "climb": climb, "place": place_row, "tower": place_tower,
+    "look": look_about, "spin": spin, "hop": hop, "wander": wander, "back": back_up, "side": go_aside,
+}  # fmt: skip

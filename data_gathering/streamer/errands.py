@@ -4,31 +4,23 @@ In:  a Player in an arena. Out: an Errand, whose words `it` single out its targe
 will be done although nothing in the picture tells. How it is done: chores.py.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from data_gathering.streamer.chores import LOOKS, nearest, site
+from data_gathering.streamer.chores import LOOKS, Errand, nearest, site
 from data_gathering.streamer.ground import HEAPS, flat_m, name
+from data_gathering.streamer.player import Player
 
 REACH_M = {"chop": 3.1, "climb": 3.0}  # how near a way must lead; 2 m for the others
 
 
-@dataclass
-class Errand:
-    """One thing to do: `it` names it as a person would."""
-
-    kind: str
-    it: str = ""
-    target: object = None
-    number: int = 0
-    yaw_deg: float = 0.0  # absolute, where a direction is meant
-
-    def title(self):
-        return " ".join(part for part in (self.kind, self.it, str(self.number or "")) if part)
+Make = Callable[[Player, str], Errand | None]  # (player, kind) -> an errand, if there can be one
 
 
-def choose(player, last):
+def choose(player: Player, last: str) -> Errand:
     """A random errand that is possible now, rarely the same kind as the last one."""
     weights = {kind: weight * (0.15 if kind == last else 1.0) for kind, weight in WEIGHTS.items()}
     kinds, shares = list(weights), np.array(list(weights.values()))
@@ -39,7 +31,7 @@ def choose(player, last):
             return errand
 
 
-def named(player, kind, noun, number=0):
+def named(player: Player, kind: str, noun: str, number: int = 0) -> Errand | None:
     """An errand to a random target of a noun that can be walked to."""
     rivals = [target for target in player.ground.of(noun) if len(target.nodes) >= 1]
     rivals = [target for target in rivals if noun not in ("tree", *HEAPS) or len(target.nodes) >= number]
@@ -53,53 +45,58 @@ def named(player, kind, noun, number=0):
     return Errand(kind, it, target, number) if it else None
 
 
-def make_thing(noun, least=0, most=0):
-    def make(player, kind):
+def make_thing(noun: str, least: int = 0, most: int = 0) -> Make:
+    """An errand to a thing, for least..most of what it is made of."""
+
+    def make(player: Player, kind: str) -> Errand | None:
         return named(player, kind, noun, int(player.rng.integers(least, most + 1)))
 
     return make
 
 
-def make_way(turns, least_m):
+def make_way(turns: Mapping[str, float], least_m: float) -> Make:
     """An errand in one of several directions relative to the gaze in which there is room."""
 
-    def make(player, kind):
+    def make(player: Player, kind: str) -> Errand | None:
         way = str(player.rng.choice(list(turns)))
-        yaw = player.yaw_deg + turns[way]
-        return (
-            Errand(kind, way, yaw_deg=yaw)
-            if player.ground.clear_m(player.position, yaw, least_m + 1) >= least_m
-            else None
-        )
+        yaw_deg = player.yaw_deg + turns[way]
+        room = player.ground.clear_m(player.position, yaw_deg, least_m + 1) >= least_m
+        return Errand(kind, way, yaw_deg=yaw_deg) if room else None
 
     return make
 
 
-def make_look(player, kind):
+def make_look(player: Player, kind: str) -> Errand:
+    """An errand to look somewhere."""
     return Errand(kind, str(player.rng.choice(list(LOOKS))))
 
 
-def make_number(least, most):
-    def make(player, kind):
+def make_number(least: int, most: int) -> Make:
+    """An errand that is done least..most times."""
+
+    def make(player: Player, kind: str) -> Errand:
         return Errand(kind, number=int(player.rng.integers(least, most + 1)))
 
     return make
 
 
-def make_building(least, most):
-    def make(player, kind):
+def make_building(least: int, most: int) -> Make:
+    """An errand to place least..most blocks where there is room for them."""
+
+    def make(player: Player, kind: str) -> Errand | None:
         number = int(player.rng.integers(least, most + 1))
         return Errand(kind, number=number) if site(player, number) else None
 
     return make
 
 
-def make_spin(player, kind):
+def make_spin(player: Player, kind: str) -> Errand:
+    """An errand to turn around once."""
     return Errand(kind, str(player.rng.choice(["left", "right"])))
 
 
 WAYS = {"to the left": -90, "to the right": 90, "forward": 0, "back the other way": 180}
-MAKE = {
+MAKE: dict[str, Make] = {
     "chop": make_thing("tree", 2, 3),
     "sand": make_thing("sand", 3, 5),
     "dirt": make_thing("dirt", 3, 5),
@@ -117,21 +114,8 @@ MAKE = {
     "back": make_way({"": 180}, 2.5),
     "side": make_way({"left": -90, "right": 90}, 2.5),
 }
+# How often each is drawn, relative to the others.
 WEIGHTS = {
-    "chop": 3.0,
-    "sand": 2.0,
-    "dirt": 1.8,
-    "stone": 2.2,
-    "flower": 2.5,
-    "pillar": 3.2,
-    "orbit": 1.5,
-    "climb": 1.8,
-    "place": 4.5,
-    "tower": 2.2,
-    "look": 1.6,
-    "spin": 0.8,
-    "hop": 1.8,
-    "wander": 1.5,
-    "back": 1.8,
-    "side": 2.2,
-}  # how often each is drawn, relative to the others
+    "chop": 3.0, "sand": 2.0, "dirt": 1.8, "stone": 2.2, "flower": 2.5, "pillar": 3.2, "orbit": 1.5, "climb": 1.8,
+    "place": 4.5, "tower": 2.2, "look": 1.6, "spin": 0.8, "hop": 1.8, "wander": 1.5, "back": 1.8, "side": 2.2,
+}  # fmt: skip

@@ -1,7 +1,7 @@
 """A human hand on the mouse: smooth strokes that miss a little, are noticed, and are corrected.
 
 In:  where the eyes point now and where they should point, in degrees (yaw clockwise, pitch down positive).
-Out: the mouse motion of one frame, degrees (pitch, yaw), whole counts of 0.15 degrees, never more than 9.9 degrees.
+Out: the mouse motion of one frame, degrees (pitch, yaw), whole mouse counts, never more than 9.9 degrees.
 Run: python -m data_gathering.demonstrate (this file is one of its parts).
 
 A stroke follows the minimum-jerk profile of Flash and Hogan (1985); its duration grows with the logarithm of the
@@ -9,11 +9,13 @@ distance (Fitts 1954); its length is wrong by a few percent (signal-dependent no
 it the hand waits for the eye, a reaction time, and then corrects.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-COUNT_DEG = 0.15  # one mouse count, as in VPT's contractor recordings (360 / 2400)
+from vpt.actions import DEGREES_PER_COUNT
+
 LIMIT_DEG = 9.9  # VPT's camera quantiser clips at 10 degrees a frame
 
 
@@ -29,12 +31,12 @@ class HandHabits:
     reaction_frames: tuple[int, int] = (2, 6)  # between a stroke and its correction, least and most
 
 
-def turn_deg(from_deg, to_deg):
+def turn_deg(from_deg: float, to_deg: float) -> float:
     """The shortest turn from one yaw to another, in [-180, 180)."""
     return (to_deg - from_deg + 180.0) % 360.0 - 180.0
 
 
-def minimum_jerk(frames):
+def minimum_jerk(frames: int) -> np.ndarray:
     """Shares of the whole way made in each of `frames` frames (sum 1): a bell, slow at both ends."""
     s = np.linspace(0.0, 1.0, frames + 1)
     return np.diff(10 * s**3 - 15 * s**4 + 6 * s**5)
@@ -43,18 +45,17 @@ def minimum_jerk(frames):
 class Hand:
     """The state of the hand between two frames. `move` is called once a frame."""
 
-    def __init__(self, habits, rng):
+    def __init__(self, habits: HandHabits, rng: np.random.Generator) -> None:
         self.habits, self.rng = habits, rng
-        self.stroke = []  # what is left of the present stroke: (pitch, yaw) degrees a frame
+        self.stroke: list[np.ndarray] = []  # what is left of the present stroke: (pitch, yaw) degrees a frame
         self.aimed_at = np.zeros(2)  # (pitch, yaw) the present stroke was meant for
         self.wait = 0  # frames until the eye has noticed
         self.left_over = np.zeros(2)  # degrees too small for a mouse count, kept for the next frame
 
-    def move(self, now, goal, tolerance_deg):
-        """now, goal: (pitch, yaw) degrees. Returns this frame's motion (pitch, yaw), float64 degrees, multiples of
-        COUNT_DEG."""
-        now, goal = np.asarray(now, float), np.asarray(goal, float)
-        error = np.array([goal[0] - now[0], turn_deg(now[1], goal[1])])
+    def move(self, now: Sequence[float], goal: Sequence[float], tolerance_deg: float) -> np.ndarray:
+        """now, goal: (pitch, yaw) degrees. Returns this frame's motion (pitch, yaw), float64 degrees, whole
+        mouse counts."""
+        error = np.array([goal[0] - now[0], turn_deg(now[1], goal[1])], float)
         if self.stroke and np.hypot(goal[0] - self.aimed_at[0], turn_deg(self.aimed_at[1], goal[1])) > 25:
             self.stroke = []  # the mind has changed; the hand follows at once
         if self.stroke:
@@ -64,10 +65,10 @@ class Hand:
         if self.wait > 0:
             self.wait -= 1
             return self.counts(np.zeros(2))
-        self.plan(error, goal)
+        self.plan(error, np.asarray(goal, float))
         return self.counts(self.stroke.pop(0))
 
-    def plan(self, error, goal):
+    def plan(self, error: np.ndarray, goal: np.ndarray) -> None:
         """Fill `stroke` with a movement that nearly covers `error` (pitch, yaw) degrees."""
         habits, rng = self.habits, self.rng
         length = np.hypot(*error)
@@ -80,9 +81,9 @@ class Hand:
         self.aimed_at = goal
         self.wait = int(rng.integers(habits.reaction_frames[0], habits.reaction_frames[1] + 1))
 
-    def counts(self, motion_deg):
+    def counts(self, motion_deg: np.ndarray) -> np.ndarray:
         """Whole mouse counts; the rest is carried into the next frame."""
         wanted = np.clip(motion_deg + self.left_over, -LIMIT_DEG, LIMIT_DEG)
-        counts = np.round(wanted / COUNT_DEG)
-        self.left_over = wanted - counts * COUNT_DEG
-        return np.round(counts * COUNT_DEG, 2)
+        counts = np.round(wanted / DEGREES_PER_COUNT)
+        self.left_over = wanted - counts * DEGREES_PER_COUNT
+        return np.round(counts * DEGREES_PER_COUNT, 2)

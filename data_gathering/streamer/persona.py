@@ -30,7 +30,7 @@ class Persona:
     fidget: float  # how often waiting is filled with something
 
 
-def draw_persona(channel, seed):
+def draw_persona(channel: int, seed: int) -> Persona:
     """The player of a channel: the same for the same (channel, seed)."""
     rng = np.random.default_rng((seed, channel, 77))
     hand = HandHabits(

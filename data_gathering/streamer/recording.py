@@ -5,23 +5,28 @@ order, each under `.tmp` and renamed: a recording whose meta file exists is comp
 after seeing frame t and before frame t+1.
 """
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable, Set
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 
-from data_gathering.ledger import write_whole
 from data_gathering.streamer.speech import add_track
+from vlpt.data.words import Word
+from vlpt.files import write_json, write_text
 from vpt.actions import BUTTONS, action_to_step
-from vpt.frames import AGENT_SIZE, resize_to_agent, write_video
+from vpt.frames import AGENT_SIZE, FRAMES_PER_SECOND, VideoWriter, resize_to_agent, write_video
 
 PARTS = (".mp4", ".jsonl", ".words.jsonl", ".meta.json")
-FPS = 20
 
 
-def finished(folder, name):
+def finished(folder: Path | str, name: str) -> bool:
     """Is this recording complete?"""
     return all((Path(folder) / f"{name}{part}").exists() for part in PARTS)
 
@@ -33,78 +38,65 @@ class Recorder:
     `<folder>/large/`.
     """
 
-    def __init__(self, folder, name, world_size, size=AGENT_SIZE, crf=25, large=False, large_crf=30):
-        self.folder, self.name, self.agent = Path(folder), name, size is not None
-        self.size = (size, size) if size else tuple(world_size)
+    def __init__(self, folder: Path | str, name: str, world_size: tuple[int, int], size: int | None = AGENT_SIZE,
+                 crf: int = 25, large: bool = False, large_crf: int = 30) -> None:  # fmt: skip
+        self.folder, self.name = Path(folder), name
+        self.agent = size is not None
+        self.size = (size, size) if size else world_size
+        self.world_size = world_size
+        self.crf, self.large, self.large_crf = crf, large, large_crf
         self.folder.mkdir(parents=True, exist_ok=True)
         self.files = ExitStack()
-        self.crf, self.large, self.large_crf, self.world_size = crf, large, large_crf, tuple(world_size)
-        self.rows, self.words, self.sound, self.meta = [], [], None, None
+        self.rows: list[dict[str, Any]] = []
+        self.words: list[Word] = []
+        self.sound: np.ndarray | None = None
+        self.meta: dict[str, Any] | None = None  # None until the recording is complete
 
-    def __enter__(self):
-        video = write_video(self.folder / f"{self.name}.mp4", self.size, fps=FPS, crf=self.crf)
-        self.video = self.files.enter_context(video)
+    def __enter__(self) -> Recorder:
+        self.video = self._open(self.folder, self.size, self.crf)
         if self.large:
-            (self.folder / "large").mkdir(exist_ok=True)
-            large = write_video(
-                self.folder / "large" / f"{self.name}.mp4", self.world_size, fps=FPS, crf=self.large_crf
-            )
-            self.large_video = self.files.enter_context(large)
+            self.large_video = self._open(self.folder / "large", self.world_size, self.large_crf)
         return self
 
-    def add(self, pov, pressed, camera_deg, truth, slot):
+    def _open(self, folder: Path, size: tuple[int, int], crf: int) -> VideoWriter:
+        folder.mkdir(exist_ok=True)
+        return self.files.enter_context(write_video(folder / f"{self.name}.mp4", size, FRAMES_PER_SECOND, crf))
+
+    def add(self, pov: np.ndarray, pressed: Set[str], camera_deg: np.ndarray, truth: dict[str, Any], slot: int) -> None:
         """pov (H, W, 3) uint8 as seen; pressed: names of buttons; camera_deg (pitch, yaw) as applied; truth at the
         frame; slot after the action, 0-based."""
         self.video.write(resize_to_agent(pov) if self.agent else pov)
         if self.large:
             self.large_video.write(pov)
         buttons = np.array([name in pressed for name in BUTTONS], np.uint8)
-        x, y, z = (round(float(v), 2) for v in truth["position"])
-        self.rows.append(
-            action_to_step(
-                buttons,
-                camera_deg,
-                previous=self.rows[-1] if self.rows else None,
-                hotbar=slot,
-                gui_open=bool(truth["gui_open"]),
-                tick=len(self.rows),
-                yaw=round(truth["yaw_deg"], 1),
-                pitch=round(truth["pitch_deg"], 1),
-                xpos=x,
-                ypos=y,
-                zpos=z,
-            )  # fmt: skip
-        )
+        pose = {"yaw": round(truth["yaw_deg"], 1), "pitch": round(truth["pitch_deg"], 1)}
+        pose |= zip(("xpos", "ypos", "zpos"), (round(float(v), 2) for v in truth["position"]), strict=True)
+        previous = self.rows[-1] if self.rows else None
+        self.rows.append(action_to_step(buttons, camera_deg, previous=previous, hotbar=slot,
+                                        gui_open=bool(truth["gui_open"]), tick=len(self.rows), **pose))  # fmt: skip
 
-    def close_with(self, words, meta, sound=None):
-        """Say that the recording is complete: list[Word], what goes into the meta file besides name and size, and
+    def close_with(self, words: list[Word], meta: dict[str, Any], sound: np.ndarray | None = None) -> None:
+        """Say that the recording is complete: its words, what goes into the meta file besides name and size, and
         perhaps a sound track (n,) int16 (speech.py)."""
         self.words, self.sound = words, sound
-        self.meta = {
-            "id": self.name,
-            "width": self.size[0],
-            "height": self.size[1],
-            "frames": len(self.rows),
-            "fps": FPS,
-            **meta,
-        }
+        size = {"width": self.size[0], "height": self.size[1], "frames": len(self.rows), "fps": FRAMES_PER_SECOND}
+        self.meta = {"id": self.name, **size, **meta}
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:  # fmt: skip
         if self.meta is None and kind is None:
             kind, error = RuntimeError, RuntimeError(f"recording {self.name} was left without close_with()")
         self.files.__exit__(kind, error, trace)
         if kind is not None:
-            return False
+            return
         if self.sound is not None:
             for folder in [self.folder, self.folder / "large"][: 1 + self.large]:
                 add_track(folder / f"{self.name}.mp4", self.sound)
-        write_whole(
-            self.folder / f"{self.name}.jsonl",
-            "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in self.rows),
-        )
-        write_whole(
-            self.folder / f"{self.name}.words.jsonl",
-            "".join(json.dumps(asdict(word), separators=(",", ":")) + "\n" for word in self.words),
-        )
-        write_whole(self.folder / f"{self.name}.meta.json", json.dumps(self.meta, indent=1) + "\n")
-        return False
+        write_text(self.folder / f"{self.name}.jsonl", compact(self.rows))
+        write_text(self.folder / f"{self.name}.words.jsonl", compact(asdict(word) for word in self.words))
+        write_json(self.folder / f"{self.name}.meta.json", self.meta)
+
+
+def compact(rows: Iterable[dict[str, Any]]) -> str:
+    """JSON lines without blanks: rows of the same keys over and over are most of a recording that is not picture."""
+    return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)

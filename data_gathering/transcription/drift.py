@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.signal import butter, sosfilt
+from scipy.stats import theilslopes
 
-from data_gathering.spoken import Word
 from data_gathering.transcription.refine import RATE_HZ
+from vlpt.data.words import Word
 
 STEP_MS = 20
 PIECE_MS, LAG_MS = 60_000, 5_000
@@ -94,9 +95,8 @@ def line(places: np.ndarray, lags_ms: np.ndarray) -> Clock | None:
     """The line that most pieces lie on (Theil 1950, Sen 1968); None where too few agree. One piece gives no rate."""
     if not len(places):
         return None
-    first, second = np.triu_indices(len(places), 1)
-    slopes = (lags_ms[second] - lags_ms[first]) / (places[second] - places[first])
-    rate = float(np.median(slopes)) if len(slopes) else 0.0
-    offset_ms = float(np.median(lags_ms - rate * places))
+    rate, offset_ms = 0.0, float(lags_ms[0])
+    if len(places) > 1:
+        rate, offset_ms, *_ = map(float, theilslopes(lags_ms, places, method="joint"))
     agreeing = np.abs(lags_ms - offset_ms - rate * places) <= AGREE_MS
     return Clock(offset_ms, rate) if agreeing.mean() >= LEAST_AGREEING else None

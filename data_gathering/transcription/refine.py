@@ -16,8 +16,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from data_gathering.spoken import Word
 from data_gathering.transcription.word_scores import plain
+from vlpt.data.words import Word
 
 RATE_HZ, FRAME_MS = 16_000, 10  # of pocketsphinx's models
 GAP_MS = 350.0  # of silence parts two phrases

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_gathering.spoken import Word
+from vlpt.data.words import Word
 
 PLAIN = re.compile(r"[^a-z0-9']")
 NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()

@@ -10,9 +10,9 @@ menu is then another scene. Out: tables on standard output.
     python tests/benchmarks/bench_clean.py --recordings FOLDER --textures
 """
 
-import argparse
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -21,27 +21,38 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 from support.overlaid_pictures import LAID, LAID_ELSEWHERE, SCENES, SCENES_ELSEWHERE, lay_over, other_scene, recolour  # noqa: E402
 
-from data_gathering.frame_quality.contact_sheet import spread  # noqa: E402
+from data_gathering.frame_quality.contact_sheet import sample_frames  # noqa: E402
 from data_gathering.frame_quality.frame_classes import CLASSES, FrameClasses, report  # noqa: E402
 from data_gathering.frame_quality.frame_vectors import FrameVectors  # noqa: E402
-from data_gathering.shard import find_recordings, meta_of  # noqa: E402
+from data_gathering.recordings import find_recordings, meta_of, video_path  # noqa: E402
+from vlpt.options import run  # noqa: E402
 from vlpt.worlds import make, noop  # noqa: E402
 
 PER_VIDEO = 12
 TEXTURES = Path("/usr/share/games/minetest/games/minetest_game/mods/default/textures")
 
 
-def videos_of(folder: Path, channels: list[str], laid: dict, scenes: dict, look, seed: int):
+@dataclass(frozen=True)
+class Options:
+    """Fits on some channels and classifies the pictures of others."""
+
+    recordings: str  # folder of recordings of at least ten channels
+    embedding: str = "lite0"  # network that makes the vectors: lite0, or a CLIP by folder or name
+    textures: bool = False  # arenas that are drawn here too, with textures of their own
+
+
+def videos_of(folder: Path, channels: list[str], laid: dict, scenes: dict, change, seed: int):
     """(pictures, label, group, domain, kind) of a clean video, one with artefacts and another scene each recording.
 
-    Kinds go round over all recordings of the folder, so that every kind is met whatever channels are asked for.
+    change: picture -> picture. Kinds go round over all recordings of the folder, so that every kind is met whatever
+    channels are asked for.
     """
     rng = np.random.default_rng(seed)
-    for number, id_ in enumerate(find_recordings(str(folder))):
+    for number, id_ in enumerate(find_recordings(folder)):
         meta = meta_of(folder, id_)
         if meta["channel"] not in channels:
             continue
-        pictures = [look(rgb) for rgb in spread(folder / f"{id_}.mp4", PER_VIDEO)]
+        pictures = [change(rgb) for rgb in sample_frames(video_path(folder, id_), PER_VIDEO)]
         kind, scene = (sorted(kinds)[number % len(kinds)] for kinds in (laid, scenes))
         group, domain = f"{meta['channel']} {meta['arena_seed']}", meta["channel"]
         yield pictures, "clean", group, domain, "clean"
@@ -103,10 +114,10 @@ def wander(textures: str, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]
     return pictures, menus
 
 
-def embed(videos, vectors) -> dict[str, np.ndarray]:
+def embed(videos, network) -> dict[str, np.ndarray]:
     made = {name: [] for name in ("vectors", "label", "group", "domain", "kind", "video")}
     for number, (pictures, *what) in enumerate(videos):
-        made["vectors"].append(vectors(pictures))
+        made["vectors"].append(network(pictures))
         for name, value in zip(("label", "group", "domain", "kind"), what, strict=True):
             made[name] += [value] * len(pictures)
         made["video"] += [f"{number:04d}"] * len(pictures)
@@ -133,21 +144,16 @@ def show(name: str, probabilities: np.ndarray, found: dict) -> None:
           f"{(said[~clean] == 'clean').mean():.1%} |", flush=True)  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recordings", type=Path, required=True)
-    parser.add_argument("--embedding", default="lite0")
-    parser.add_argument("--textures", action="store_true")
-    options = parser.parse_args()
-    vectors, folder = FrameVectors(options.embedding), options.recordings
-    channels = sorted({meta_of(folder, id_)["channel"] for id_ in find_recordings(str(folder))})
+def main(options: Options) -> None:
+    network, folder = FrameVectors(options.embedding), Path(options.recordings)
+    channels = sorted({meta_of(folder, id_)["channel"] for id_ in find_recordings(folder)})
     seen, new = channels[:6], channels[6:]
     shown = [v for i, c in enumerate(seen) for v in videos_of(
         folder, [c], LAID, SCENES, lambda rgb, i=i: recolour(rgb, 100 + i) if i % 2 else rgb, 10 + i)]
     if options.textures:
         shown += [v for i in range(10, 20) for v in drawn(i, LAID, i % 3 > 0, 200 + i)]
-    learn = embed(shown, vectors)
-    model, held_out = FrameClasses.fit(vectors.key, learn["vectors"], learn["label"], learn["group"], learn["domain"])
+    train = embed(shown, network)
+    model, held_out = FrameClasses.fit(network.key, train["vectors"], train["label"], train["group"], train["domain"])
     elsewhere, other = {**LAID, **LAID_ELSEWHERE}, {**SCENES, **SCENES_ELSEWHERE}
     tests = {
         "new arenas": videos_of(folder, new, LAID, SCENES, lambda rgb: rgb, 1),
@@ -161,15 +167,15 @@ def main() -> None:
     if options.textures:
         tests["new arenas, the game's own menus"] = (v for i in range(4) for v in drawn(i, LAID, False, 5 + i))
         tests["the same with other textures"] = (v for i in range(4) for v in drawn(i, LAID, True, 5 + i))
-    print(f"fitted on {len(learn['label'])} pictures of {len(seen)} channels")
+    print(f"fitted on {len(train['label'])} pictures of {len(seen)} channels")
     print("| pictures | n | " + " | ".join(f"{name}: AUC, precision at 90 %" for name in CLASSES)
           + " | clean ones flagged | others passed |\n|---|---|---|---|---|---|---|")  # fmt: skip
     for name, videos in tests.items():
-        found = embed(videos, vectors)
+        found = embed(videos, network)
         show(name, read(model, found, adapt=True), found)
         show("... without the channel's shift", read(model, found, adapt=False), found)
         show("... with one video of the channel labelled", read(model, found, adapt=True, known=1), found)
 
 
 if __name__ == "__main__":
-    main()
+    run(main, Options)

@@ -9,13 +9,14 @@ model side by side in one loop, not joined: the cross attentions, and all that b
     python tests/benchmarks/bench_fused.py --pairs tiny --age 100000    # eight: does a frame cost more after 80?
 """
 
-import argparse
 import copy
 import sys
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -24,21 +25,22 @@ from vlpt.checkpoint import peak_gb  # noqa: E402
 from vlpt.language.families import build, load_language  # noqa: E402
 from vlpt.language.transformer_xl import TransformerXLConfig  # noqa: E402
 from vlpt.model import VLPT  # noqa: E402
+from vlpt.options import Count, CountOrNone, run, use_threads  # noqa: E402
 from vpt.policy import SIZES, Policy  # noqa: E402
 
 WT103 = TransformerXLConfig(267735, width=1024, layers=18, heads=16, head_width=64, inner=4096, window=1599,
-                       clamp_distance=1000, cutoffs=(20000, 40000, 200000), div_val=4)  # fmt: skip
-PAIRS = ("tiny", "1x+smollm2", "2x+smollm2", "1x+wt103")
+                            clamp_distance=1000, cutoffs=(20000, 40000, 200000), div_val=4)  # fmt: skip
+Pair = Literal["tiny", "1x+smollm2", "2x+smollm2", "1x+wt103"]
 TICK, ROUND = 4, 40
 
 
 def pair(name: str) -> tuple[Policy, torch.nn.Module]:
     """An agent and a language model."""
-    size, _, talker = name.partition("+")
-    if talker == "smollm2":
+    size, _, words = name.partition("+")
+    if words == "smollm2":
         language = load_language("data/smollm2")
     else:
-        language = build(WT103 if talker == "wt103" else TransformerXLConfig(1500))
+        language = build(WT103 if words == "wt103" else TransformerXLConfig(1500))
     return Policy(SIZES[size]).eval(), language.eval()
 
 
@@ -91,22 +93,25 @@ class Fused:
                 parameter.fill_(0.5)
         generator = torch.Generator().manual_seed(0)
         self.memory = self.model.start(lanes)
-        self.sight = torch.randint(0, 256, (lanes, 1, 128, 128, 3), dtype=torch.uint8, generator=generator)
+        self.frames = torch.randint(0, 256, (lanes, 1, 128, 128, 3), dtype=torch.uint8, generator=generator)
         self.heard = torch.randint(0, 1000, (512, lanes, 1), generator=generator)
         self.first = torch.zeros(lanes, 1, dtype=torch.bool)
 
     def __call__(self, t: int) -> None:
-        output, self.memory = self.model(self.sight, self.first, self.heard[t % 512], self.memory)
+        output, self.memory = self.model(self.frames, self.first, self.heard[t % 512], self.memory)
         if output.tick_valid.shape[1]:
-            output.token_log_probs
+            self.model.language.log_probs(output.hidden)
 
     def parts(self, frames: int) -> dict[str, float]:
         """Milliseconds a frame spent in each part; from now on frames cost a little more, for the stopwatch."""
         watch = Stopwatch()
-        for method, name in {"look": "trunk", "think": "language", "respond": "agent blocks, heads"}.items():
-            watch.watch(self.model, method, name)
+        policy, language = self.model.policy, self.model.language
+        for part, method, name in ((policy, "encode_frames", "trunk"), (language, "run_layers", "language"),
+                                   (language, "log_probs", "language"), (policy, "run_blocks", "agent blocks, heads"),
+                                   (policy.heads, "forward", "agent blocks, heads")):  # fmt: skip
+            watch.watch(part, method, name)
         for block in (*self.model.words_ask_frames.values(), *self.model.frames_ask_words.values()):
-            watch.watch(block, "read", "cross attention")
+            watch.watch(block, "key_values", "cross attention")
             watch.watch(block, "forward", "cross attention")
         for t in range(frames):
             with watch.part("the rest"):
@@ -119,14 +124,14 @@ class Alone:
 
     def __init__(self, policy: Policy, language, lanes: int = 1) -> None:
         self.policy, self.language = policy, language
-        self.sight = torch.randint(0, 256, (lanes, 1, 128, 128, 3), dtype=torch.uint8)
+        self.frames = torch.randint(0, 256, (lanes, 1, 128, 128, 3), dtype=torch.uint8)
         self.first = torch.zeros(lanes, 1, dtype=torch.bool)
-        self.agent, self.talker = policy.start(lanes), language.start(lanes)
+        self.agent, self.said = policy.start(lanes), language.start(lanes)
 
     def __call__(self, t: int) -> None:
-        _, self.agent = self.policy(self.sight, self.first, self.agent)
+        _, self.agent = self.policy(self.frames, self.first, self.agent)
         if t % TICK == 0:
-            _, self.talker = self.language(torch.full(self.first.shape, t % 1000), self.first, self.talker)
+            _, self.said = self.language(torch.full(self.first.shape, t % 1000), self.first, self.said)
 
 
 @torch.inference_mode()
@@ -157,15 +162,19 @@ def print_drift(young: Fused, age: int) -> None:
           flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", nargs="*", default=["tiny", "1x+smollm2"], choices=PAIRS)
-    parser.add_argument("--frames", type=int, default=120)
-    parser.add_argument("--lanes", type=int, default=1, help="how many play side by side")
-    parser.add_argument("--age", type=int, default=0, help="frames to stream before the last question (0: not asked)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+@dataclass(frozen=True)
+class Options:
+    """Measures a streamed frame of the fused agent against its two parts side by side."""
+
+    pairs: tuple[Pair, ...] = ("tiny", "1x+smollm2")  # agent, and language model
+    frames: Count = 120  # of each measurement
+    lanes: Count = 1  # how many play side by side
+    age: CountOrNone = 0  # frames to stream before the last question (0: not asked)
+    threads: CountOrNone = 0  # processor threads (0: torch's choice)
+
+
+def main(options: Options) -> None:
+    use_threads(options.threads)
     for name in options.pairs:
         policy, language = pair(name)
         fused = Fused(policy, language, options.lanes)
@@ -173,7 +182,7 @@ def main() -> None:
         apart = percentile([apart for apart, _ in blocks], 0.5)
         overhead = percentile([together / apart for apart, together in blocks], 0.5) - 1
         p50, p95, p99 = (percentile(found, share) for share in (0.5, 0.95, 0.99))
-        print(f"{name}, {options.lanes} lanes, {options.threads} threads: p50 {p50:.1f} ms, p95 {p95:.1f}, p99 "
+        print(f"{name}, {options.lanes} lanes, {torch.get_num_threads()} threads: p50 {p50:.1f} ms, p95 {p95:.1f}, p99 "
               f"{p99:.1f}, mean {sum(found) / len(found):.1f}; not joined {apart:.1f} ms; overhead {overhead:+.0%}")
         with torch.inference_mode():
             parts = fused.parts(min(options.frames, 200))
@@ -183,4 +192,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, Options)

@@ -7,19 +7,34 @@ installed; the GPU's rate and the prices are options, because they are not measu
     python tests/benchmarks/bench_gather.py --hours 70000
 """
 
-import argparse
 import importlib.util
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from data_gathering import clean, label, rehearsal, shard, shrink, transcribe  # noqa: E402
+from data_gathering.recordings import words_path  # noqa: E402
 from data_gathering.transcription.refine import read_sound, refine  # noqa: E402
+from vlpt.data.words import write_words  # noqa: E402
+from vlpt.options import NotNegative, Positive, run, use_threads  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measures what gathering costs, and writes the bill."""
+
+    videos: str = ""  # folder of videos (empty: some are made)
+    clean: str = ""  # fitted model of data_gathering.clean (empty: pictures are not classified)
+    hours: Positive = 70_000.0  # of video, that the bill is for
+    core_hour: NotNegative = 0.04  # price
+    gpu_hour: NotNegative = 2.5  # price
+    gigabyte_month: NotNegative = 0.02  # price
+    gpu_frames_s: Positive = 25_365.0  # labelled by one GPU (docs/results.md)
+    rate_kb_s: Positive = 2000.0  # polite download rate of one worker
 
 
 def make_videos(folder: Path) -> None:
@@ -39,16 +54,16 @@ def seconds(work) -> tuple[float, object]:
 
 def measure(videos: Path, out: Path, clean_model: str) -> tuple[dict[str, float], float, dict[str, float]]:
     """Processor seconds of each step, seconds of video, gigabytes an hour of what is kept."""
-    spent, ids = dict.fromkeys(("look", "recognise", "refine", "shrink", "label", "shard"), 0.0), []
+    spent, ids = dict.fromkeys(("clean", "recognise", "refine", "shrink", "label", "shard"), 0.0), []
     length_s = sum(transcribe.length_ms(path) for path in videos.glob("*.mp4")) / 1000
     words = transcribe.Options(videos=str(videos), out=str(out / "4_words"), use="speech")
     small = shrink.Options(videos=str(videos), out=str(out / "4_small"))
-    labelling = label.Options(videos=small.out, out=str(out / "5_actions"), threads=1)
+    labelling = label.Options(videos=small.out, out=str(out / "5_actions"), threads=1, device="cpu")
     for path in sorted(videos.glob("*.mp4")):
         ids.append(path.stem)
         if clean_model:
-            judge = clean.Judge(clean.Options(videos=str(videos), model=clean_model))
-            spent["look"] += seconds(lambda: judge(path.stem))[0]
+            classify = clean.VideoClassifier(clean.Options(videos=str(videos), model=clean_model))
+            spent["clean"] += seconds(lambda: classify(path.stem))[0]
         found = []
         if importlib.util.find_spec("faster_whisper"):
             transcribe.whisper("")
@@ -56,8 +71,7 @@ def measure(videos: Path, out: Path, clean_model: str) -> tuple[dict[str, float]
             spent["recognise"] += cost
             if importlib.util.find_spec("pocketsphinx"):
                 spent["refine"] += seconds(lambda: refine(found, read_sound(path)))[0]
-        transcribe.write_lines(out / f"4_words/{path.stem}.words.jsonl", [
-            {"word": word.word, "start_ms": word.start_ms, "end_ms": word.end_ms} for word in found])  # fmt: skip
+        write_words(words_path(words.out, path.stem), found)
         spent["shrink"] += seconds(lambda: shrink.shrink(path.stem, small))[0]
     spent["label"] = seconds(lambda: label.main(labelling))[0]
     spent["shard"] = seconds(lambda: shard.main(shard.Options(
@@ -67,21 +81,11 @@ def measure(videos: Path, out: Path, clean_model: str) -> tuple[dict[str, float]
     return spent, length_s, size
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=Path)
-    parser.add_argument("--clean", default="", help="fitted model of data_gathering.clean")
-    parser.add_argument("--hours", type=float, default=70_000)
-    parser.add_argument("--core-hour", type=float, default=0.04, help="price")
-    parser.add_argument("--gpu-hour", type=float, default=2.5, help="price")
-    parser.add_argument("--gigabyte-month", type=float, default=0.02, help="price")
-    parser.add_argument("--gpu-frames-s", type=float, default=25_365, help="labelled by one GPU (docs/results.md)")
-    parser.add_argument("--rate-kb-s", type=float, default=2000, help="polite download rate of one worker")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+def main(options: Options) -> None:
+    use_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        videos = options.videos or Path(folder)
-        if options.videos is None:
+        videos = Path(options.videos or folder)
+        if not options.videos:
             make_videos(videos)
         spent, length_s, size = measure(videos, Path(folder) / "made", options.clean)
     print(f"{length_s / 60:.1f} minutes of video\n\n| step | frames/s a core | hours of video a core-hour |")
@@ -103,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, Options)

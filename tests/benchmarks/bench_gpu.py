@@ -6,9 +6,9 @@ single step eager and recorded as a CUDA graph.
     python tests/benchmarks/bench_gpu.py --sizes 1x 2x 3x          # about a minute; --compile adds torch.compile
 """
 
-import argparse
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,8 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from vpt.fast import Recorded, compile_parts  # noqa: E402
-from vpt.idm import IDM, IDM_SIZES  # noqa: E402
-from vpt.policy import SIZES, Policy  # noqa: E402
+from vpt.idm import IDM, IDM_SIZES, IDMSize  # noqa: E402
+from vpt.options import Count, run  # noqa: E402
+from vpt.policy import SIZES, Policy, PolicySize  # noqa: E402
 from vpt.trees import map_tensors  # noqa: E402
 
 
@@ -101,13 +102,17 @@ def inverse_dynamics(size: str, ceiling: float, clips: int, compiled: bool) -> N
     print(f"  labels {clips * 128 / wall:8.0f} frames/s", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", nargs="*", default=["1x", "2x", "3x"], help="of the agent")
-    parser.add_argument("--idm", nargs="*", default=["tiny", "small", "1x"], help="of the inverse dynamics model")
-    parser.add_argument("--lanes", type=int, default=8, help="lanes (clips) of 128 frames")
-    parser.add_argument("--compile", action="store_true", help="torch.compile picture encoders and blocks")
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Options:
+    """Measures agents and inverse dynamics models on a GPU."""
+
+    sizes: tuple[PolicySize, ...] = ("1x", "2x", "3x")  # of the agent
+    idm: tuple[IDMSize, ...] = ("tiny", "small", "1x")  # of the inverse dynamics model
+    lanes: Count = 8  # lanes (clips) of 128 frames
+    compile: bool = False  # torch.compile picture encoders and blocks
+
+
+def main(options: Options) -> None:
     if not torch.cuda.is_available():
         sys.exit("error: no GPU here; tests/benchmarks/bench_vpt.py measures processors")
     torch.backends.cudnn.benchmark = True
@@ -120,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, Options)

@@ -7,10 +7,11 @@ another through the whole model, written as the published code is (channels-last
     python tests/benchmarks/bench_label.py --size small        # about a minute; --size 4x: the released one, minutes
 """
 
-import argparse
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,8 +21,19 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench_vpt import published_stacks  # noqa: E402
 
 from vlpt.checkpoint import peak_gb  # noqa: E402
+from vlpt.options import Count, CountOrNone, run, use_threads  # noqa: E402
 from vpt.idm import IDM, IDM_SIZES  # noqa: E402
 from vpt.windows import infer_videos, windows  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measures how fast videos are labelled."""
+
+    size: Literal[*IDM_SIZES] = "small"  # of the model
+    threads: CountOrNone = 0  # processor threads; 0: torch's choice
+    frames: Count = 448  # of the video that both ways label
+    stream: CountOrNone = 0  # then label a video of so many frames, and watch memory
 
 
 def published(idm: IDM, frames: torch.Tensor) -> torch.Tensor:
@@ -32,20 +44,14 @@ def published(idm: IDM, frames: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def rate(run, frames: int) -> float:
+def rate(way, frames: int) -> float:
     begin = time.perf_counter()
-    run()
+    way()
     return frames / (time.perf_counter() - begin)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", default="small", choices=sorted(IDM_SIZES))
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--frames", type=int, default=448, help="of the video that both ways label")
-    parser.add_argument("--stream", type=int, default=0, help="then label a video of so many frames, and watch memory")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+def main(options: Options) -> None:
+    use_threads(options.threads)
     idm = IDM(IDM_SIZES[options.size]).eval()
     video = np.random.default_rng(0).integers(0, 256, (options.frames, 128, 128, 3), dtype=np.uint8)
     clips = [torch.from_numpy(video[window.start : window.stop]) for window in windows(options.frames)]
@@ -57,8 +63,8 @@ def main() -> None:
                                                                          mirror=True)),
     }  # fmt: skip
     rates = {}
-    for name, run in loops.items():
-        rates[name] = max(rate(run, options.frames) for _ in range(2))
+    for name, way in loops.items():
+        rates[name] = max(rate(way, options.frames) for _ in range(2))
         print(f"{name:38s} {rates[name]:7.1f} frames/s  {rates[name] / next(iter(rates.values())):.2f}x", flush=True)
     if options.stream:
         peaks = []
@@ -79,4 +85,4 @@ def stream(idm: IDM, video: np.ndarray, count: int, peaks: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, Options)

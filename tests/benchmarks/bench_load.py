@@ -21,15 +21,15 @@ from data_gathering import shard  # noqa: E402
 from vlpt.data.clips import Clips  # noqa: E402
 from vlpt.data.lanes import Lanes  # noqa: E402
 from vlpt.data.shards import Shards  # noqa: E402
-from vlpt.old_options import option, run  # noqa: E402
+from vlpt.options import Positive, run  # noqa: E402
 
 
 @dataclass(frozen=True)
 class Options:
     """Measures the loader."""
 
-    shards: str | None = option(None, "dataset folder; 'none': a made-up one")
-    seconds: float = option(5.0, "length of each measurement in seconds")
+    shards: str = ""  # dataset folder (empty: a made-up one)
+    seconds: Positive = 5.0  # length of each measurement
 
 
 def rate(batches, frames_of, seconds: float) -> float:
@@ -50,11 +50,12 @@ def measure(folder: Path, seconds: float) -> None:
     """Print one line a case."""
     shards = Shards(folder, cache_mb=8)
     episodes = shards.episodes
-    one_by_one = (shards.read_frames(e, t, min(t + 128, e.n_frames)) for e in episodes for t in range(0, e.n_frames, 128))
+    one_by_one = (shards.read_frames(episode, start, min(start + 128, episode.n_frames))
+                  for episode in episodes for start in range(0, episode.n_frames, 128))  # fmt: skip
     print(f"decoding forwards, no cache      {rate(one_by_one, len, seconds):10.0f} frames/s")
 
-    def lanes(cache_mb, sight=None):
-        return Lanes(Shards(folder, cache_mb), episodes, lanes=8, frames_per_chunk=128, sight=sight)
+    def lanes(cache_mb, read_frames=None):
+        return Lanes(Shards(folder, cache_mb), episodes, lanes=8, frames_per_chunk=128, read_frames=read_frames)
 
     def frames_of(chunk):
         return int(chunk.real.sum())
@@ -66,9 +67,9 @@ def measure(folder: Path, seconds: float) -> None:
     features = {episode.id: np.zeros((episode.n_frames, 128), np.float32) for episode in episodes}
     print("8 lanes of features              "
           f"{rate(lanes(8, lambda e, a, b: features[e.id][a:b]), frames_of, seconds):10.0f} frames/s")
-    clips = Clips(Shards(folder, 100), episodes, clips=8)
+    clips = Clips(Shards(folder, 100), episodes, n_clips=8)
     print(f"random clips, 100 MB of cache    {rate(clips, clip_frames, seconds):10.0f} frames/s")
-    clips = Clips(Shards(folder, 4000), episodes, clips=8)
+    clips = Clips(Shards(folder, 4000), episodes, n_clips=8)
     rate(clips, clip_frames, 2 * seconds)
     print(f"random clips, pictures in memory {rate(clips, clip_frames, seconds):10.0f} frames/s")
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from data_gathering.frame_quality.contact_sheet import contact_sheet  # noqa: E402
 from vlpt.data.video_reader import VideoReader, join  # noqa: E402
-from vlpt.old_options import option, run  # noqa: E402
+from vlpt.options import Count, NotNegative, run  # noqa: E402
 
 SAMPLES = ROOT / "data_gathering/samples"
 WATCH = """
@@ -44,10 +44,10 @@ new MutationObserver(changes => {
 class Options:
     """Measures the review page."""
 
-    videos: int = option(10_000, "how many are listed")
-    labels: int = option(60, "keys pressed")
-    pause_s: float = option(0.5, "seconds between two keys: how fast a person may be")
-    chromium: str = option("/usr/bin/chromium", "the browser")
+    videos: Count = 10_000  # how many are listed
+    labels: Count = 60  # keys pressed
+    pause_s: NotNegative = 0.5  # seconds between two keys: how fast a person may be
+    chromium: str = "/usr/bin/chromium"  # the browser
 
 
 def sheets(folder: Path) -> None:

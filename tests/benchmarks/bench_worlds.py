@@ -6,17 +6,18 @@ Prints rates and counts; asserts nothing.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from vlpt.worlds import make, noop  # noqa: E402  (runs from a clone that is not installed)
+from vlpt.options import Count, run  # noqa: E402  (runs from a clone that is not installed)
+from vlpt.worlds import make, noop  # noqa: E402
 
 
 def play(steps: int, seed: int, ready=None) -> float:
@@ -100,21 +101,25 @@ def resets(count: int) -> float:
         world.close()
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--steps", type=int, default=400, help="steps of each rate")
-    options.add_argument("--turns", type=int, default=1000, help="commanded turns to look for")
-    options.add_argument("--cycles", type=int, default=20, help="starts and stops")
-    chosen = options.parse_args()
-    print(f"one world:   {play(chosen.steps, 11):.1f} steps/s at 320x180")
-    both = pair(chosen.steps)
+@dataclass(frozen=True)
+class Options:
+    """How fast Luanti runs, one and two at a time, and whether each turn is in the frame that its step returned."""
+
+    steps: Count = 400  # of each rate
+    turns: Count = 1000  # commanded turns to look for
+    cycles: Count = 20  # starts and stops
+
+
+def main(options: Options) -> None:
+    print(f"one world:   {play(options.steps, 11):.1f} steps/s at 320x180")
+    both = pair(options.steps)
     print(f"two worlds:  {' + '.join(f'{rate:.1f}' for rate in both)} = {sum(both):.1f} steps/s")
     print(f"reset:       {resets(20):.2f} s")
-    seen, exact, late = turns(chosen.turns)
-    print(f"turns:       {seen} of {chosen.turns} in the returned frame, {exact} exact; keys late in {late} steps")
-    start_s, close_s = cycles(chosen.cycles)
-    print(f"start, stop: {start_s:.2f} s, {close_s:.2f} s, mean of {chosen.cycles}")
+    seen, exact, late = turns(options.turns)
+    print(f"turns:       {seen} of {options.turns} in the returned frame, {exact} exact; keys late in {late} steps")
+    start_s, close_s = cycles(options.cycles)
+    print(f"start, stop: {start_s:.2f} s, {close_s:.2f} s, mean of {options.cycles}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main, Options)

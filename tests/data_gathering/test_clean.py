@@ -11,11 +11,12 @@ from support.overlaid_pictures import lay_over, other_scene
 from support.places import SAMPLES
 
 from data_gathering import clean
-from data_gathering.frame_quality.contact_sheet import spread
+from data_gathering.frame_quality.contact_sheet import sample_frames
 from data_gathering.frame_quality.frame_classes import CLASSES, FrameClasses, folds
 from data_gathering.frame_quality.frame_vectors import FrameVectors
 from data_gathering.frame_quality.verdicts import reviewed, verdicts
 from data_gathering.rehearsal_site import rehearsal_site, rolled_up
+from vlpt.data.words import Word
 from vpt.frames import write_video
 
 
@@ -32,7 +33,7 @@ def films(folder, numbers, seed: int) -> dict[str, str]:
     rng, labels = np.random.default_rng(seed), {}
     folder.mkdir(parents=True, exist_ok=True)
     for n in numbers:
-        first, second = (spread(SAMPLES / f"ch{n}-0{episode}.mp4", 6) for episode in (0, 1))
+        first, second = (sample_frames(SAMPLES / f"ch{n}-0{episode}.mp4", 6) for episode in (0, 1))
         made = {"clean": first, "clean2": second}
         for kind in ("banner", "border", "face cam"):
             made[f"artefacts {kind}"] = [lay_over(kind, rgb, rng) for rgb in first]
@@ -89,8 +90,8 @@ def test_folds_tear_no_group_apart():
     rng = np.random.default_rng(0)
     groups = rng.integers(0, 12, 200)
     classes = groups % 3
-    for learn, judge in folds(classes, groups):
-        assert not set(groups[learn]) & set(groups[judge]) and set(classes[judge]) == {0, 1, 2}
+    for train, test in folds(classes, groups):
+        assert not set(groups[train]) & set(groups[test]) and set(classes[test]) == {0, 1, 2}
 
 
 def test_a_saved_model_says_the_same_and_a_broken_one_is_named(fitted, tmp_path):
@@ -161,10 +162,10 @@ def test_what_is_in_doubt_and_unlike_the_rest_comes_first(fitted):
     sure, torn = {"clean": 1.0, "artefacts": 0.0, "other": 0.0}, {"clean": 0.4, "artefacts": 0.3, "other": 0.3}
     shares = {"sure": sure, "torn": torn, "twin": {**torn, "clean": 0.39, "other": 0.31}, "far": torn}
     places = {"sure": 9.0, "torn": 0.0, "twin": 0.001, "far": 5.0}
-    looks = {key: np.full((2, 3), place) for key, place in places.items()}
-    order = clean.worth_a_label([{"key": key, "shares": value} for key, value in shares.items()], looks, set(), 4)
+    vectors = {key: np.full((2, 3), place) for key, place in places.items()}
+    order = clean.worth_a_label([{"key": key, "shares": value} for key, value in shares.items()], vectors, set(), 4)
     assert [row["key"] for row in order][1] == "far" and {row["key"] for row in order[:2]} & {"torn", "twin"}
-    assert len(clean.worth_a_label([{"key": key, "shares": torn} for key in looks], looks, {"far"}, 2)) == 2
+    assert len(clean.worth_a_label([{"key": key, "shares": torn} for key in vectors], vectors, {"far"}, 2)) == 2
 
 
 def test_a_persons_word_counts_more_and_can_be_taken_back(tmp_path):
@@ -251,7 +252,7 @@ def test_gather_leaves_out_what_is_not_clean_unless_a_person_says_so(fitted, tmp
     names = ("ch4-clean", "ch4-otherslide")
     with rehearsal_site() as site:
         for name in names:
-            words = [{"word": "hello", "start_ms": 40, "end_ms": 90}]
+            words = [Word("hello", 40, 90)]
             site.video(name, (folder / f"3_video/{name}.mp4").read_bytes(), f"Let's play {name}", rolled_up(words))
         site.feed("/feed", list(names))
         path = configure(tmp_path, site, clean={"model": str(folder / "clean_model"), "per_video": 6})
@@ -299,7 +300,7 @@ def test_networks_of_one_name_are_not_taken_for_each_other(fitted, tmp_path):
     one, same, other = (FrameVectors(str(tmp_path / place)).key for place in ("a/clip", "a/clip", "b/clip"))
     assert one == same != other
     with pytest.raises(ValueError, match="was fitted on vectors of 'lite0"):
-        clean.Judge(options(fitted[0], embedding=str(tmp_path / "a/clip")))
+        clean.VideoClassifier(options(fitted[0], embedding=str(tmp_path / "a/clip")))
 
 
 def test_a_clip_of_half_precision_looks_and_one_without_its_weights_is_refused(tmp_path):

@@ -16,15 +16,16 @@ import pytest
 from support.toy_arena import ToyArena
 
 from data_gathering import demonstrate
-from data_gathering.demonstrate import Episode, Options, make_player
+from data_gathering.demonstrate import Episode, Options, main, make_player
 from data_gathering.streamer import narration, phrases
 from data_gathering.streamer.ground import Ground, name
-from data_gathering.streamer.motion import COUNT_DEG, LIMIT_DEG, Hand, HandHabits, turn_deg
+from data_gathering.streamer.motion import LIMIT_DEG, Hand, HandHabits, turn_deg
 from data_gathering.streamer.recording import PARTS, Recorder, finished
 from data_gathering.streamer.session import play
+from vlpt.options import run
 from vlpt.worlds import make
-from vpt.actions import BUTTONS, read_contractor
-from vpt.frames import read_video
+from vpt.actions import BUTTONS, DEGREES_PER_COUNT, read_contractor
+from vpt.frames import FRAME_MS, read_video
 
 FRAMES = 1000
 USED = {"forward", "back", "left", "right", "jump", "attack", "use", "hotbar.1", "hotbar.2", "hotbar.3", "hotbar.4"}
@@ -34,7 +35,7 @@ def play_toy(channel, number, frames=FRAMES, seed=1):
     """(player, log, list of pressed sets, camera (frames, 2)) of one episode in the toy arena."""
     world, log, pressed, camera = ToyArena(), [], [], []
     info = world.reset(100 * channel + number)
-    player = make_player(info["arena"], Options(seed=seed), Episode(channel, number, False))
+    player = make_player(info["arena"], Options(out="nowhere", seed=seed), Episode(channel, number, False))
     script = play(player, log)
     for frame in range(frames):
         player.see(info["truth"], frame)
@@ -55,7 +56,7 @@ def episodes():
 
 def test_words_follow_one_another_at_a_speaking_rate(episodes):
     for player, *_ in episodes:
-        words = player.mouth.heard(FRAMES * 50)
+        words = player.mouth.heard(FRAMES * FRAME_MS)
         assert len(words) > 40
         assert all(word.start_ms < word.end_ms for word in words)
         assert all(a.end_ms <= b.start_ms for a, b in zip(words, words[1:], strict=False))
@@ -79,7 +80,7 @@ def test_an_announcement_precedes_its_errand(episodes):
     for player, log, *_ in episodes:
         onsets = dict(player.mouth.spoken)
         for entry in log:
-            ahead_ms = entry["start_frame"] * 50 - entry["announced_ms"]
+            ahead_ms = entry["start_frame"] * FRAME_MS - entry["announced_ms"]
             assert 500 <= ahead_ms <= 2600
             kind, *it = entry["name"].split()
             said = onsets[entry["announced_ms"]]
@@ -115,7 +116,7 @@ def test_every_rule_can_be_expanded_in_all_its_alternatives():
 
 def test_text_without_a_game_is_written_whole_and_repeats(tmp_path):
     out = tmp_path / "text.txt"
-    assert demonstrate.main(["--text-only", "3000", "--out", str(out), "--seed", "4"]) == 0
+    assert run(main, Options, ["--text-only", "3000", "--out", str(out), "--seed", "4"]) == 0
     assert len(out.read_text().split()) >= 3000
     assert out.read_text() == narration.corpus(4, 3000) != narration.corpus(5, 3000)
 
@@ -145,7 +146,7 @@ def test_the_hand_arrives_in_whole_counts_within_its_limit(start, goal):
         for _ in range(90):
             motion = hand.move(now, goal, 1.5)
             assert np.abs(motion).max() <= LIMIT_DEG
-            np.testing.assert_allclose(motion / COUNT_DEG, np.round(motion / COUNT_DEG), atol=1e-6)
+            np.testing.assert_allclose(motion / DEGREES_PER_COUNT, np.round(motion / DEGREES_PER_COUNT), atol=1e-6)
             now = now + motion
             path.append(abs(turn_deg(start[1], now[1])) - abs(way))
         assert np.hypot(now[0] - goal[0], turn_deg(now[1], goal[1])) <= 1.6
@@ -231,11 +232,11 @@ FLAGS = ["--world", "dummy", "--channels", "2", "--episodes", "1", "--seconds", 
 
 def test_a_run_records_and_a_second_run_does_no_work(tmp_path):
     flags = [*FLAGS, "--out", str(tmp_path), "--large-per-run", "1"]
-    assert demonstrate.main(flags) == 0
+    assert run(main, Options, flags) == 0
     files = {path.relative_to(tmp_path).as_posix(): path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
     assert set(files) == {f"ch{c}-00{part}" for c in (0, 1) for part in PARTS} | {"large/ch0-00.mp4"}
     (tmp_path / "ch1-00.meta.json").unlink()
-    assert demonstrate.main(flags) == 0
+    assert run(main, Options, flags) == 0
     again = {path.relative_to(tmp_path).as_posix(): path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
     assert set(again) == set(files)
     assert {file for file in files if files[file] != again[file]} == {f"ch1-00{part}" for part in PARTS}
@@ -317,8 +318,10 @@ def alive(group):
     return True
 
 
-@pytest.mark.parametrize("flag", [["--workers", "0"], ["--size", "64"], ["--speech", "loud"], ["--seconds", "-1"]])
+@pytest.mark.parametrize("flag", [["--workers", "0"], ["--size", "64"], ["--speech", "loud"], ["--seconds", "-1"],
+                                  ["--world", "mars"]])
 def test_a_wrong_flag_is_one_clear_line(flag, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        demonstrate.main(["--out", str(tmp_path), *flag])
-    assert flag[0] in capsys.readouterr().err.splitlines()[-1]
+    with pytest.raises(SystemExit) as end:
+        run(main, Options, ["--out", str(tmp_path), *flag])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2 and flag[0].removeprefix("--") in line and "--help lists every flag" in line

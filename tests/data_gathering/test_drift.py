@@ -7,10 +7,9 @@ import pytest
 
 from data_gathering import rehearsal, transcribe
 from data_gathering.rehearsal_site import rolled_up
-from data_gathering.spoken import Word
 from data_gathering.transcription.drift import Clock, find_clock
 from data_gathering.transcription.refine import RATE_HZ, read_sound
-from vlpt.data.words import read_words
+from vlpt.data.words import Word, read_words
 
 
 def talk(minutes: float, seed: int, noise: float) -> tuple[list[Word], np.ndarray]:
@@ -65,12 +64,12 @@ def test_words_never_start_before_the_video():
 def test_captions_that_are_late_are_mended_where_the_video_speaks(tmp_path):
     (id_, *_) = rehearsal.publish(rehearsal.Options(channels=("ch0",), speech="espeak"), tmp_path)
     true = read_words(tmp_path / f"{id_}.words.jsonl")
-    late = [{**word, "start_ms": word["start_ms"] + 900, "end_ms": word["end_ms"] + 900} for word in true]
+    late = [Word(word.word, word.start_ms + 900, word.end_ms + 900) for word in true]
     (tmp_path / f"{id_}.en.vtt").write_text(rolled_up(late))
     options = transcribe.Options(videos=str(tmp_path), out=str(tmp_path / "words"), use="captions")
-    found = transcribe.write_words(id_, options)
+    found = transcribe.write_transcript(id_, options)
     assert "clock mended by -" in found["from"]
-    errors = [abs(a["start_ms"] - b["start_ms"])
+    errors = [abs(a.start_ms - b.start_ms)
               for a, b in zip(read_words(tmp_path / f"words/{id_}.words.jsonl"), true, strict=True)]
     assert np.median(errors) < 120
     assert read_sound(tmp_path / f"{id_}.mp4").any()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -41,12 +42,12 @@ def single(tmp_path_factory):
 @pytest.mark.parametrize(("content", "message"), [
     ("- a list", "no mapping"),
     ("serach: {}", "'serach' is no setting"),
-    ("workers: two", "workers takes int"),
-    ("workers: 0", "workers is at least 1"),
+    ("workers: two", "--workers should be a valid integer, got 'two'"),
+    ("workers: 0", "--workers should be at least 1, got 0"),
     ("label: 5", "label takes options"),
     ("label: {widnow: 64}", "label: no such flag.*did you mean --window"),
     ("download: {out: elsewhere}", "download: out is gather's to say"),
-    ("find: {limit: many}", "find: --limit takes int"),
+    ("find: {limit: many}", "find: --limit should be a valid integer, got 'many'"),
     ("find: [", "while parsing"),
 ])  # fmt: skip
 def test_a_wrong_configuration_is_named(content, message, tmp_path):
@@ -58,7 +59,7 @@ def test_a_wrong_configuration_is_named(content, message, tmp_path):
 
 def test_the_example_is_right():
     plan, sections = gather.read_config(ROOT / "data_gathering/gather.yaml")
-    assert set(sections) < set(pipeline.PROGRAMS) and not plan.look and plan.parts == 1
+    assert set(sections) < set(pipeline.PROGRAMS) and not plan.classify and plan.parts == 1
 
 
 # ---- one machine
@@ -71,7 +72,7 @@ def test_a_channel_becomes_a_dataset(single):
         (episode,) = [episode for episode in episodes if id_ in episode.id]
         assert episode.n_frames == 1000
         said = read_words(SAMPLES / f"{id_}.words.jsonl")
-        assert [word["word"] for word in episode.words] == [word["word"] for word in said]
+        assert [word.word for word in episode.words] == [word.word for word in said]
     assert (single / "data/stats.html").exists() and (single / "data/6_shards/README.md").exists()
     for name in ("3_downloaded.jsonl", "4_words/transcripts.jsonl", "credits.jsonl"):
         assert len((single / "data" / name).read_text().splitlines()) == 4
@@ -118,7 +119,8 @@ def without_addresses(folder: Path) -> dict[str, str]:
     shards, found = Shards(folder / "data/6_shards"), {}
     for episode in shards.episodes:
         columns = (shards.read_frames(episode), episode.buttons_index, episode.camera_index, episode.confidence)
-        content = b"".join([*(column.tobytes() for column in columns), json.dumps(episode.words).encode()])
+        words = json.dumps([asdict(word) for word in episode.words])
+        content = b"".join([*(column.tobytes() for column in columns), words.encode()])
         (name,) = re.findall(r"ch\d-\d\d", episode.id)
         assert name not in found
         found[name] = hashlib.sha256(content).hexdigest()

@@ -7,6 +7,7 @@ from support.numbered_recordings import picture, record
 
 from data_gathering.label import Options, main
 from data_gathering.label_file import Labels, read_labels, write_labels
+from vlpt.options import from_dict
 from vlpt.training.idm import mirror_some
 from vpt.actions import BUTTONS, MINECRAFT
 from vpt.frames import read_video, write_video
@@ -215,11 +216,15 @@ def test_a_half_written_label_file_is_made_again_and_refused_by_readers(play):
     assert label(play) == {"labelled": 1, "done_before": 2, "failed": 0}
 
 
-@pytest.mark.parametrize("more, says", [(dict(idm="none"), "none is no folder"), (dict(videos="none"), "no recording"),
-                                        (dict(window=4), "at least 8 frames")])
+@pytest.mark.parametrize("more, says", [(dict(idm="none"), "none is no folder"), (dict(videos="none"), "no recording")])
 def test_wrong_options_are_one_clear_error(play, more, says):
     with pytest.raises(ValueError, match=says):
         main(Options(**(dict(idm=str(play / "idm"), videos=str(play / "3_video"), out=str(play / "o")) | more)))
+
+
+def test_a_window_too_short_is_refused():
+    with pytest.raises(ValueError, match="--window should be at least 8, got 4"):
+        from_dict(Options, {"window": 4})
 
 
 def test_labels_survive_the_file(tmp_path):

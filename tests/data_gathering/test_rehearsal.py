@@ -7,13 +7,13 @@ import pytest
 
 from data_gathering import rehearsal
 from vlpt.data.shards import Shards
-from vlpt.data.words import read_words
+from vlpt.data.words import Word, read_words
 from vpt.frames import count_frames
 
 
 def test_breaths_part_where_nobody_speaks():
-    words = [{"word": w, "start_ms": a, "end_ms": b} for w, a, b in (("a", 0, 90), ("b", 100, 200), ("c", 700, 800))]
-    assert [[word["word"] for word in breath] for breath in rehearsal.breaths(words)] == [["a", "b"], ["c"]]
+    words = [Word("a", 0, 90), Word("b", 100, 200), Word("c", 700, 800)]
+    assert [[word.word for word in breath] for breath in rehearsal.breaths(words)] == [["a", "b"], ["c"]]
     assert not list(rehearsal.breaths([]))
 
 
@@ -29,8 +29,8 @@ def test_what_speaks_is_gathered_and_its_accuracy_printed(tmp_path, capsys):
     for video in ids:
         spoken = read_words(video.with_suffix(".words.jsonl"))
         length_ms = 50 * count_frames(video)
-        assert spoken and spoken[-1]["end_ms"] <= length_ms
-        assert all(a["end_ms"] <= b["start_ms"] + 1 for a, b in zip(spoken, spoken[1:], strict=False))
+        assert spoken and spoken[-1].end_ms <= length_ms
+        assert all(a.end_ms <= b.start_ms + 1 for a, b in zip(spoken, spoken[1:], strict=False))
     kept, dropped = ((tmp_path / "data" / name).read_text() for name in ("2_kept.jsonl", "2_dropped.jsonl"))
     assert "A song" in dropped and "A song" not in kept
     rows = [json.loads(line) for line in (tmp_path / "data/4_words/transcripts.jsonl").read_text().splitlines()]

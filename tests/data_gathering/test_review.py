@@ -22,6 +22,7 @@ from support.places import SAMPLES
 
 from data_gathering import ledger, review
 from data_gathering.frame_quality import contact_sheet
+from vlpt.options import from_dict
 from vpt.frames import write_video
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -46,24 +47,24 @@ def options(tmp_path: Path, **more) -> review.Options:
     return review.Options(**{name: str(tmp_path / path) for name, path in names.items()}, **more)
 
 
-def client_of(desk: review.Desk) -> TestClient:
+def client_of(queue: review.ReviewQueue) -> TestClient:
     """As the page itself asks."""
-    client = TestClient(review.application(desk, 8765), base_url="http://127.0.0.1:8765")
+    client = TestClient(review.application(queue, 8765), base_url="http://127.0.0.1:8765")
     client.headers["origin"] = "http://127.0.0.1:8765"
     return client
 
 
 @pytest.fixture
-def desk(tmp_path):
+def queue(tmp_path):
     folder(tmp_path)
-    desk = review.Desk(options(tmp_path))
-    yield desk
-    desk.sheets.close()
+    queue = review.ReviewQueue(options(tmp_path))
+    yield queue
+    queue.sheets.close()
 
 
 @pytest.fixture
-def client(desk):
-    return client_of(desk)
+def client(queue):
+    return client_of(queue)
 
 
 def rows(path: Path) -> list[dict]:
@@ -94,12 +95,12 @@ def test_what_is_most_informative_comes_first(tmp_path):
     folder(tmp_path)
     (tmp_path / "3_next.jsonl").write_text("".join(json.dumps({"key": key}) + "\n"
                                                    for key in ("ch1-01", "gone", "ch0-02", "ch1-01")))
-    assert review.Desk(options(tmp_path)).ids == ["ch1-01", "ch0-02", "ch0-00", "ch0-01", "ch0-03", "ch1-00"]
+    assert review.ReviewQueue(options(tmp_path)).ids == ["ch1-01", "ch0-02", "ch0-00", "ch0-01", "ch0-03", "ch1-00"]
 
 
 @pytest.mark.parametrize("meta", ["nonsense", "[1]", '{"title": null, "source": "javascript:alert(1)"}', "\udcff"])
-def test_a_broken_or_hostile_description_does_not_stop_the_page(client, desk, meta):
-    (desk.folder / "ch0-00.meta.json").write_text(meta, errors="surrogateescape")
+def test_a_broken_or_hostile_description_does_not_stop_the_page(client, queue, meta):
+    (queue.folder / "ch0-00.meta.json").write_text(meta, errors="surrogateescape")
     item = client.get("/next").json()["items"][0]
     assert item["key"] == "ch0-00" and item["title"] == "" and item["source"] == ""
 
@@ -121,8 +122,8 @@ def test_a_sheet_shows_pictures_spread_over_the_video(tmp_path):
 
 @pytest.mark.parametrize(("content", "says"), [(b"", "cannot be read"), (b"nonsense" * 99, "cannot be read"),
                                                (None, "cut short|cannot be read")])  # fmt: skip
-def test_an_unreadable_video_says_what_is_wrong_and_can_be_labelled(client, desk, content, says):
-    path = desk.folder / "ch0-01.mp4"
+def test_an_unreadable_video_says_what_is_wrong_and_can_be_labelled(client, queue, content, says):
+    path = queue.folder / "ch0-01.mp4"
     path.write_bytes(path.read_bytes()[:60_000] if content is None else content)
     answer = client.get("/sheet?key=ch0-01")
     assert answer.status_code == 422 and re.search(f"ch0-01.mp4.*({says})", answer.text)
@@ -156,24 +157,24 @@ def test_ten_thousand_videos_are_listed_and_only_the_next_are_opened(tmp_path, m
         (videos / f"v{i:05d}.mp4").touch()
     before = (f'{{"key": "v{i:05d}", "label": "clean"}}\n' for i in range(5000))
     (tmp_path / "3_reviewed.jsonl").write_text("".join(before))
-    desk = review.Desk(options(tmp_path))
-    client = client_of(desk)
+    queue = review.ReviewQueue(options(tmp_path))
+    client = client_of(queue)
     answer = client.get("/next").json()
     assert answer["total"] == 10_006 and answer["counts"]["clean"] == 5000 and len(answer["items"]) == review.AHEAD
     assert keys(client, after=5) == [f"v{i:05d}" for i in range(5000, 5000 + review.AHEAD)]
-    desk.sheets.pool.shutdown()
+    queue.sheets.pool.shutdown()
     assert len(opened) == 2 * review.AHEAD - 2  # six of the sample and v05000, v05001; then v05000 to v05007
 
 
 # ---- what is written
 
 
-def test_labels_are_only_added_and_undo_goes_back_one_by_one(client, desk, tmp_path):
+def test_labels_are_only_added_and_undo_goes_back_one_by_one(client, queue, tmp_path):
     for key, label in (("ch0-00", "clean"), ("ch0-01", "other"), ("ch0-00", "artefacts")):
         assert client.post("/label", json={"key": key, "label": label}).status_code == 200
     assert client.get("/next").json()["counts"] == {"clean": 0, "artefacts": 1, "other": 1}
     assert client.post("/undo").json()["item"]["key"] == "ch0-00"  # as labelled last, once and for all its labels
-    again = client_of(review.Desk(options(tmp_path)))  # a second start
+    again = client_of(review.ReviewQueue(options(tmp_path)))  # a second start
     assert again.get("/next").json()["labelled"] == 1 and keys(again)[:2] == ["ch0-00", "ch0-02"]
     assert again.post("/undo").json()["item"]["key"] == "ch0-01"
     assert again.post("/undo").json()["item"] is None
@@ -204,18 +205,18 @@ def test_a_torn_line_is_cut_off_and_a_broken_one_is_named(tmp_path):
     folder(tmp_path)
     out = tmp_path / "3_reviewed.jsonl"
     out.write_text('{"key": "ch0-00", "label": "clean"}\n{"key": "ch0-0')
-    client = client_of(review.Desk(options(tmp_path)))
+    client = client_of(review.ReviewQueue(options(tmp_path)))
     client.post("/label", json={"key": "ch0-01", "label": "other"})
     assert labels(tmp_path) == [("ch0-00", "clean"), ("ch0-01", "other")]
     out.write_text("nonsense\n")
     with pytest.raises(ValueError, match="3_reviewed.jsonl, line 1"):
-        review.Desk(options(tmp_path))
+        review.ReviewQueue(options(tmp_path))
 
 
 def test_labels_of_videos_that_are_gone_stay_and_are_not_counted(tmp_path):
     folder(tmp_path)
     (tmp_path / "3_reviewed.jsonl").write_text('{"key": "gone", "label": "clean"}\n')
-    client = client_of(review.Desk(options(tmp_path)))
+    client = client_of(review.ReviewQueue(options(tmp_path)))
     assert client.get("/next").json()["labelled"] == 0 and client.post("/undo").json()["item"] is None
     assert labels(tmp_path) == [("gone", "clean")]
 
@@ -241,8 +242,8 @@ def test_another_name_of_this_machine_is_refused(client, path, host):
     {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
 ])  # fmt: skip
 @pytest.mark.parametrize("path", ["/label", "/undo"])
-def test_only_the_page_itself_changes_anything(client, desk, tmp_path, change, path):
-    desk.label("ch0-01", "other")
+def test_only_the_page_itself_changes_anything(client, queue, tmp_path, change, path):
+    queue.label("ch0-01", "other")
     client.headers.pop("origin")
     headers = {name: value for name, value in {**OWN, **change}.items() if value is not None}
     body = {"key": "ch0-00", "label": "clean"}
@@ -279,7 +280,7 @@ def test_links_out_of_the_folder_are_refused(tmp_path):
     (videos / "loop.mp4").symlink_to(videos / "loop.mp4")
     (videos / "folder.mp4").mkdir()
     (videos / "within.mp4").symlink_to("ch0-00.mp4")
-    client = client_of(review.Desk(options(tmp_path)))
+    client = client_of(review.ReviewQueue(options(tmp_path)))
     assert set(keys(client)) == {"ch0-00", "link", "loop", "folder", "within"}
     for key in ("link", "loop", "folder"):
         for path in ("/video", "/sheet"):
@@ -319,8 +320,8 @@ def test_a_folder_without_videos_is_named(tmp_path):
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(ValueError, match="holds no video.*data_gathering.download"):
             review.find_videos(path)
-    with pytest.raises(ValueError, match="--port is 0 to 65535"):
-        review.Options(port=70_000)
+    with pytest.raises(ValueError, match="--port should be at most 65535, got 70000"):
+        from_dict(review.Options, {"port": 70_000})
 
 
 def test_the_page_is_opened_where_that_is_asked_for(tmp_path, monkeypatch, capsys):

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from data_gathering import demonstrate
-from data_gathering.demonstrate import Episode, Options
-from data_gathering.spoken import Word
+from data_gathering.demonstrate import Episode, Options, main
 from data_gathering.streamer import speech
 from data_gathering.streamer.speech import RATE_HZ
+from vlpt.data.words import Word
+from vlpt.options import run
 from vlpt.worlds import make
 from vpt.frames import read_video, write_video
 
@@ -111,5 +112,5 @@ def test_a_voice_that_is_not_installed_is_one_clear_line(voice, package, monkeyp
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     speech._espeak_library.cache_clear()
     with pytest.raises(SystemExit):
-        demonstrate.main(["--out", str(tmp_path), "--speech", voice])
+        run(main, Options, ["--out", str(tmp_path), "--speech", voice])
     assert package in capsys.readouterr().err.splitlines()[-1]

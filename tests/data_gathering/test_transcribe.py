@@ -10,14 +10,13 @@ from support.numbered_recordings import record
 from data_gathering.label_file import Labels, write_labels
 from data_gathering.shard import Options as ShardOptions
 from data_gathering.shard import main as shard
-from data_gathering.spoken import Word
 from data_gathering.streamer.speech import VOICES
 from data_gathering.transcribe import Options, main, measure, mend
 from data_gathering.transcription.captions import read_captions
 from data_gathering.transcription.refine import phrases, refine
 from data_gathering.transcription.word_scores import WordScores, align
 from vlpt.data.shards import Shards
-from vlpt.data.words import read_words
+from vlpt.data.words import Word, read_words
 
 JSON3 = {"wireMagic": "pb3", "events": [
     {"tStartMs": 0, "dDurationMs": 9000, "id": 1},  # a window, no words
@@ -119,7 +118,7 @@ def test_videos_get_words_once_and_failures_are_named(videos, capsys):
     said = capsys.readouterr()
     assert "2 new, 0 there before, 2 failed" in said.out
     assert "c-00: its last word is at 100 s, the video ends at 10 s" in said.err and "d-00: no captions" in said.err
-    assert [word["word"] for word in read_words(videos / "4_words/b-00.words.jsonl")][-1] == "here"
+    assert [word.word for word in read_words(videos / "4_words/b-00.words.jsonl")][-1] == "here"
     rows = {row["key"]: row for row in map(json.loads, (videos / "4_words/transcripts.jsonl").read_text().splitlines())}
     assert rows["a-00"]["words"] == 4 and rows["a-00"]["words_a_minute"] == 24
     assert rows["a-00"]["from"] == "a-00.en.json3"
@@ -148,7 +147,7 @@ def test_words_of_another_folder_go_into_shards(videos):
     shard(ShardOptions(recordings=str(videos / "3_video"), words=str(videos / "4_words"),
                        labels=str(videos / "5_actions"), out=str(videos / "6_shards")))  # fmt: skip
     episodes = Shards(videos / "6_shards").episodes
-    assert [word["word"] for word in episodes[0].words] == ["okay", "so", "let's", "dig"]
+    assert [word.word for word in episodes[0].words] == ["okay", "so", "let's", "dig"]
     assert all(episode.true_buttons is None for episode in episodes)
 
 

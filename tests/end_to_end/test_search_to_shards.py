@@ -65,8 +65,8 @@ def test_the_shards_hold_what_was_said_and_pressed(gathered):
     for id_ in IDS:
         episode = next(episode for episode in episodes if id_ in episode.id)
         true = read_words(SAMPLES / f"{id_}.words.jsonl")
-        assert [word["word"] for word in episode.words] == [word["word"] for word in true]
-        assert max(abs(a["start_ms"] - b["start_ms"]) for a, b in zip(episode.words, true, strict=True)) <= 1
+        assert [word.word for word in episode.words] == [word.word for word in true]
+        assert max(abs(a.start_ms - b.start_ms) for a, b in zip(episode.words, true, strict=True)) <= 1
         pressed = read_contractor(SAMPLES / f"{id_}.jsonl")
         buttons, _ = MINECRAFT.decode(episode.buttons_index, episode.camera_index)
         assert episode.n_frames == len(pressed) and (buttons == pressed.buttons).mean() > 0.97

@@ -4,10 +4,11 @@ Pictures hold the recording's and the frame's number as 16 blocks of 16x16 pixel
 frame is a fixed function of both numbers; words are "w<frame of their onset>".
 """
 
-import json
-
 import numpy as np
 
+from data_gathering.recordings import meta_path, pressed_path, video_path, words_path
+from vlpt.data.words import Word, write_words
+from vlpt.files import write_json, write_lines
 from vpt.actions import BUTTONS, MINECRAFT, action_to_step
 from vpt.frames import write_video
 
@@ -57,14 +58,13 @@ def record(folder, id_: str, recording: int, frames: int, word_frames=(), size=(
     """Write one recording; `word_frames`: at which frames a word begins, a third of the frame in."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    with write_video(folder / f"{id_}.mp4", size) as video:
+    with write_video(video_path(folder, id_), size) as video:
         for t in range(frames):
             video.write(picture(recording * STRIDE + t, size))
             rows.append(action_to_step(*action(recording * STRIDE + t), previous=rows[-1] if rows else None))
-    words = [{"word": f"w{t}", "start_ms": max(0, t * 50 - 30), "end_ms": t * 50 + 90} for t in word_frames]
-    for ending, lines in ((".jsonl", rows), (".words.jsonl", words)):
-        (folder / (id_ + ending)).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_lines(pressed_path(folder, id_), rows)
+    write_words(words_path(folder, id_), [Word(f"w{t}", max(0, t * 50 - 30), t * 50 + 90) for t in word_frames])
     errands = [{"name": "chop", "start_frame": frames // 3, "end_frame": None, "done": False}] if frames > 9 else []
     meta = {"id": id_, "channel": id_.split("-")[0], "seed": recording, "world": "none", "frames": frames, "fps": 20,
             "errands": errands}
-    (folder / f"{id_}.meta.json").write_text(json.dumps(meta))
+    write_json(meta_path(folder, id_), meta)

@@ -63,10 +63,8 @@ class ToyArena:
         x, y, z = position
         cells = {(round(x + i), round(z + k)) for i in (-0.3, 0.3) for k in (-0.3, 0.3)}
         heights = range(round(y + 0.02), round(y + 1.72) + 1)
-        return (
-            any(self.name((i, h, k)) not in (None, "flower") for i, k in cells for h in heights)
-            or max(abs(x), abs(z)) > 14.7
-        )
+        inside = any(self.name((i, h, k)) not in (None, "flower") for i, k in cells for h in heights)
+        return inside or max(abs(x), abs(z)) > 14.7
 
     def info(self):
         truth = {"position": self.position.tolist(), "yaw_deg": self.yaw, "pitch_deg": self.pitch, "hotbar": self.slot}
@@ -75,10 +73,8 @@ class ToyArena:
 
     def step(self, pressed, camera_deg):
         self.events = []
-        self.pitch, self.yaw = (
-            float(np.clip(self.pitch + camera_deg[0], -89.5, 89.5)),
-            (self.yaw + camera_deg[1] + 180) % 360 - 180,
-        )
+        self.pitch = float(np.clip(self.pitch + camera_deg[0], -89.5, 89.5))
+        self.yaw = (self.yaw + camera_deg[1] + 180) % 360 - 180
         for slot in range(SLOTS):
             self.slot = slot if f"hotbar.{slot + 1}" in pressed else self.slot
         self.move(pressed)
@@ -92,9 +88,8 @@ class ToyArena:
         way = np.array([ahead * sin + aside * cos, 0.0, ahead * cos - aside * sin])
         way *= STEP_M / max(np.hypot(ahead, aside), 1.0)
         standing = self.solid(self.position - [0, 0.05, 0])
-        self.rise = (
-            JUMP_M if standing and "jump" in pressed else 0.0 if standing and self.rise < 0 else self.rise - GRAVITY_M
-        )
+        falling = 0.0 if standing and self.rise < 0 else self.rise - GRAVITY_M
+        self.rise = JUMP_M if standing and "jump" in pressed else falling
         for part in ([way[0], 0, 0], [0, 0, way[2]], [0, self.rise, 0]):
             if not self.solid(self.position + part):
                 self.position = self.position + part

@@ -10,7 +10,7 @@ import pytest
 import torch
 from support.toy_agent import FRAMES_PER_TICK, TEXT, pictures, save_toy, tokenizer, toy_model
 
-from vlpt.agent import Agent, Sampling, likely
+from vlpt.agent import Agent, Sampling, filter_log_probs
 from vlpt.data.words import train_tokenizer
 from vlpt.worlds.contract import check_action, noop
 from vpt.frames import resize_to_agent
@@ -51,7 +51,7 @@ def test_streaming_is_the_forward_of_training(agent):
     for name in ("buttons", "camera"):
         one, other = (getattr(end.action, name) for end in ends)
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(*(end.token_log_probs for end in ends), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(*(agent.model.language.log_probs(end.hidden) for end in ends), atol=1e-4, rtol=1e-4)
 
 
 def test_words_are_said_on_ticks_only_and_join_to_the_text_of_the_stream(agent):
@@ -75,24 +75,24 @@ def test_what_is_said_to_it_takes_the_place_of_its_words_tick_by_tick(agent):
     steps = stream(agent, agent.hear(TEXT, memory), FRAMES_PER_TICK * (len(ids) + 6) + 3, seed=6)
     ticks = [(t, memory) for t, (_, _, memory) in enumerate(steps, 6) if t % FRAMES_PER_TICK == 0]
     assert [int(memory.token[0]) for _, memory in ticks[:len(ids)]] == ids
-    told = [memory.told[0] for _, _, memory in steps]
-    assert "".join(told).strip() == TEXT
-    assert not any(words[0] and heard for (_, words, _), heard in zip(steps, told, strict=True))
+    heard_pieces = [memory.heard[0] for _, _, memory in steps]
+    assert "".join(heard_pieces).strip() == TEXT
+    assert not any(words[0] and heard for (_, words, _), heard in zip(steps, heard_pieces, strict=True))
     last = FRAMES_PER_TICK * (len(ids) + 1)
     assert not any(words[0] for _, words, _ in steps[:last - 6]) and any(words[0] for _, words, _ in steps[last - 6:])
 
 
 def test_what_it_hears_changes_what_it_does(agent):
-    deaf, told = agent.start(seed=4), agent.hear(TEXT, agent.start(seed=4))
-    p = [[memory.p_silence.item() for _, _, memory in stream(agent, start, 24)] for start in (deaf, told)]
+    deaf, heard_pieces = agent.start(seed=4), agent.hear(TEXT, agent.start(seed=4))
+    p = [[memory.p_silence.item() for _, _, memory in stream(agent, start, 24)] for start in (deaf, heard_pieces)]
     assert p[0][:FRAMES_PER_TICK] == p[1][:FRAMES_PER_TICK]  # nothing has been heard yet
     assert p[0][FRAMES_PER_TICK:] != p[1][FRAMES_PER_TICK:]
 
 
 def test_only_the_lane_that_is_spoken_to_hears(agent):
     steps = stream(agent, agent.hear("chop a tree", agent.start(3), lane=1), 20, lanes=3)
-    told = ["".join(memory.told[lane] for _, _, memory in steps) for lane in range(3)]
-    assert told == ["", " chop a tree", ""]
+    heard_pieces = ["".join(memory.heard[lane] for _, _, memory in steps) for lane in range(3)]
+    assert heard_pieces == ["", " chop a tree", ""]
 
 
 def test_the_same_seed_plays_the_same_and_memory_is_a_value(agent):
@@ -142,13 +142,14 @@ def test_temperature_zero_takes_the_likeliest_key(agent):
 @pytest.mark.parametrize("top_p, kept", [(1.0, 4), (0.93, 3), (0.8, 2), (0.5, 1), (0.01, 1)])
 def test_top_p_keeps_the_fewest_likeliest_tokens_that_reach_it(top_p, kept):
     log_probs = torch.tensor([[0.1, 0.5, 0.06, 0.34]]).log()
-    left = likely(log_probs, Sampling(top_p=top_p))[0].isfinite()
+    left = filter_log_probs(log_probs, Sampling(top_p=top_p))[0].isfinite()
     assert left.sum() == kept and left[log_probs[0].argsort(descending=True)[:kept]].all()
 
 
 def test_temperature_sharpens():
     log_probs = torch.tensor([[0.2, 0.8]]).log()
-    cold, plain, zero = (likely(log_probs, Sampling(word_temperature=t)).softmax(-1)[0, 1] for t in (0.5, 1.0, 0.0))
+    cold, plain, zero = (filter_log_probs(log_probs, Sampling(word_temperature=t)).softmax(-1)[0, 1]
+                         for t in (0.5, 1.0, 0.0))
     assert plain == pytest.approx(0.8) and cold == pytest.approx(0.64 / 0.68) and zero == 1
 
 
@@ -205,7 +206,7 @@ def test_guidance_goes_beyond_what_words_change():
         memory, both = replace(memory, token=token), replace(both, token=token)
         deaf = replace(deaf, token=torch.full_like(token, plain.silence))
         with torch.no_grad():
-            hears, hears_not, guides = (one._see(sight, state) for one, state in (
+            hears, hears_not, guides = (one._forward(sight, state) for one, state in (
                 (plain, memory), (plain, deaf), (guided, both)))
         for name in ("buttons", "camera"):
             with_words, without, found = (getattr(seen[0].action, name) for seen in (hears, hears_not, guides))
@@ -225,7 +226,8 @@ def test_a_guided_agent_plays_resets_and_hears(agent):
     guided = Agent(agent.model, tokenizer(), Sampling(guidance=1.0))
     memory = guided.reset(stream(guided, guided.start(2, seed=1), 6, lanes=2)[-1][2], [True, False])
     steps = stream(guided, guided.hear(TEXT, memory, lane=1), 12, lanes=2)
-    assert len(steps[-1][0]) == 2 and steps[-1][2].model.frame.tolist()[:2] == steps[-1][2].model.frame.tolist()[2:]
+    with_words, without = steps[-1][2].model.next_frame.chunk(2)
+    assert len(steps[-1][0]) == 2 and torch.equal(with_words, without)
 
 
 def test_negative_guards_are_refused():

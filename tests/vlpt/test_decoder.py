@@ -194,4 +194,4 @@ def test_with_closed_gates_the_fused_smollm2_reads_plain_text_as_if_alone(smollm
     heard = ids.repeat_interleave(2, dim=1)
     first = torch.zeros_like(heard, dtype=torch.bool)
     said, _ = model(torch.randn(1, heard.shape[1], 32), first, heard, model.start(1))
-    torch.testing.assert_close(said.token_log_probs, alone, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.language.log_probs(said.hidden), alone, atol=1e-4, rtol=1e-4)

@@ -48,15 +48,15 @@ def stream(block, frames, words, first, frames_per_tick, direction, cutting) -> 
         at_ticks = words[:, cut].gather(1, clock.ticks.time[..., None].expand(-1, -1, words.shape[2]))
         if asks_frames:
             rows = memory.followed_by(frames[:, cut], clock)
-            seen, reading = Visibility.of(clock.ticks, rows.stamps, WINDOW), block.read(rows.content, rows.stamps.time)
-            y = block(at_ticks, reading, seen) * clock.ticks.real[..., None]
+            sees = Visibility.of(clock.ticks, rows.times, WINDOW)
+            y = block(at_ticks, block.key_values(rows.content, rows.times.time), sees) * clock.ticks.real[..., None]
             index = clock.ticks.time[..., None].expand_as(y)
             outputs.append(torch.zeros_like(words[:, cut]).scatter_add(1, index, y))
         else:
             rows = memory.followed_by(at_ticks, clock.ticks, clock)
-            seen, reading = Visibility.of(clock.frames, rows.stamps, WINDOW), block.read(rows.content, rows.stamps.time)
-            outputs.append(block(frames[:, cut], reading, seen))
-        memory, frame = rows.remember(slots), clock.next_frame
+            sees = Visibility.of(clock.frames, rows.times, WINDOW)
+            outputs.append(block(frames[:, cut], block.key_values(rows.content, rows.times.time), sees))
+        memory, frame = rows.newest(slots), clock.next_frame
         assert memory.content.shape == (lanes, slots, asked.shape[2])
     return torch.cat(outputs, 1)
 
@@ -137,7 +137,7 @@ def test_who_sees_nothing_gets_exactly_nothing():
     visible = torch.zeros(1, 3, 4, dtype=torch.bool)
     visible[0, 1, 2] = True
     view = Visibility(visible, torch.zeros(1, 3, 4), torch.zeros(1, 3))
-    branch = block.attend(x, block.read(source, torch.zeros(1, 4)), view)
+    branch = block.attend(x, block.key_values(source, torch.zeros(1, 4)), view)
     assert torch.equal(branch[0, [0, 2]], torch.zeros(2, WIDTH)) and branch[0, 1].abs().sum() > 0
     branch.sum().backward()
     assert source.grad[0, [0, 1, 3]].abs().sum() == 0 and source.grad[0, 2].abs().sum() > 0
@@ -152,7 +152,7 @@ def test_time_is_in_the_scores_as_a_difference():
 
     def attend(asked, happened):
         view = Visibility(visible, asked[:, :, None] - happened[:, None, :], asked)
-        return block.attend(x, block.read(source, happened), view)
+        return block.attend(x, block.key_values(source, happened), view)
 
     out, moved = attend(asked, happened), attend(asked - 500, happened - 500)
     swapped = attend(asked, happened.flip(1))
@@ -175,11 +175,11 @@ def test_gates_feel_a_signal_at_birth(window):
     block = GatedCrossAttention(128, 96, window)
     clock = Clock.of(torch.zeros(2, 300, dtype=torch.bool), torch.zeros(2, dtype=torch.long), 1)
     x, source = torch.randn(2, 300, 128), torch.randn(2, 300, 96)
-    view, reading = Visibility.of(clock.frames, clock.frames, window), block.read(source, clock.frames.time)
-    branch = block.attend(x, reading, view)
+    view, asked = Visibility.of(clock.frames, clock.frames, window), block.key_values(source, clock.frames.time)
+    branch = block.attend(x, asked, view)
     assert 0.2 < branch.square().mean().sqrt() < 2
     assert 0.2 < block.feedforward(x).square().mean().sqrt() < 2
-    (block(x, reading, view) * branch.detach()).mean().backward()
+    (block(x, asked, view) * branch.detach()).mean().backward()
     assert block.attention_gate.grad > 0.05
 
 
@@ -191,10 +191,10 @@ def test_a_constant_gradient_opens_a_gate():
     clock = Clock.of(torch.zeros(1, 8, dtype=torch.bool), torch.zeros(1, dtype=torch.long), 1)
     view = Visibility.of(clock.frames, clock.frames, WINDOW)
     x, source = torch.randn(1, 8, WIDTH), torch.randn(1, 8, SOURCE)
-    wanted = block.attend(x, block.read(source, clock.frames.time), view).detach()
+    wanted = block.attend(x, block.key_values(source, clock.frames.time), view).detach()
     for _ in range(100):
         with torch.autocast("cpu", torch.bfloat16):
-            out = block(x, block.read(source, clock.frames.time), view)
+            out = block(x, block.key_values(source, clock.frames.time), view)
         optimizer.zero_grad()
         (-(out - x) * wanted).mean().backward()
         optimizer.step()

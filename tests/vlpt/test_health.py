@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from vlpt.health import Options, Trigrams, Word, main, minutes, repeated, words_of_play
+from vlpt.data.words import Word, write_words
+from vlpt.health import Options, Trigrams, main, minutes, repeated, words_of_play
 
 SENTENCES = ["let's chop a tree", "look at the water over there", "i need some wood to build a tower",
              "now we walk to the red pillar", "let's dig a hole here", "that was a good idea"]  # fmt: skip
@@ -16,7 +17,7 @@ def talk(seed: int, length_ms: int) -> list[Word]:
     random, words, t = np.random.default_rng(seed), [], 0
     while t < length_ms:
         for word in SENTENCES[random.integers(len(SENTENCES))].split():
-            words.append(Word(word, t))
+            words.append(Word(word, t, t + 300))
             t += 400
         t += 1500
     return [word for word in words if word.start_ms < length_ms]
@@ -35,7 +36,8 @@ def test_the_trigram_model_is_a_distribution_and_prefers_what_it_saw():
 def test_pieces_become_words():
     pieces = ["", " let", "'s", "", " chop", " a", " tree", "!", ""]
     rows = [{"word": piece, "ms": 200 * i} for i, piece in enumerate(pieces)]
-    assert words_of_play(rows) == [Word("let's", 200), Word("chop", 800), Word("a", 1000), Word("tree", 1200)]
+    assert words_of_play(rows) == [
+        Word("let's", 200, 450), Word("chop", 800, 850), Word("a", 1000, 1050), Word("tree", 1200, 1450)]  # fmt: skip
     assert words_of_play([{"word": "", "ms": 0}]) == []
 
 
@@ -51,9 +53,7 @@ def test_minutes_count_what_they_say():
 def people(tmp_path):
     for channel in ("ch0", "ch1", "ch4"):
         for i in range(4):
-            lines = [{"word": w.word, "start_ms": w.start_ms, "end_ms": w.start_ms + 300}
-                     for w in talk(10 * i + int(channel[2:]), 60_000)]
-            (tmp_path / f"{channel}-0{i}.words.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            write_words(tmp_path / f"{channel}-0{i}.words.jsonl", talk(10 * i + int(channel[2:]), 60_000))
     return tmp_path
 
 
@@ -71,9 +71,9 @@ def test_healthy_talk_is_like_people_s_and_degenerate_talk_is_not(people, tmp_pa
 
     healthy = measure(talk(77, 240_000))
     assert len(healthy["agent"]) == 4 and healthy["within"]["perplexity"] >= 0.5
-    stuck = measure(talk(77, 60_000) + [Word("tree", t) for t in range(60_000, 240_000, 400)])
+    stuck = measure(talk(77, 60_000) + [Word("tree", t, t + 300) for t in range(60_000, 240_000, 400)])
     assert stuck["last"]["repeated"] > 0.9 and stuck["within"]["repeated"] <= 0.25
-    rambling = measure(talk(77, 60_000) + [Word(f"w{t}", t) for t in range(60_000, 240_000, 400)])
+    rambling = measure(talk(77, 60_000) + [Word(f"w{t}", t, t + 300) for t in range(60_000, 240_000, 400)])
     assert rambling["last"]["perplexity"] > 3 * rambling["first"]["perplexity"]
     assert json.loads((tmp_path / "health.json").read_text())["last"] == rambling["last"]
     assert "people's talk" in capsys.readouterr().out

@@ -51,7 +51,7 @@ def test_frame_action_and_word_stay_aligned_from_the_recording_to_the_chunk(
                       lanes=lanes)
     seen, silence = [], vocabulary(tokenizer)
     for chunk in loader:
-        shown = numbers(chunk.sight.numpy())
+        shown = numbers(chunk.frames.numpy())
         for b, t in zip(*np.nonzero(chunk.real.numpy()), strict=True):
             e, frame = int(chunk.episode[b, t]), int(chunk.frame[b, t])
             number = e * STRIDE + frame
@@ -73,7 +73,8 @@ def test_frame_action_and_word_stay_aligned_from_the_recording_to_the_chunk(
         off_tick = chunk.frame % frames_per_tick != 0
         assert (chunk.spoken[off_tick] == silence).all() and (chunk.heard[off_tick] == silence).all()
         idle = ~chunk.real
-        assert not chunk.action_mask[idle].any() and not chunk.language_mask[idle].any() and not chunk.sight[idle].any()
+        assert not chunk.action_mask[idle].any() and not chunk.language_mask[idle].any()
+        assert not chunk.frames[idle].any()
     assert sorted(seen) == [i * STRIDE + t for i, n in enumerate(LENGTHS.values()) for t in range(n)]
 
 
@@ -96,13 +97,13 @@ def test_a_lane_plays_an_episode_in_order_and_ticks_with_the_others(shards, toke
 
 @pytest.mark.parametrize("words, frames", [("true", "true"), ("shuffled", "true"), ("swapped", "swapped")])
 def test_resumed_is_uninterrupted(shards, tokenizer, words, frames):
-    whole, again = (lanes_of(shards, tokenizer, epochs=None, words=words, frames=frames) for _ in range(2))
+    whole, again = (lanes_of(shards, tokenizer, epochs=None, word_source=words, frame_source=frames) for _ in range(2))
     chunks = [next(whole) for _ in range(25)]
     for stop in (0, 1, 7, 19):
-        again = lanes_of(shards, tokenizer, epochs=None, words=words, frames=frames)
+        again = lanes_of(shards, tokenizer, epochs=None, word_source=words, frame_source=frames)
         for _ in range(stop):
             next(again)
-        resumed = lanes_of(shards, tokenizer, epochs=None, words=words, frames=frames)
+        resumed = lanes_of(shards, tokenizer, epochs=None, word_source=words, frame_source=frames)
         resumed.load_state_dict(again.state_dict())
         assert all(equal(next(resumed), chunk) for chunk in chunks[stop:])
     with pytest.raises(ValueError, match="belongs to other data or options"):
@@ -142,22 +143,22 @@ def test_sources_of_words(shards, tokenizer):
 def test_what_is_swapped_never_changes_what_counts(shards, tokenizer):
     """Paired differences need the same frames in both conditions."""
     true = list(lanes_of(shards, tokenizer))
-    for more in ({"words": source} for source in SOURCES):
+    for more in ({"word_source": source} for source in SOURCES):
         for chunk, same in zip(lanes_of(shards, tokenizer, **more), true, strict=True):
-            assert torch.equal(chunk.action_mask, same.action_mask) and torch.equal(chunk.sight, same.sight)
+            assert torch.equal(chunk.action_mask, same.action_mask) and torch.equal(chunk.frames, same.frames)
             assert torch.equal(chunk.buttons_index, same.buttons_index) and torch.equal(chunk.first, same.first)
     streams = WordStreams(shards.episodes, tokenizer, 4, 1000)
-    for chunk, same in zip(lanes_of(shards, tokenizer, frames="swapped"), true, strict=True):
+    for chunk, same in zip(lanes_of(shards, tokenizer, frame_source="swapped"), true, strict=True):
         for name in ("action_mask", "buttons_index", "heard", "spoken", "first", "language_mask"):
             assert torch.equal(getattr(chunk, name), getattr(same, name))
-        shown = numbers(chunk.sight.numpy())
+        shown = numbers(chunk.frames.numpy())
         for b, t in zip(*np.nonzero(chunk.real.numpy()), strict=True):
             other = streams.partner(int(chunk.episode[b, t]))
             assert shown[b, t] == other * STRIDE + int(chunk.frame[b, t]) % shards.episodes[other].n_frames
 
 
 def test_the_oracle_names_at_each_tick_what_that_tick_does(shards, tokenizer):
-    for chunk in lanes_of(shards, tokenizer, words="oracle", lanes=1):
+    for chunk in lanes_of(shards, tokenizer, word_source="oracle", lanes=1):
         for t in np.flatnonzero((chunk.real[0] & (chunk.frame[0] % 4 == 0)).numpy()):
             episode, frame = shards.episodes[int(chunk.episode[0, t])], int(chunk.frame[0, t])
             heard = tokenizer.id_to_token(int(chunk.heard[0, t]))
@@ -198,7 +199,7 @@ def test_late_stretches_are_masked_and_reported(shards, tokenizer):
 
 def test_without_a_tokenizer_words_only_say_when_somebody_speaks(shards, tokenizer):
     for mute, chunk in zip(lanes_of(shards, None), lanes_of(shards, tokenizer), strict=True):
-        assert torch.equal(mute.action_mask, chunk.action_mask) and torch.equal(mute.sight, chunk.sight)
+        assert torch.equal(mute.action_mask, chunk.action_mask) and torch.equal(mute.frames, chunk.frames)
         assert torch.equal(mute.spoken == 1, chunk.spoken == vocabulary(tokenizer))
 
 
@@ -210,12 +211,12 @@ def test_silence_of_a_model_with_a_larger_vocabulary(shards, tokenizer):
 
 
 def test_features_may_take_the_place_of_pictures(shards, tokenizer):
-    def sight(episode, start, stop):
+    def numbered_rows(episode, start, stop):
         return np.array([[float(episode.id[2]), t] for t in range(start, stop)], np.float32).reshape(-1, 2)
 
-    for chunk in lanes_of(shards, tokenizer, sight=sight):
-        assert chunk.sight.dtype == torch.float32
-        assert torch.equal(chunk.sight[..., 1][chunk.real], chunk.frame[chunk.real].float())
+    for chunk in lanes_of(shards, tokenizer, read_frames=numbered_rows):
+        assert chunk.frames.dtype == torch.float32
+        assert torch.equal(chunk.frames[..., 1][chunk.real], chunk.frame[chunk.real].float())
 
 
 def test_splits_are_disjoint(shards):
@@ -247,7 +248,7 @@ def test_dropped_episodes_hear_nothing_and_the_rest_is_as_it_was(shards, tokeniz
 
 
 def test_clips_hold_what_was_pressed_in_their_frames(shards):
-    clips = Clips(shards, shards.episodes, clips=4, frames_per_clip=32)
+    clips = Clips(shards, shards.episodes, n_clips=4, frames_per_clip=32)
     assert clips.left_out == ["ch2-00", "ch2-01"]
     starts, centres = set(), MINECRAFT.camera_deg_of_bins(np.arange(11))
     for _ in range(30):
@@ -270,30 +271,30 @@ def test_resident_pictures_are_the_shards_own(shards):
     for episode in shards.episodes:
         shown = resident.read_frames(episode, 1, episode.n_frames)
         np.testing.assert_array_equal(shown.numpy(), shards.read_frames(episode, 1))
-    plain, fed = (Clips(shards, shards.episodes, clips=3, frames_per_clip=20, frames=frames)
-                  for frames in (None, resident.frames))
+    plain, fed = (Clips(shards, shards.episodes, n_clips=3, frames_per_clip=20, read_frames=frames)
+                  for frames in (None, resident.read_frames))
     assert torch.equal(next(plain).frames, next(fed).frames)
 
 
 def test_clips_resume_and_refuse(shards):
-    whole, again = (Clips(shards, shards.episodes, clips=2, frames_per_clip=20, seed=3) for _ in range(2))
+    whole, again = (Clips(shards, shards.episodes, n_clips=2, frames_per_clip=20, seed=3) for _ in range(2))
     expected = [next(whole) for _ in range(6)]
     next(again), next(again)
-    resumed = Clips(shards, shards.episodes, clips=2, frames_per_clip=20, seed=3)
+    resumed = Clips(shards, shards.episodes, n_clips=2, frames_per_clip=20, seed=3)
     resumed.load_state_dict(again.state_dict())
     for clip in expected[2:]:
         assert torch.equal(next(resumed).frames, clip.frames)
     with pytest.raises(ValueError, match="belongs to other data"):
-        Clips(shards, shards.episodes, clips=2, frames_per_clip=21, seed=3).load_state_dict(again.state_dict())
+        Clips(shards, shards.episodes, n_clips=2, frames_per_clip=21, seed=3).load_state_dict(again.state_dict())
     with pytest.raises(ValueError, match="no episode has 500 frames"):
-        Clips(shards, shards.episodes, clips=2, frames_per_clip=500)
+        Clips(shards, shards.episodes, n_clips=2, frames_per_clip=500)
     with pytest.raises(ValueError, match="ch0-00 is not known"):
-        Clips(shards, [replace(shards.episodes[0], true_buttons=None)], clips=1)
+        Clips(shards, [replace(shards.episodes[0], true_buttons=None)], n_clips=1)
 
 
 def test_wrong_options(shards, tokenizer):
-    for wrong in ({"words": "loud"}, {"frames": "none"}):
-        with pytest.raises(ValueError, match="words: true"):
+    for wrong in ({"word_source": "loud"}, {"frame_source": "none"}):
+        with pytest.raises(ValueError, match="word_source is one of true"):
             lanes_of(shards, tokenizer, **wrong)
     with pytest.raises(ValueError, match="no episodes"):
         Lanes(shards, [], lanes=1, frames_per_chunk=4)

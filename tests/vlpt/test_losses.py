@@ -44,14 +44,14 @@ def an_output(generator):
     valid = torch.tensor([[True, True, True], [True, True, False]])
     silence = torch.randn(B, 3, generator=generator).requires_grad_()
     tokens = torch.randn(B, 3, V, generator=generator).requires_grad_()
-    log_probs = tokens.log_softmax(-1)
+    return SimpleNamespace(silence_logit=silence, hidden=tokens, tick_index=index, tick_valid=valid,
+                           leaves=(silence, tokens))  # fmt: skip
 
-    def token_nats(ids, where):
-        nats = -log_probs[where].gather(-1, ids[where][:, None])[:, 0]
-        return torch.zeros(B, 3).masked_scatter(where, nats)
 
-    return SimpleNamespace(silence_logit=silence, token_log_probs=log_probs, token_nats=token_nats, vocabulary=V,
-                           tick_index=index, tick_valid=valid, leaves=(silence, tokens))
+# A language model whose states are the logits themselves.
+LANGUAGE = SimpleNamespace(
+    vocabulary=V, nats=lambda hidden, ids: -hidden.log_softmax(-1).gather(-1, ids[:, None])[:, 0]
+)
 
 
 def test_camera_costs_nothing_and_learns_nothing_where_its_meta_button_is_off(generator):
@@ -117,9 +117,9 @@ def test_speech_and_silence_are_apart(generator):
     target[0, 4], target[1, 5] = 3, 6
     target[:, 2] = 1  # not a tick frame: never read
     everything = torch.ones(B, T, dtype=torch.bool)
-    parts = language_loss(output, target, everything)
+    parts = language_loss(LANGUAGE, output, target, everything)
     assert parts["silence"].count == 5 and parts["token"].count == 2
-    expected = -(output.token_log_probs[0, 1, 3] + output.token_log_probs[1, 1, 6])
+    expected = -(output.hidden.log_softmax(-1)[0, 1, 3] + output.hidden.log_softmax(-1)[1, 1, 6])
     assert torch.isclose(parts["token"].total, expected)
     said = torch.tensor([[0.0, 1, 0], [0, 1, 0]])
     loss = torch.nn.functional.binary_cross_entropy_with_logits(output.silence_logit, 1 - said, reduction="none")
@@ -136,9 +136,9 @@ def test_masked_and_padded_ticks_do_not_count(generator):
     target = torch.zeros(B, T, dtype=torch.long)
     mask = torch.ones(B, T, dtype=torch.bool)
     mask[0, 4] = False
-    parts = language_loss(output, target, mask)
+    parts = language_loss(LANGUAGE, output, target, mask)
     assert parts["token"].count == parts["silence"].count == 4
-    silence, token, spoken = language_nats(output, target)
+    silence, token, spoken = language_nats(LANGUAGE, output, target)
     counted = torch.tensor([[True, False, True], [True, True, False]])
     assert torch.isclose(parts["token"].total, token[counted].sum()) and spoken.all()
     assert torch.isclose(parts["silence"].total, silence[counted].sum())

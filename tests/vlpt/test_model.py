@@ -15,6 +15,7 @@ from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 from vlpt.language.visibility import RULES
 from vlpt.memory import Memory, tensors, with_tensors
 from vlpt.model import VLPT, VLPTConfig
+from vlpt.training.losses import language_nats
 from vpt.policy import Policy, PolicyConfig
 
 V = 20
@@ -29,8 +30,8 @@ LLAMA = DecoderConfig(dict(
     num_key_value_heads=2, head_dim=8, tie_word_embeddings=True, initializer_range=0.3, pad_token_id=0), window=5)
 VARIANTS = {
     "default": {}, "D=1": dict(frames_per_tick=1), "D=2": dict(frames_per_tick=2), "flamingo": dict(flamingo_every=1),
-    "every block": dict(listen_every_block=True), "softmax": dict(silence="softmax"),
-    "listen to ticks": dict(listen_to="ticks"),
+    "every block": dict(ask_every_block=True), "softmax": dict(silence="softmax"),
+    "frames ask ticks": dict(frames_ask="ticks"),
     "remember none": dict(remember_silence="none"), "remember all": dict(remember_silence="all"),
     "no window": dict(frame_window=1, words_window=1),
     "decoder": dict(language=LLAMA), "decoder, flamingo": dict(language=LLAMA, flamingo_every=1),
@@ -66,7 +67,7 @@ def run(model, sight, first, heard, cutting, memory: Memory | None = None) -> tu
     memory, pieces = memory or model.start(len(first)), []
     for cut in cutting:
         output, memory = model(sight[:, cut], first[:, cut], heard[:, cut], memory)
-        pieces.append(by_frame(output, first[:, cut].shape[1]))
+        pieces.append(by_frame(model, output, first[:, cut].shape[1]))
     return {name: torch.cat([piece[name] for piece in pieces], 1) for name in pieces[0]}, memory
 
 
@@ -103,7 +104,7 @@ def test_pixels_obey_the_law_and_equal_their_cached_features():
     whole, _ = run(model, sight, first, heard, [slice(0, 24)])
     pieces, _ = run(model, sight, first, heard, [slice(t, t + 1) for t in range(24)])
     assert_same(pieces, whole)
-    features, _ = model.look(sight, first, model.start(2).blocks[0])
+    features, _ = model.policy.encode_frames(sight, first, model.start(2).blocks[0])
     cached, _ = run(model, features, first, heard, [slice(0, 7), slice(7, 24)])
     assert_same(cached, whole)
 
@@ -115,7 +116,7 @@ def test_two_thousand_streamed_frames_equal_chunks_and_memory_keeps_its_size():
     memory, size, streamed = model.start(2), model.start(2).bytes, []
     for t in range(2000):
         output, memory = model(*(x[:, t : t + 1] for x in stream), memory)
-        streamed.append(by_frame(output, 1))
+        streamed.append(by_frame(model, output, 1))
         assert memory.bytes == size
     chunks, _ = run(model, *stream, [slice(t, t + 64) for t in range(0, 2000, 64)])
     assert_same({name: torch.cat([frame[name] for frame in streamed], 1) for name in chunks}, chunks)
@@ -162,8 +163,8 @@ def test_a_word_changes_nothing_before_it_is_heard_and_something_at_once(frames_
 @torch.no_grad()
 def test_frames_ask_words_and_not_silence():
     """Nothing said yet: the actions are those of the agent alone. A silent tick's thoughts are no answer."""
-    for listen_to in ("words", "ticks"):
-        model, deaf = a_model(listen_to=listen_to), a_model(gate=0.0)
+    for frames_ask in ("words", "ticks"):
+        model, deaf = a_model(frames_ask=frames_ask), a_model(gate=0.0)
         sight, first, heard = a_stream(1, 40, resets=0)
         heard[:] = V
         heard[0, 20] = 5
@@ -172,7 +173,7 @@ def test_frames_ask_words_and_not_silence():
         with_ears, _ = run(model, sight, first, heard, [slice(0, 40)])
         alone, _ = run(deaf, sight, first, heard, [slice(0, 40)])
         different = (with_ears["buttons"] != alone["buttons"]).any(-1)[0].nonzero()[:, 0].tolist()
-        assert different == list(range(20 if listen_to == "words" else 0, 40))
+        assert different == list(range(20 if frames_ask == "words" else 0, 40))
 
 
 @torch.no_grad()
@@ -203,7 +204,7 @@ def test_windows_end():
     after, _ = run(model, changed, first, heard, cutting)
     words, actions = ({t for t in range(40) if not torch.equal(before[name][0, t], after[name][0, t])}
                       for name in ("token_log_probs", "buttons"))
-    assert words == set(range(10, 10 + CONFIG.frame_window + 1))  # sight window, then the one word remembered
+    assert words == set(range(10, 10 + CONFIG.frame_window + 1))  # frame window, then the one word remembered
     assert actions == set(range(10, max(words) + model.config.words_window))
 
 
@@ -251,24 +252,24 @@ def test_closed_gates_are_the_two_models_alone_bit_for_bit(variant):
     text = spoken[:, :: options["frames_per_tick"]]
     alone, _ = language.eval()(text, torch.zeros_like(text, dtype=torch.bool), language.start(2))
     # The memory of `last` has one more, empty slot than a text's: equal in exact arithmetic, so close in fp32.
-    assert torch.allclose(output.token_log_probs, alone, atol=1e-5)
+    assert torch.allclose(model.language.log_probs(output.hidden), alone, atol=1e-5)
     plain = VLPT.from_parts(policy, language, **options | dict(remember_silence="none")).eval()
-    assert torch.equal(plain(sight, first, spoken, plain.start(2))[0].token_log_probs, alone)
+    assert torch.equal(language.log_probs(plain(sight, first, spoken, plain.start(2))[0].hidden), alone)
 
 
 def test_both_gates_feel_a_gradient_at_birth():
     model = a_model(gate=0.0)
     sight, first, heard = a_stream(2, 40)
     output, _ = model(sight, first, heard, model.start(2))
-    loss = output.action.buttons[..., 3].mean() + output.token_log_probs[..., 3].mean() + output.silence_logit.mean()
-    loss.backward()
+    said = model.language.log_probs(output.hidden)[..., 3].mean() + output.silence_logit.mean()
+    (output.action.buttons[..., 3].mean() + said).backward()
     for gate in model.groups()["gates"]:
         assert gate.shape == (1,) and gate.dtype == torch.float32 and gate.grad.abs() > 1e-5
 
 
 @torch.no_grad()
 def test_gates_are_reported_after_tanh():
-    model = a_model(gate=0.0, listen_every_block=True)
+    model = a_model(gate=0.0, ask_every_block=True)
     assert set(model.gates().values()) == {0.0}
     model.frames_ask_words["1"].attention_gate.fill_(-0.5)
     model.frames_ask_words["2"].attention_gate.fill_(0.1)
@@ -283,11 +284,14 @@ def test_nats_of_what_is_said_are_those_of_the_whole_distribution(variant):
     model = a_model(**VARIANTS[variant])
     sight, first, heard = a_stream(2, 24)
     output, _ = model(sight, first, heard, model.start(2))
-    ids = torch.randint(0, V, output.tick_index.shape)
-    where = torch.rand(ids.shape) < 0.5
-    expected = -output.token_log_probs.gather(-1, ids[..., None])[..., 0] * where
-    torch.testing.assert_close(output.token_nats(ids, where), expected)
-    assert output.token_nats(ids, where & False).sum() == 0
+    target = torch.randint(0, V, first.shape).where(torch.rand(first.shape) < 0.5, V)
+    ids = target.gather(1, output.tick_index)
+    where = ids < V
+    expected = -model.language.log_probs(output.hidden).gather(-1, ids.clamp(max=V - 1)[..., None])[..., 0] * where
+    _, token, spoken = language_nats(model.language, output, target)
+    assert torch.equal(spoken, where) and 0 < where.sum() < where.numel()
+    torch.testing.assert_close(token, expected)
+    assert language_nats(model.language, output, torch.full_like(target, V))[1].sum() == 0
 
 
 @torch.no_grad()
@@ -298,7 +302,8 @@ def test_both_silence_heads_give_one_distribution():
         model = a_model(silence=head)
         output, _ = model(sight, first, heard, model.start(2))
         p = output.silence_logit.sigmoid()
-        assert torch.allclose(p + (1 - p) * output.token_log_probs.exp().sum(-1), torch.ones_like(p), atol=1e-5)
+        of_tokens = model.language.log_probs(output.hidden).exp().sum(-1)
+        assert torch.allclose(p + (1 - p) * of_tokens, torch.ones_like(p), atol=1e-5)
     hidden = torch.randn(3, 32)
     logit, log_probs = model.silence.logit_of(hidden, model.language), model.language.log_probs(hidden)
     scores = hidden @ model.language.table.tables[0].T + model.language.table.biases[0]
@@ -319,25 +324,25 @@ def test_silence_is_no_token_and_ids_beyond_it_are_refused():
 def test_streaming_skips_the_language_model_between_ticks(monkeypatch):
     model = a_model()
     ran = []
-    inner = model.language.run
-    monkeypatch.setattr(model.language, "run", lambda *a: ran.append(1) or inner(*a))
+    inner = model.language.run_layers
+    monkeypatch.setattr(model.language, "run_layers", lambda *a: ran.append(1) or inner(*a))
     sight, first, heard = a_stream(2, 16, resets=0)
     run(model, sight, first, heard, [slice(t, t + 1) for t in range(16)])
     assert len(ran) == 4
 
 
-def test_words_are_read_once_a_tick_and_again_only_for_what_learns(monkeypatch):
-    """Kept keys and values give the same, and where gradients are wanted they reach the weights that read."""
-    model, reads = a_model(), []
+def test_keys_and_values_of_words_are_made_once_a_tick_and_again_only_for_what_learns(monkeypatch):
+    """Kept keys and values give the same, and where gradients are wanted they reach the weights that make them."""
+    model, made = a_model(), []
     block = model.frames_ask_words["1"]
-    inner = block.read
-    monkeypatch.setattr(block, "read", lambda *a: reads.append(1) or inner(*a))
+    inner = block.key_values
+    monkeypatch.setattr(block, "key_values", lambda *a: made.append(1) or inner(*a))
     stream, cutting = a_stream(2, 16, resets=0), [slice(t, t + 1) for t in range(16)]
     with torch.no_grad():
         kept, memory = run(model, *stream, cutting[:15])
-    assert len(reads) == 4
+    assert len(made) == 4
     learning, _ = run(model, *stream, cutting[:15])
-    assert len(reads) == 4 + 15
+    assert len(made) == 4 + 15
     assert_same(learning, kept, atol=1e-5)
     output, _ = model(*(x[:, 15:] for x in stream), memory)  # frame 15 does not tick, and its memory has no graph
     output.action.buttons.square().sum().backward()
@@ -357,7 +362,7 @@ def test_a_tick_count_that_is_given_changes_nothing(variant):
     for t in range(40):
         part = [x[:, t : t + 1] for x in (sight, first, heard)]
         one, asked = model(*part, asked)
-        other, told = model(*part, told, tick_count=1)
+        other, told = model(*part, told, n_ticks=1)
         assert torch.allclose(one.action.buttons, other.action.buttons, atol=1e-5)
         ticks = other.tick_valid[:, 0]
         assert torch.equal(ticks.any(), one.tick_valid.any())
@@ -366,7 +371,7 @@ def test_a_tick_count_that_is_given_changes_nothing(variant):
 
 
 def test_every_parameter_is_in_one_group():
-    model = a_model(listen_every_block=True, flamingo_every=1)
+    model = a_model(ask_every_block=True, flamingo_every=1)
     ids = [id(p) for group in model.groups().values() for p in group]
     assert len(ids) == len(set(ids)) and set(ids) == {id(p) for p in model.parameters()}
     assert len(model.groups()["gates"]) == 2 * (2 + 2)
@@ -389,7 +394,7 @@ def test_a_stage_trains_its_parts_and_leaves_the_rest(stage, groups):
     sight, first, heard = a_stream(2, 24, pixels=True)
     output, _ = model(sight, first, heard, model.start(2))
     (output.action.buttons[..., 0].mean() + output.action.camera[..., 0].mean()
-     + output.token_log_probs[..., 0].mean() + output.silence_logit.mean()).backward()
+     + model.language.log_probs(output.hidden)[..., 0].mean() + output.silence_logit.mean()).backward()
     optimizer.step()
     for name, parameter in model.named_parameters():
         assert parameter.requires_grad == (parameter.grad is not None), name
@@ -448,7 +453,7 @@ def test_saved_is_loaded(variant, tmp_path):
 
 @pytest.mark.parametrize("wrong,message", [
     (dict(frames_per_tick=0), "frames_per_tick"), (dict(remember_silence="some"), "none, last, all"),
-    (dict(silence="loud"), "factored, softmax"), (dict(listen_to="all"), "words or ticks"),
+    (dict(silence="loud"), "factored, softmax"), (dict(frames_ask="all"), "words or ticks"),
     (dict(policy=replace(CONFIG.policy, blocks=1)), "block 2"),
 ])  # fmt: skip
 def test_wrong_settings_are_one_clear_error(wrong, message):

@@ -1,48 +1,69 @@
 """Options: what the command line, the dataclass and JSON say is one and the same; a wrong flag is one line."""
 
+import importlib
 import json
-from dataclasses import dataclass
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from support.places import ROOT
 
-from vlpt.old_options import from_dict, from_json, option, parse, run, to_dict, to_json
+from vlpt.options import Count, Positive, Share, from_dict, parse, pick_device, run, to_dict, to_flags, without_effect
 
 
 @dataclass(frozen=True)
 class Options:
     """Trains nothing."""
 
-    videos: Path = option(help="folder of recordings")
-    steps: int = option(10, "updates, 100 % of them")
-    rate: float = option(1e-4, "step size")
-    stage: str = option("base", "part to train", choices=("idm", "base"))
-    held_out: tuple[str, ...] = option((), "channels")
-    size: tuple[int, int] = option((128, 128), "width and height in pixels")
-    limit_s: float | None = option(None, "longest run in seconds")
-    fast: bool = option(False, "skip the slow part")
+    videos: Path  # folder of recordings
+    steps: Count = 10  # updates, 100 % of them
+    rate: Positive = 1e-4  # step size
+    stage: Literal["idm", "base"] = "base"  # part to train
+    held_out: tuple[str, ...] = ()  # channels
+    size: tuple[int, int] = (128, 128)  # width and height in pixels
+    # longest run in seconds,
+    # if there is one
+    limit_s: float | None = None
+    share: Share = 0.5  # of what there is
+    fast: bool = False  # skip the slow part
 
-    def __post_init__(self):
-        if self.steps < 0:
-            raise ValueError(f"--steps counts up from 0, got {self.steps}")
+    def __post_init__(self) -> None:
+        if self.fast:
+            without_effect(self, "--fast", "limit_s")
+
+
+@dataclass(frozen=True)
+class Other:
+    """Does something else."""
+
+    depth: int = 3  # of something
 
 
 def test_flags_become_typed_values():
     options = parse(Options, "--videos a/b --steps 3 --rate 2 --stage idm --held-out ch0 ch1 --size 64 32 "
-                             "--limit_s 1.5 --fast".split())
-    assert options == Options(Path("a/b"), 3, 2.0, "idm", ("ch0", "ch1"), (64, 32), 1.5, True)
+                             "--limit_s 1.5 --share 1".split())
+    assert options == Options(Path("a/b"), 3, 2.0, "idm", ("ch0", "ch1"), (64, 32), 1.5, 1.0, False)
     assert isinstance(options.rate, float) and isinstance(options.videos, Path)
     assert parse(Options, ["--videos", "a"]) == Options(Path("a"))
-    assert parse(Options, "--videos a --no-fast --limit-s none --held-out".split()) == Options(Path("a"))
+    assert parse(Options, "--videos a --no-fast --limit-s None --held-out".split()) == Options(Path("a"))
+    assert parse({"one": Options, "two": Other}, ["two", "--depth", "4"]) == Other(4)
 
 
 @pytest.mark.parametrize("flags, says", [
     ("--videos a --step 3", "did you mean --steps?"),
-    ("--videos a --steps three", "--steps takes int, got 'three'"),
-    ("--videos a --stage bass", "one of idm, base, got 'bass'"),
-    ("--videos a --size 64", "--size"),
-    ("--videos a --steps -1", "counts up from 0"),
-    ("--steps 3", "--videos"),
+    ("--videos a --steps three", "--steps takes INT: invalid literal"),
+    ("--videos a --steps 0", "--steps should be at least 1, got 0"),
+    ("--videos a --rate nan", "--rate should be a finite number"),
+    ("--videos a --share 1.5", "--share should be at most 1"),
+    ("--videos a --stage bass", "--stage is one of idm, base, got 'bass'"),
+    ("--videos a --size 64", "--size takes INT INT"),
+    ("--videos", "--videos takes PATH"),
+    ("--videos a --fast --limit-s 3", "--limit-s has no effect with --fast"),
+    ("--steps 3", "--videos must be given"),
     ("--videos a stray", "stray"),
 ])
 def test_a_wrong_flag_is_one_line(flags, says, capsys):
@@ -52,26 +73,40 @@ def test_a_wrong_flag_is_one_line(flags, says, capsys):
     assert stop.value.code == 2 and says in message and message.count("\n") == 1
 
 
-def test_json_and_back(tmp_path):
-    options = Options(Path("x"), 7, held_out=("ch1", "ch2"), limit_s=2.0)
-    to_json(options, tmp_path / "options.json")
-    assert from_json(Options, tmp_path / "options.json") == options
-    assert from_dict(Options, to_dict(options)) == options
+@pytest.mark.parametrize("flags, says", [
+    ("", "one of one, two"), ("three", "got 'three'"), ("two --steps 3", "no such flag '--steps' (one takes it)"),
+])
+def test_a_wrong_command_is_one_line(flags, says, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse({"one": Options, "two": Other}, flags.split())
+    message = capsys.readouterr().err
+    assert stop.value.code == 2 and says in message and message.count("\n") == 1
 
 
-@pytest.mark.parametrize("wrong", [{"stepz": 1}, {"steps": 2.5}, {"steps": True}, {"fast": 1}, {"stage": "x"},
-                                   {"size": [1]}, {"held_out": "ch0"}, {"stage": 3}])
-def test_json_that_does_not_fit_is_refused(wrong, tmp_path):
-    (tmp_path / "o.json").write_text(json.dumps({"videos": "a"} | wrong))
-    with pytest.raises(ValueError, match="o.json"):
-        from_json(Options, tmp_path / "o.json")
+def test_flags_and_json_give_the_options_back():
+    for options in (Options(Path("x"), 7, held_out=("ch1", "ch2"), limit_s=2.0), Options(Path("x"), fast=True)):
+        assert from_dict(Options, json.loads(json.dumps(to_dict(options)))) == options
+        assert parse(Options, to_flags(options)) == options
+
+
+@pytest.mark.parametrize("wrong, says", [
+    ({"stepz": 1}, "did you mean --steps"), ({"steps": 2.5}, "--steps"), ({"steps": True}, "--steps"),
+    ({"fast": 1}, "--fast"), ({"stage": "x"}, "--stage"), ({"size": [1]}, "--size"), ({"stage": 3}, "--stage"),
+    ({"held_out": "ch0"}, "--held-out"), ({"videos": None}, "--videos"), ({"steps": 0}, "at least 1"),
+])
+def test_json_that_does_not_fit_is_refused(wrong, says):
+    with pytest.raises(ValueError, match=says):
+        from_dict(Options, {"videos": "a"} | wrong)
+    with pytest.raises(ValueError, match="--videos must be given"):
+        from_dict(Options, {})
 
 
 def test_help_shows_every_flag_with_its_default(capsys):
     with pytest.raises(SystemExit):
         parse(Options, ["--help"])
-    page = capsys.readouterr().out
-    assert "100 % of them" in page and "(default: 10)" in page and "--held-out" in page and "{idm,base}" in page
+    page = " ".join(capsys.readouterr().out.split())
+    assert "100 % of them (default: 10)" in page and "--held-out" in page and "{idm,base}" in page
+    assert "longest run in seconds, if there is one" in page.replace("│ │ ", "")
 
 
 def test_run_turns_a_users_error_into_one_line():
@@ -80,3 +115,44 @@ def test_run_turns_a_users_error_into_one_line():
 
     with pytest.raises(SystemExit, match="error: clip.mp4 is broken"):
         run(program, Options, ["--videos", "a"])
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert pick_device("auto").type == pick_device("cpu").type == "cpu"
+    with pytest.raises(ValueError, match="--device cpu"):
+        pick_device("cuda")
+
+
+# ---- every program of the repository
+
+
+def programs() -> list[str]:
+    """Modules that are run with `python -m`, or files at the root."""
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "*.py"], cwd=ROOT, capture_output=True,
+                           text=True).stdout.split()  # fmt: skip
+    begins = re.compile(r"^if __name__ == \"__main__\":$", re.M)
+    found = [path for path in files if not path.startswith("tests/") and (ROOT / path).exists()
+             and begins.search((ROOT / path).read_text())]  # fmt: skip
+    return [path.removesuffix(".py").replace("/", ".") for path in found]
+
+
+def test_all_programs_are_found():
+    assert {"train", "evaluate", "demo", "vpt.convert", "vlpt.play", "data_gathering.demonstrate"} <= set(programs())
+    assert len(programs()) > 20
+
+
+@pytest.mark.parametrize("program", programs())
+def test_every_option_has_help_and_a_wrong_one_is_one_line(program):
+    """In a process of its own, as a person sees it."""
+    done = subprocess.run([sys.executable, "-m", program, "--outt", "x"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_one_default_for_a_device_and_for_threads():
+    for program in programs():
+        module = importlib.import_module(program)
+        for options in (getattr(module, name) for name in dir(module) if name.endswith("Options")):
+            for field in fields(options) if hasattr(options, "__dataclass_fields__") else ():
+                wanted = {"device": "auto", "threads": 0}.get(field.name, field.default)
+                assert field.default == wanted, f"{program}: --{field.name}"

@@ -12,7 +12,7 @@ from support.numbered_recordings import action, record
 from support.toy_agent import FRAMES_PER_TICK, save_toy
 
 from vlpt.agent import Agent
-from vlpt.old_options import parse
+from vlpt.options import parse
 from vlpt.play import Options, play, true_tokens
 from vlpt.show.overlay import Moment, Overlay, Subtitle
 from vlpt.show.paint import AGENT, OTHER
@@ -91,8 +91,8 @@ def test_a_broken_recording_leaves_nothing_behind(model, tmp_path):
 
 def test_wrong_flags_are_one_clear_line(model, tmp_path, capsys):
     for flags, told in ((["--recording", "a.mp4", "--hear", "hello"], "need a world"),
-                        (["--world", "mars"], "dummy, luanti"), (["--seconds", "0"], "above 0"),
-                        (["--hears", "hello"], "--hear"),
+                        (["--world", "mars"], "dummy, luanti"), (["--seconds", "0"], "should be greater than 0"),
+                        (["--hears", "hello"], "did you mean --hear?"), (["--out", "film.avi"], "ends in .mp4"),
                         (["--hear", "hello", "--hear-at", "70"], "outside the 60.0 seconds")):
         with pytest.raises(SystemExit):
             parse(Options, ["--model", model, *flags])

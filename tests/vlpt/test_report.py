@@ -13,7 +13,7 @@ from support.toy_runs import EPISODES, STAGES, write_runs, write_watched
 
 import train
 from vlpt.data.shards import Shards
-from vlpt.old_options import from_dict, parse, to_dict
+from vlpt.options import parse, to_dict
 from vlpt.show import plots
 from vlpt.show.report import Options, command, main
 from vlpt.show.results import episode_differences, idm_scores, read_results, speech, summary
@@ -156,7 +156,7 @@ def test_speech_is_cut_into_windows_in_which_somebody_speaks():
 
 
 def test_a_command_on_the_page_gives_the_options_back():
-    made = to_dict(train.Options(stage="action", name="it's", start="", held_out=("ch4",), augment=False))
-    words = shlex.split(command(made))
-    assert words[:2] == ["python", "train.py"]
-    assert parse(train.Options, words[2:]) == from_dict(train.Options, made)
+    made = train.OPTIONS["idm"](name="it's", start="", held_out=("ch4",), augment=False)
+    words = shlex.split(command({"stage": "idm", **to_dict(made)}))
+    assert words[:3] == ["python", "train.py", "idm"]
+    assert parse(train.OPTIONS, words[2:]) == made

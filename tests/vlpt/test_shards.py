@@ -14,7 +14,8 @@ from data_gathering.label_file import Labels, write_labels
 from data_gathering.shard import Options, main
 from vlpt.data.shards import Shards
 from vlpt.data.video_reader import PictureCache, VideoReader, join
-from vlpt.old_options import run
+from vlpt.data.words import Word
+from vlpt.options import run
 from vpt.actions import MINECRAFT, action_to_step
 from vpt.frames import read_video, write_video
 
@@ -51,7 +52,7 @@ def test_pictures_actions_and_words_stay_together(recordings, tmp_path):
         assert episode.null.tolist() == [bool(MINECRAFT.is_null(*action(n))) for n in expected]
         assert episode.true_buttons.tolist() == [action(n)[0].tolist() for n in expected]
         np.testing.assert_allclose(episode.true_camera_deg, [action(n)[1] for n in expected], atol=1e-6)
-        assert [word["word"] for word in episode.words] == [f"w{t}" for t in range(3, episode.n_frames, 13)]
+        assert [word.word for word in episode.words] == [f"w{t}" for t in range(3, episode.n_frames, 13)]
 
 
 def test_any_frames_in_any_order_with_hardly_any_cache(recordings, tmp_path):
@@ -62,7 +63,7 @@ def test_any_frames_in_any_order_with_hardly_any_cache(recordings, tmp_path):
         start, stop = sorted(random.integers(0, shards.episodes[i].n_frames + 1, 2).tolist())
         shown = numbers(shards.read_frames(shards.episodes[i], start, stop))
         assert shown.tolist() == list(range(i * STRIDE + start, i * STRIDE + stop))
-    assert shards.reel.bytes <= 250 * 128 * 192
+    assert shards.cache.bytes <= 250 * 128 * 192
     for wrong in ((0, 2), (-1, 1), (1, 0)):
         with pytest.raises(ValueError, match="ch0-01 has frames 0..0"):
             shards.read_frames(shards.episodes[1], *wrong)
@@ -73,8 +74,8 @@ def test_joining_copies_pictures_untouched(recordings, tmp_path):
     assert join(paths, tmp_path / "all.mp4") == list(LENGTHS.values())
     alone = [np.stack(list(read_video(path))) for path in paths]
     np.testing.assert_array_equal(np.concatenate(alone), np.stack(list(read_video(tmp_path / "all.mp4"))))
-    film = VideoReader(tmp_path / "all.mp4", PictureCache(0))
-    np.testing.assert_array_equal(np.concatenate(alone), film.read_frames(0, len(film)))
+    video = VideoReader(tmp_path / "all.mp4", PictureCache(0))
+    np.testing.assert_array_equal(np.concatenate(alone), video.read_frames(0, len(video)))
 
 
 def test_other_sizes_become_128_and_go_to_a_file_of_their_own(recordings, copy, tmp_path):
@@ -108,7 +109,8 @@ def test_labels_are_kept_apart_from_the_truth(copy, tmp_path):
         if episode.id == "ch1-01":
             assert episode.true_buttons is None and episode.true_camera_deg is None
         else:
-            assert episode.true_buttons.tolist() == [action(i * STRIDE + t)[0].tolist() for t in range(episode.n_frames)]
+            pressed = [action(i * STRIDE + t)[0].tolist() for t in range(episode.n_frames)]
+            assert episode.true_buttons.tolist() == pressed
     json.loads((tmp_path / "shards/meta/stats.json").read_text(), parse_constant=lambda name: pytest.fail(name))
 
 
@@ -153,7 +155,7 @@ def test_rerunning_a_finished_stage_does_no_work(copy, tmp_path, capsys):
     assert "nothing to do" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     (copy / "ch0-00.words.jsonl").write_text('{"word": "new", "start_ms": 0, "end_ms": 9}\n')
-    assert make(copy, out).episodes[0].words[0]["word"] == "new"
+    assert make(copy, out).episodes[0].words == [Word("new", 0, 9)]
     assert not list(tmp_path.glob("*.tmp"))
 
 

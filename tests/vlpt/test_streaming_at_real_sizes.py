@@ -47,10 +47,10 @@ def furthest_apart(model: VLPT, stream, chunk: int) -> float:
     for start in range(0, frames, chunk):
         part = [x[:, start : start + chunk] for x in stream]
         output, chunked = model(*part, chunked)
-        whole, singles = by_frame(output, part[1].shape[1]), []
+        whole, singles = by_frame(model, output, part[1].shape[1]), []
         for t in range(part[1].shape[1]):
             output, streamed = model(*(x[:, t : t + 1] for x in part), streamed)
-            singles.append(by_frame(output, 1))
+            singles.append(by_frame(model, output, 1))
         for name, value in whole.items():
             difference = (torch.cat([one[name] for one in singles], 1) - value).abs() / (1 + value.abs())
             worst = max(worst, float(difference.max()))

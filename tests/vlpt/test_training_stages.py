@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,7 +15,9 @@ import train
 from data_gathering import shard
 from vlpt.agent import Agent
 from vlpt.data.words import load_tokenizer, read_words, vocabulary
-from vlpt.old_options import parse
+from vlpt.options import parse, to_dict
+from vlpt.training import STAGES
+from vlpt.training.stage import StageOptions
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +32,16 @@ def data(tmp_path_factory):
     return folder
 
 
-def options(folder, stage: str, *flags: str) -> train.Options:
+def options(folder, stage: str, *flags: str) -> StageOptions:
     """Two updates of a stage on the module's data, as the command line would say it."""
-    words = ["--lanes", "2", "--chunk", "8", "--accumulate", "1", "--vocabulary", "280"]
-    parts = ["--base", f"{folder}/runs/base", "--language", f"{folder}/runs/words"]
-    return parse(train.Options, [
-        "--stage", stage, "--name", stage, "--runs", f"{folder}/runs", "--shards", f"{folder}/shards", "--held-out",
-        "ch2", "ch3", "--videos", f"{folder}/videos", "--steps", "2", "--warmup", "1", "--validate-every", "0",
-        "--save-every", "1", "--no-progress", "--device", "cpu", *words, *parts, *flags,
-    ])  # fmt: skip
+    common = f"--name {stage} --runs {folder}/runs --held-out ch2 ch3 --steps 2 --warmup 1 --validate-every 0 " \
+             "--save-every 1 --no-progress --device cpu --lanes 2 --chunk 8 --accumulate 1"
+    of_stage = f"--shards {folder}/shards"
+    if stage == "words":
+        of_stage = f"--videos {folder}/videos --vocabulary 280"
+    if stage in ("language", "action", "joint"):
+        of_stage += f" --base {folder}/runs/base --language {folder}/runs/words"
+    return parse(train.OPTIONS, [stage, *common.split(), *of_stage.split(), *flags])
 
 
 def log(folder, name: str) -> list[dict]:
@@ -164,3 +167,72 @@ def test_the_loss_falls_on_what_was_seen(data):
     rows = log(data, "longer")
     assert rows[-1]["token"] < 0.8 * rows[0]["token"]
     assert read_words(data / "videos/ch0-00.words.jsonl")
+
+
+# ---- options: none without effect
+
+
+class Watched:
+    """Options that write down which of their fields are read."""
+
+    def __init__(self, inner: StageOptions) -> None:
+        self.inner, self.read = inner, set()
+
+    def __getattr__(self, name: str):
+        self.read.add(name)
+        return getattr(self.inner, name)
+
+
+def read_by(asked: StageOptions, monkeypatch) -> set[str]:
+    """The fields that a whole run reads, apart from writing them all down."""
+    watched = Watched(asked)
+    monkeypatch.setattr(train, "to_dict", lambda watched: to_dict(watched.inner))
+    train.train(watched)
+    return watched.read
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_every_option_is_read_by_its_stage(data, stage, monkeypatch):
+    """Made anew, and gone on from: whatever can be asked is read by one of the two."""
+    run = f"{data}/runs/{stage}-options"
+    begun = replace(options(data, stage), name=f"{stage}-options")
+    gone_on = options(data, stage)
+    cleared = {name: next(f.default for f in fields(gone_on) if f.name == name)
+               for name in ("base", "language", "vocabulary") if hasattr(gone_on, name)}
+    read = read_by(begun, monkeypatch)
+    if hasattr(begun, "start"):
+        read |= read_by(replace(gone_on, name=f"{stage}-more", start=run, **cleared), monkeypatch)
+    assert {field.name for field in fields(begun)} - read == set()
+
+
+@pytest.mark.parametrize(("stage", "flags", "says"), [
+    ("idm", "--rate-pretrained 1e-3", "no such flag '--rate-pretrained'"),
+    ("idm", "--start runs/idm --size small", "--size has no effect with --start"),
+    ("base", "--rate-pretrained 1e-3", "--rate-pretrained has no effect with an agent made anew"),
+    ("base", "--start runs/base --rate-new 1e-3", "--rate-new has no effect with --start"),
+    ("words", "--frames-per-tick 2", "(language, action, joint takes it)"),
+    ("words", "--start runs/words --vocabulary 99", "--vocabulary has no effect with --start"),
+    ("action", "--token-weight 2", "(language, joint takes it)"),
+    ("joint", "--start runs/action --frames-per-tick 2", "--frames-per-tick has no effect with --start"),
+    ("joint", "--start runs/action --base runs/base", "--base has no effect with --start"),
+    ("language", "--no-train-language --lora-rank 4", "--lora-rank has no effect with --no-train-language"),
+    ("joint", "--steps 0", "--steps should be at least 1, got 0"),
+    ("joint", "--drop-words 1.5", "--drop-words should be at most 1, got 1.5"),
+    ("joint", "--device gpu0", "--device is one of auto, cpu, cuda, got 'gpu0'"),
+    ("jont", "", "say first what to do, one of idm, base, words, language, action, joint; got 'jont'"),
+])  # fmt: skip
+def test_a_setting_without_effect_cannot_be_given(stage, flags, says, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(train.OPTIONS, [stage, "--name", "x", *flags.split()])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and says in said and said.count("\n") == 1
+
+
+def test_a_run_killed_after_its_last_checkpoint_ends_with_its_summary(data, monkeypatch):
+    asked = replace(options(data, "base"), name="killed")
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(train.Run, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        train.train(asked)
+    assert not (data / "runs/killed/done.json").exists()
+    summary = train.train(asked)
+    assert summary["valid/action"] == log(data, "killed")[-1]["valid/action"] and summary["frames_per_s"] > 0

@@ -12,7 +12,7 @@ import torch
 from vlpt.clock import Clock
 from vlpt.language.token_table import TokenTable
 from vlpt.language.transformer_xl import RelativeAttention, TransformerXL, TransformerXLConfig
-from vlpt.language.visibility import RULES, plan, slots
+from vlpt.language.visibility import RULES, memory_slots, plan_attention
 from vlpt.memory import LanguageMemory
 
 TINY = TransformerXLConfig(vocabulary=40, width=32, layers=2, heads=2, head_width=16, inner=64, window=6)
@@ -154,20 +154,20 @@ def test_remember_silence_on_any_cutting(rule, seed):
     lanes, length, window, frames_per_tick = 3, 90, 4, int(generator.choice([1, 2, 4]))
     first = torch.from_numpy(generator.random((lanes, length)) < 0.03)
     spoken = torch.from_numpy(generator.random((lanes, length)) < generator.choice([0.2, 0.6, 0.9]))
-    room = slots(window, rule)
+    room = memory_slots(window, rule)
     memory = LanguageMemory.fresh(lanes, room, 1, 1)
     frame = torch.zeros(lanes, dtype=torch.long)
     lives = [[] for _ in range(lanes)]  # of each lane: ticks of the present life, as (frame, "s" or "w")
     for cut in cuts(length, generator):
         clock = Clock.of(first[:, cut], frame, frames_per_tick)
         frame = clock.next_frame
-        if not clock.tick_count:
+        if not clock.n_ticks:
             continue
         hears = spoken[:, cut].gather(1, clock.ticks.time)
-        chunk = plan(clock.ticks, clock.last_segment, hears, memory, window, rule)
+        chunk = plan_attention(clock.ticks, clock.last_segment, hears, memory, window, rule)
         row_frame = torch.cat([memory.layers[0][..., 0], (clock.ticks.time + cut.start).float()], 1)
         for b in range(lanes):
-            for i in range(clock.tick_count):
+            for i in range(clock.n_ticks):
                 if not clock.ticks.real[b, i]:
                     continue
                 t = int(clock.ticks.time[b, i]) + cut.start

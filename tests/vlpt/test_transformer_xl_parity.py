@@ -220,8 +220,8 @@ def test_equals_flamingo_where_the_two_coincide(mode):
     number = torch.arange(1, media.shape[1] + 1).repeat_interleave(media.shape[2])
     visible = (number == text_time[..., None]) if mode == "immediate" else (number <= text_time[..., None])
     at_once = Visibility(visible, torch.zeros(visible.shape), torch.zeros(x.shape[:2]))
-    reading = block.read(media.flatten(1, 2), torch.zeros(len(x), media.shape[1] * media.shape[2]))
-    out, branch = block(x, reading, at_once), block.attend(x, reading, at_once)
+    asked = block.key_values(media.flatten(1, 2), torch.zeros(len(x), media.shape[1] * media.shape[2]))
+    out, branch = block(x, asked, at_once), block.attend(x, asked, at_once)
     # Where a row may see nothing, Flamingo attends to everything alike (but for text before media, when "immediate").
     sees = visible.any(2)
     assert sees.sum() > 20 and not sees.all()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from vlpt.data.words import (
+    Word,
     count_ticks,
     load_tokenizer,
     place,
@@ -18,6 +19,7 @@ from vlpt.data.words import (
     tokenise,
     train_tokenizer,
     vocabulary,
+    write_words,
 )
 
 CORPUS = ["let's chop that tree over there", "i'm going to the red pillar", "Straße naïve 日本語 ☃ wood, wood; stone!",
@@ -62,7 +64,7 @@ def speeches(draw):
     """Words with onsets that never decrease, sometimes in bursts, sometimes far apart."""
     words, now = [], draw(st.floats(0, 2000))
     for word in draw(st.lists(spoken, max_size=25)):
-        words.append({"word": word, "start_ms": now, "end_ms": now + 10})
+        words.append(Word(word, now, now + 10))
         now += draw(st.sampled_from([0.0, 1.0, 50.0, 199.0, 333.3, 4000.0]))
     return words
 
@@ -95,7 +97,7 @@ def test_a_token_never_tells_of_a_word_before_it_is_spoken(words, kind):
     """By character offsets: a token's word is the last of those whose characters it holds."""
     tokenizer = TOKENIZERS[kind]
     speech = tokenise(words, tokenizer)
-    spelled = [" " + " ".join(word["word"].split()) if word["word"].strip() else "" for word in words]
+    spelled = [" " + " ".join(word.word.split()) if word.word.strip() else "" for word in words]
     text, ends = "".join(spelled), np.cumsum([len(word) for word in spelled])
     for (start, end), word in zip(tokenizer.encode(text, add_special_tokens=False).offsets, speech.word, strict=True):
         assert not text[ends[word]: end].strip(), "the token holds a character of a later word"
@@ -106,7 +108,7 @@ def test_a_token_never_tells_of_a_word_before_it_is_spoken(words, kind):
 def test_a_words_tokens_do_not_depend_on_the_words_before_it(kind):
     if kind == "bpe across words":
         pytest.skip("this one joins words on purpose")
-    tokenizer, words = TOKENIZERS[kind], [{"word": w, "start_ms": 9} for w in "let's chop that tree".split()]
+    tokenizer, words = TOKENIZERS[kind], [Word(w, 9, 9) for w in "let's chop that tree".split()]
     whole = tokenise(words, tokenizer)
     for i, word in enumerate(words):
         assert tokenise([word], tokenizer).tokens.tolist() == whole.tokens[whole.word == i].tolist()
@@ -131,7 +133,7 @@ def test_no_drift_at_the_end_of_an_hour():
     tokenizer = train_tokenizer(CORPUS, 400)
     onsets = np.arange(0, 3_599_700, 340.0)  # 176 words a minute
     vocab = "let's chop that tree over there".split()
-    words = [{"word": vocab[i % 6], "start_ms": onset} for i, onset in enumerate(onsets)]
+    words = [Word(vocab[i % 6], onset, onset + 300) for i, onset in enumerate(onsets)]
     speech = tokenise(words, tokenizer)
     assert len(speech.tokens) == len(words), "frequent words are one token each"
     placed = place(speech.tokens, speech.onsets_ms, count_ticks(72_000, 4), 4, 200, vocabulary(tokenizer))
@@ -167,7 +169,7 @@ def test_our_tokenizer_loses_no_character(words):
 
 
 def test_words_that_become_nothing_are_counted():
-    words = [{"word": w, "start_ms": 0} for w in ["tree", "", "\u200b\x00", "chop"]]
+    words = [Word(w, 0, 0) for w in ["tree", "", "\u200b\x00", "chop"]]
     speech = tokenise(words, TOKENIZERS["wordpiece"])
     assert speech.tokenless_words == 2 and set(speech.word.tolist()) == {0, 3}
     assert tokenise([], TOKENIZERS["ours"]).tokens.shape == (0,)
@@ -177,7 +179,7 @@ def test_whole_words_are_single_tokens_anywhere(tmp_path):
     tokenizer = train_tokenizer(CORPUS, 300, whole_words=["attack-left", "still"])
     save_tokenizer(tokenizer, tmp_path / "tokenizer.json")
     tokenizer = load_tokenizer(tmp_path / "tokenizer.json")
-    words = [{"word": w, "start_ms": 0} for w in "still attack-left tree stillness".split()]
+    words = [Word(w, 0, 0) for w in "still attack-left tree stillness".split()]
     speech = tokenise(words, tokenizer)
     assert (speech.word == 0).sum() == (speech.word == 1).sum() == 1
     assert speech.tokens[1] == tokenizer.token_to_id("attack-left")
@@ -194,6 +196,9 @@ def test_words_files_say_what_is_wrong(tmp_path):
             read_words(path)
     path.write_text("")
     assert read_words(path) == []
+    words = [Word("déjà", 0, 0), Word("vu", 0.5, 20)]
+    write_words(tmp_path / "new/a.words.jsonl", words)
+    assert read_words(tmp_path / "new/a.words.jsonl") == words
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ValueError, match="tokenizer.json"):
         load_tokenizer(tmp_path / "tokenizer.json")

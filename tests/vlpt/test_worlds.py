@@ -17,12 +17,13 @@ import pytest
 from support.places import ROOT
 
 from vlpt.worlds import BUTTONS, make, noop
-from vlpt.worlds.contract import CheckSpaces
+from vlpt.worlds.contract import DEGREES_PER_COUNT, STEP_S, WORLD_ONLY, CheckSpaces
 from vlpt.worlds.dummy import Dummy
 from vlpt.worlds.errands import ERRANDS
 from vlpt.worlds.luanti.clock import shared_files
 from vlpt.worlds.luanti.game import check_installed, degrees_per_sensitivity
 from vlpt.worlds.luanti.home import PREFIX
+from vpt import actions, frames
 
 try:
     check_installed()
@@ -99,6 +100,12 @@ def test_wrong_observation_does_not_leave_the_world(broken, says):
 
     with pytest.raises(ValueError, match=says):
         CheckSpaces(Broken(size=(48, 32))).reset(seed=1)
+
+
+def test_what_the_border_repeats_is_vpts_own():
+    assert BUTTONS == actions.BUTTONS and WORLD_ONLY == actions.WORLD_ONLY
+    assert STEP_S == frames.FRAME_MS / 1000 and STEP_S * frames.FRAMES_PER_SECOND == 1
+    assert DEGREES_PER_COUNT == actions.DEGREES_PER_COUNT
 
 
 def test_misuse_gives_one_clear_error():

@@ -1,6 +1,7 @@
 """The action space, MineRL's dictionary and the contractor format, against the golden tables and by round trips."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -9,14 +10,15 @@ from support.fixture_data import arrays, record
 from vpt.actions import (
     BUTTONS,
     MINECRAFT,
+    WORLD_ONLY,
     ActionSpace,
     CameraQuantiser,
     Group,
+    WorldAction,
     action_to_step,
     from_world,
     read_contractor,
     recording_of_steps,
-    step_to_action,
     step_to_world,
     to_world,
 )
@@ -142,6 +144,21 @@ def test_world_dictionary_round_trip():
         from_world({"shoot": 1})
 
 
+def test_an_action_for_a_world_is_a_dictionary_that_knows_its_arrays():
+    buttons, camera_deg = np.eye(20, dtype=np.float32)[2], (1.5, -3.0)
+    action = to_world(buttons, camera_deg)
+    assert isinstance(action, WorldAction) and isinstance(action, dict)
+    assert action.buttons.dtype == np.uint8 and action.buttons.tolist() == buttons.tolist()
+    assert action.camera_deg.dtype == np.float64 and action.camera_deg.tolist() == [1.5, -3.0]
+    merged = {**dict.fromkeys((*BUTTONS, *WORLD_ONLY), 0), **action}
+    assert type(merged) is dict and merged["forward"] == 1 and merged["pickItem"] == 0
+    again = pickle.loads(pickle.dumps(action))
+    np.testing.assert_array_equal(again.buttons, action.buttons)
+    assert again["camera"].tolist() == [1.5, -3.0] and {**action}.keys() == action.keys()
+    action["camera"][0] = 9.0  # a world may change what it is given
+    assert action.camera_deg.tolist() == [1.5, -3.0]
+
+
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_single_rows_convert_as_the_loader_does_but_for_the_integer_camera(name):
     for step, expected in zip(SEQUENCES[name]["steps"], SEQUENCES[name]["json_action_to_env_action"], strict=True):
@@ -178,7 +195,7 @@ def test_recordings_convert_as_the_loader_does_and_keep_every_frame(name):
 def test_five_counts_are_three_quarters_of_a_degree():
     step = action_to_step(np.zeros(20), (0.75, -0.75))
     assert (step["mouse"]["dy"], step["mouse"]["dx"]) == (5, -5)
-    _, camera_deg = step_to_action(step)
+    camera_deg = step_to_world(step)["camera"]
     np.testing.assert_allclose(camera_deg, [0.75, -0.75])
     assert not MINECRAFT.is_null(np.zeros(20), camera_deg)  # the integer camera makes it (0, 0)
     assert MINECRAFT.is_null(np.zeros(20), np.trunc(camera_deg))

@@ -5,9 +5,10 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from support.fixture_data import arrays
 from support.numbered_recordings import numbers, picture
 
-from vpt.agent_video import inspect_video
+from vpt.agent_video import Pointer, inspect_video
 from vpt.frames import resize_to_agent, write_video
 
 
@@ -104,3 +105,37 @@ def test_the_published_resize_comes_last(tmp_path):
 
     first = next(read_video(tmp_path / "a.mp4"))
     np.testing.assert_array_equal(next(inspect_video(tmp_path / "a.mp4").read_frames()), resize_to_agent(first))
+
+
+def lossless_film(path, pictures) -> None:
+    """A video of these RGB pictures, 20 a second, that loses nothing."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=20, options={"qp": "0"})
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "rgb24"
+        for rgb in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def test_the_pointer_is_drawn_as_the_published_loader_does(tmp_path):
+    gold = arrays("contractor_compositing.npz")
+    frame = np.ascontiguousarray(gold["frame_bgr_360x640"][..., ::-1])
+    lossless_film(tmp_path / "a.mp4", [frame] * 10)
+    video = inspect_video(tmp_path / "a.mp4")
+    pointer = Pointer(gold["cursor_bgra"][..., [2, 1, 0, 3]], gold["gui_open"], gold["mouse_xy"])
+    shown = list(video.read_frames(pointer))
+    np.testing.assert_array_equal(np.stack(shown)[gold["loader_rgb_128.index"]], gold["loader_rgb_128"])
+    changed = [(pointer.draw(frame, t) != frame).any(-1).sum() for t in range(10)]
+    assert changed[:9] == gold["n_pixels_changed"].tolist() and changed[9] == 0
+    np.testing.assert_array_equal(np.stack(list(video.read_frames())), [resize_to_agent(frame)] * 10)
+
+
+def test_the_pointer_follows_the_files_pictures(tmp_path):
+    """At 10 pictures a second each is seen twice, and so is its pointer; borders are cut off after it is drawn."""
+    film(tmp_path / "a.mp4", range(0, 500, 100), border=(20, 36))
+    pointer = Pointer(np.full((16, 16, 4), 255, np.uint8), np.arange(5) == 2, np.full((5, 2), 360.0))
+    video = inspect_video(tmp_path / "a.mp4")
+    plain, drawn = (np.stack(list(video.read_frames(given))) for given in (None, pointer))
+    assert np.flatnonzero((plain != drawn).any((1, 2, 3))).tolist() == [4, 5]
+    rows, columns = np.nonzero((plain != drawn)[4].any(-1))  # 360 of 720 lines: pixel 110 of 220, 90 inside the border
+    assert abs(rows.min() - 90 * 128 / 180) <= 2 and abs(columns.min() - 74 * 128 / 320) <= 2

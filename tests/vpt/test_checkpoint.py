@@ -11,8 +11,9 @@ import torch
 from support.fixture_data import record, tensors
 
 import vpt
-from vpt.convert import main as convert
+from vpt.convert import Options, main
 from vpt.idm import IDM, IDMConfig
+from vpt.options import run
 from vpt.policy import SIZES, Policy, PolicyConfig
 from vpt.released import (
     from_released,
@@ -154,9 +155,9 @@ def test_released_idm_round_trip(tmp_path):
 ], ids=["agent", "idm"])  # fmt: skip
 def test_the_converter_goes_both_ways(model, tmp_path, capsys):
     model.save_pretrained(tmp_path / "ours")
-    convert(["--folder", str(tmp_path / "ours"), "--out", str(tmp_path / "theirs")])
+    run(main, Options, ["--folder", str(tmp_path / "ours"), "--out", str(tmp_path / "theirs")])
     files = [str(tmp_path / f"theirs.{ending}") for ending in ("model", "weights")]
-    convert(["--model", files[0], "--weights", files[1], "--out", str(tmp_path / "again")])
+    run(main, Options, ["--model", files[0], "--weights", files[1], "--out", str(tmp_path / "again")])
     back = type(model).from_pretrained(tmp_path / "again")
     same(back.state_dict(), model.state_dict())
     assert back.config == model.config
@@ -170,7 +171,7 @@ def test_the_converter_goes_both_ways(model, tmp_path, capsys):
 ])  # fmt: skip
 def test_the_converter_says_what_is_wrong(flags, says, capsys):
     with pytest.raises(SystemExit) as stop:
-        convert(flags)
+        run(main, Options, flags)
     assert says in str(stop.value) + capsys.readouterr().err
 
 
@@ -298,5 +299,5 @@ def test_what_the_released_idm_lacks_is_kept_in_the_config(tmp_path):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             replace(SMALL_IDM, **wrong)
     with pytest.raises(SystemExit, match="max_distance 3 cannot be written as OpenAI's files"):
-        convert(["--folder", str(tmp_path / "m"), "--out", str(tmp_path / "theirs")])
+        run(main, Options, ["--folder", str(tmp_path / "m"), "--out", str(tmp_path / "theirs")])
     assert [path.name for path in tmp_path.iterdir()] == ["m"]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from support.fixture_data import FOLDER, arrays
 
-from vpt.frames import count_frames, cursor_px, draw_cursor, read_video, resize_to_agent, write_video
+from vpt.frames import count_frames, cursor_px, draw_cursor, read_cursor, read_video, resize_to_agent, write_video
 
 
 def test_resize_is_the_reference_to_the_last_bit():
@@ -49,6 +49,24 @@ def test_cursor_is_cut_off_at_the_upper_and_left_border_too():
     out = draw_cursor(frame, cursor, -12, -10)
     assert out[:6, :4].all() and out.sum() == 6 * 4 * 3 * 255
     assert not draw_cursor(frame, cursor, -40, 3).any()  # the published loader draws this at the opposite edge
+
+
+def test_a_cursor_is_the_corner_of_its_picture(tmp_path):
+    sheet = np.random.default_rng(0).integers(0, 256, (256, 256, 4), dtype=np.uint8)  # blue, green, red, alpha
+    cv2.imwrite(str(tmp_path / "cursor.png"), sheet)
+    np.testing.assert_array_equal(read_cursor(tmp_path / "cursor.png"), sheet[:16, :16, [2, 1, 0, 3]])
+
+
+@pytest.mark.parametrize("bad", ["missing", "text", "colour", "grey", "deep"])
+def test_a_picture_that_is_no_cursor_is_one_clear_error(tmp_path, bad):
+    pictures = {"colour": np.zeros((16, 16, 3), np.uint8), "grey": np.zeros((16, 16), np.uint8),
+                "deep": np.zeros((16, 16, 4), np.uint16)}  # fmt: skip
+    if bad in pictures:
+        cv2.imwrite(str(tmp_path / "bad.png"), pictures[bad])
+    elif bad == "text":
+        (tmp_path / "bad.png").write_text("no picture")
+    with pytest.raises(ValueError, match=r"bad\.png " + ("has no alpha" if bad in pictures else "is missing")):
+        read_cursor(tmp_path / "bad.png")
 
 
 def moving_stripes(n: int, size=(96, 64)) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 In: `Shards`, episodes whose truth is known. Out: `Clip`s, endlessly; the position is one number.
 
-    for clip in Clips(shards, episodes, clips=8): ...
+    for clip in Clips(shards, episodes, n_clips=8): ...
 """
 
 from collections.abc import Callable, Sequence
@@ -32,9 +32,9 @@ class Clips:
     Raises ValueError when an episode's truth is unknown or all are too short.
     """
 
-    def __init__(self, shards: Shards, episodes: Sequence[Episode], *, clips: int, frames_per_clip: int = 128,
-                 seed: int = 0, frames: Callable | None = None):
-        """frames: (episode, start, stop) -> (stop - start, 128, 128, 3) uint8, the shards' own when None."""
+    def __init__(self, shards: Shards, episodes: Sequence[Episode], *, n_clips: int, frames_per_clip: int = 128,
+                 seed: int = 0, read_frames: Callable | None = None):
+        """read_frames: (episode, start, stop) -> (stop - start, 128, 128, 3) uint8, the shards' own when None."""
         unknown = [episode.id for episode in episodes if episode.true_buttons is None]
         if unknown:
             raise ValueError(f"what was pressed in {', '.join(unknown)} is not known: an inverse dynamics model needs "
@@ -43,7 +43,8 @@ class Clips:
         self.episodes = [episode for episode in episodes if episode.n_frames >= frames_per_clip]
         if not self.episodes:
             raise ValueError(f"no episode has {frames_per_clip} frames: use shorter clips or longer recordings")
-        self.frames, self.clips, self.frames_per_clip = frames or shards.read_frames, clips, frames_per_clip
+        self.read_frames = read_frames or shards.read_frames
+        self.n_clips, self.frames_per_clip = n_clips, frames_per_clip
         self.seed, self.step = seed, 0
         self.ends = np.cumsum([episode.n_frames - frames_per_clip + 1 for episode in self.episodes])
 
@@ -51,7 +52,7 @@ class Clips:
         return self
 
     def __next__(self) -> Clip:
-        windows = np.random.default_rng((self.seed, self.step)).integers(0, self.ends[-1], self.clips)
+        windows = np.random.default_rng((self.seed, self.step)).integers(0, self.ends[-1], self.n_clips)
         self.step += 1
         index = np.searchsorted(self.ends, windows, side="right")
         start = windows - np.append(0, self.ends)[index]
@@ -71,11 +72,25 @@ class Clips:
         self.step = state["step"]
 
     def _identity(self) -> dict:
-        return {"episodes": [episode.id for episode in self.episodes], "clips": self.clips, "seed": self.seed,
+        return {"episodes": [episode.id for episode in self.episodes], "clips": self.n_clips, "seed": self.seed,
                 "frames_per_clip": self.frames_per_clip}
 
     def _clip(self, episode: Episode, start: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         stop = int(start) + self.frames_per_clip
         buttons = torch.from_numpy(episode.true_buttons[start:stop].astype(np.int64))
         shares = torch.from_numpy(MINECRAFT.camera.shares(episode.true_camera_deg[start:stop]))
-        return torch.as_tensor(self.frames(episode, int(start), stop)), buttons, shares
+        return torch.as_tensor(self.read_frames(episode, int(start), stop)), buttons, shares
+
+
+def sample_clips(
+    shards: Shards, episodes: Sequence[Episode], n_clips: int, n_frames: int, seed: int
+) -> torch.Tensor:
+    """Pictures from everywhere: (n_clips, n_frames, 128, 128, 3) uint8, each clip from a random place of a random
+    episode, repeated where that is shorter.
+    """
+    random, clips = np.random.default_rng((seed, n_clips)), []
+    for episode in random.choice(np.array(episodes, dtype=object), n_clips):
+        start = int(random.integers(0, max(1, episode.n_frames - n_frames + 1)))
+        shown = shards.read_frames(episode, start, min(start + n_frames, episode.n_frames))
+        clips.append(np.resize(shown, (n_frames, *shown.shape[1:])))
+    return torch.from_numpy(np.stack(clips))

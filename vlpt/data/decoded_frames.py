@@ -17,7 +17,7 @@ from torch import Tensor, multiprocessing
 from vlpt.data.shards import Episode, Shards
 from vpt.frames import AGENT_SIZE
 
-REEL_MB = 100  # decoded groups of pictures that a process keeps
+CACHE_MB = 100  # decoded groups of pictures that a process keeps
 
 
 class DecodedFrames:
@@ -42,7 +42,7 @@ class DecodedFrames:
 
 def _decode(folder, places: list[tuple[str, int]], pictures: Tensor) -> None:
     """Fill in the episodes whose ids and first rows are given."""
-    shards = Shards(folder, REEL_MB)
+    shards = Shards(folder, CACHE_MB)
     episodes = {episode.id: episode for episode in shards.episodes}
     for id_, first in places:
         pictures[first: first + episodes[id_].n_frames] = torch.from_numpy(shards.read_frames(episodes[id_]))

@@ -24,7 +24,7 @@ class Chunk:
     """B lanes, T frames. Language is given at tick frames (frame number of the episode a multiple of D); elsewhere
     `heard` and `spoken` hold silence and `language_mask` is False."""
 
-    sight: torch.Tensor  # (B, T, 128, 128, 3) uint8 RGB, or (B, T, width) float32 features
+    frames: torch.Tensor  # (B, T, 128, 128, 3) uint8 RGB, or (B, T, width) float32 features
     first: torch.Tensor  # (B, T) bool: an episode begins here
     real: torch.Tensor  # (B, T) bool: False where an episode was filled up to a whole tick, or a lane has nothing left
     heard: torch.Tensor  # (B, T) int64: the previous tick's token; V is silence
@@ -59,6 +59,9 @@ def split(episodes: Sequence[Episode], held_out: Sequence[str]) -> tuple[list[Ep
     return train, kept
 
 
+FRAME_SOURCES = ("true", "swapped")
+
+
 @dataclass
 class _Lane:
     """What a lane plays: the episode's number (-1: nothing left), the next frame, and the epoch it belongs to."""
@@ -71,27 +74,31 @@ class _Lane:
 class Lanes:
     """Iterates over Chunks of `lanes` x `frames_per_chunk`.
 
-    words: one of vlpt.data.word_sources.SOURCES; frames: "true" or "swapped" (the pictures of another episode, repeated
-    or cut to length). Neither changes which frames count in the action loss. epochs None: endless. shuffle False:
-    episodes in the given order. sight: (episode, start, stop) -> array (stop - start, ...), the shards' pictures when
-    None. drop_words: the share of episodes, drawn anew each epoch, in which nothing is heard and the language loss
-    counts nothing, so that the agent also learns to act without words (for guidance, see vlpt/agent.py). """
+    word_source: one of vlpt.data.word_sources.SOURCES; frame_source: "true" or "swapped" (the pictures of another
+    episode, repeated or cut to length). Neither changes which frames count in the action loss. epochs None: endless.
+    shuffle False: episodes in the given order. read_frames: (episode, start, stop) -> array (stop - start, ...), the
+    shards' pictures when None. drop_words: the share of episodes, drawn anew each epoch, in which nothing is heard and
+    the language loss counts nothing, so that the agent also learns to act without words (for guidance, see
+    vlpt/agent.py).
+    """
 
     def __init__(self, shards: Shards, episodes: Sequence[Episode], *, lanes: int, frames_per_chunk: int,
                  frames_per_tick: int = 4, tokenizer: Tokenizer | None = None, silence: int | None = None,
-                 max_lateness_ms: float = 1000, words: str = "true", frames: str = "true", epochs: int | None = None,
-                 shuffle: bool = True, seed: int = 0, sight: Callable | None = None, drop_words: float = 0.0):
+                 max_lateness_ms: float = 1000, word_source: str = "true", frame_source: str = "true",
+                 epochs: int | None = None, shuffle: bool = True, seed: int = 0, read_frames: Callable | None = None,
+                 drop_words: float = 0.0):
         if not episodes:
             raise ValueError("no episodes to load: is every channel held out?")
-        if words not in SOURCES or frames not in ("true", "swapped"):
-            raise ValueError(f"words: {', '.join(SOURCES)}; frames: true, swapped; got {words!r} and {frames!r}")
-        self.episodes, self.sight = list(episodes), sight or shards.read_frames
+        if word_source not in SOURCES or frame_source not in FRAME_SOURCES:
+            raise ValueError(f"word_source is one of {', '.join(SOURCES)}, frame_source of {', '.join(FRAME_SOURCES)}; "
+                             f"got {word_source!r} and {frame_source!r}")
+        self.episodes, self.read_frames = list(episodes), read_frames or shards.read_frames
         self.streams = WordStreams(episodes, tokenizer, frames_per_tick, max_lateness_ms, silence, seed)
         self.frames_per_chunk, self.frames_per_tick = frames_per_chunk, frames_per_tick
-        self.words, self.frames, self.epochs, self.shuffle, self.seed = words, frames, epochs, shuffle, seed
-        self.handed_out, self.drop_words = 0, drop_words
+        self.word_source, self.frame_source, self.drop_words = word_source, frame_source, drop_words
+        self.epochs, self.shuffle, self.seed, self.handed_out = epochs, shuffle, seed, 0
         self.lanes = [_Lane() for _ in range(lanes)]
-        self._picture = self.sight(self.episodes[0], 0, 1)[0]
+        self._picture = self.read_frames(self.episodes[0], 0, 1)[0]
 
     @property
     def silence(self) -> int:
@@ -160,7 +167,7 @@ class Lanes:
         flags = {name: np.zeros(shape, bool) for name in ("first", "real", "action_mask", "language_mask")}
         words = {name: np.full(shape, self.silence, np.int64) for name in ("heard", "spoken")}
         numbers = {name: np.zeros(shape, np.int64) for name in ("buttons_index", "camera_index", "frame")}
-        return {"sight": np.zeros((*shape, *self._picture.shape), self._picture.dtype), **flags, **words, **numbers,
+        return {"frames": np.zeros((*shape, *self._picture.shape), self._picture.dtype), **flags, **words, **numbers,
                 "episode": np.full(shape, -1, np.int64)}
 
     def _play(self, lane: _Lane, row: dict[str, np.ndarray], t: int) -> int:
@@ -173,12 +180,12 @@ class Lanes:
         row["first"][t] = start == 0
         here, recorded = slice(t, t + seen), slice(start, start + seen)
         row["real"][here] = True
-        self._look(lane.episode, start, row["sight"][here])
+        self._read(lane.episode, start, row["frames"][here])
         row["buttons_index"][here] = episode.buttons_index[recorded]
         row["camera_index"][here] = episode.camera_index[recorded]
         silent = self.streams.placements[lane.episode].tokens == self.silence  # always by the true words
         row["action_mask"][here] = ~(episode.null[recorded] & silent[frame[:seen] // self.frames_per_tick])
-        tokens, late = self.streams.tokens(lane.episode, self.words, lane.epoch)
+        tokens, late = self.streams.tokens(lane.episode, self.word_source, lane.epoch)
         at = np.flatnonzero(frame % self.frames_per_tick == 0)
         tick = frame[at] // self.frames_per_tick
         row["spoken"][t + at], row["language_mask"][t + at] = tokens[tick], ~late[tick]
@@ -188,15 +195,15 @@ class Lanes:
         lane.frame += n
         return n
 
-    def _look(self, index: int, start: int, out: np.ndarray) -> None:
+    def _read(self, index: int, start: int, out: np.ndarray) -> None:
         """Fill `out` with the frames from `start` on, of the episode or, when swapped, of its partner."""
-        if self.frames == "true":
-            out[:] = self.sight(self.episodes[index], start, start + len(out)) if len(out) else out
+        if self.frame_source == "true":
+            out[:] = self.read_frames(self.episodes[index], start, start + len(out)) if len(out) else out
             return
         other = self.episodes[self.streams.partner(index)]
         filled = 0
         while filled < len(out):
             at = (start + filled) % other.n_frames
             n = min(len(out) - filled, other.n_frames - at)
-            out[filled: filled + n] = self.sight(other, at, at + n)
+            out[filled: filled + n] = self.read_frames(other, at, at + n)
             filled += n

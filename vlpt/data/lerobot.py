@@ -7,14 +7,15 @@ Source: huggingface/lerobot, `CODEBASE_VERSION = "v3.0"`.
 """
 
 import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from vlpt.files import whole_folder, write_json
 
 VERSION = "v3.0"
 FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
@@ -109,32 +110,17 @@ def statistics(values: np.ndarray, axis: tuple[int, ...] = (0,), scale: float = 
     return {**{name: value.tolist() for name, value in made.items()}, "count": [count]}
 
 
-def write_json(path: Path, content) -> None:
-    """Write a readable JSON file, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
 @contextmanager
-def appearing(folder: Path):
-    """A context giving an empty folder beside `folder` that takes its name, and place, when the block ends well.
+def appearing(folder: Path) -> Iterator[Path]:
+    """`whole_folder` for a dataset: an empty folder that takes the place of `folder` when the block ends well.
 
     Raises ValueError when `folder` holds something that is no dataset: it would be lost.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / INFO_PATH).exists():
         raise ValueError(f"{folder} holds something that is no dataset: choose another folder, or empty it")
-    unfinished, old = (folder.with_name(folder.name + ending) for ending in (".tmp", ".old.tmp"))
-    for left_over in (unfinished, old):
-        shutil.rmtree(left_over, ignore_errors=True)
-    (unfinished / "meta").mkdir(parents=True)
-    try:
+    with whole_folder(folder) as unfinished:
+        (unfinished / "meta").mkdir()
         yield unfinished
-        if folder.exists():
-            folder.rename(old)
-        unfinished.rename(folder)
-    finally:
-        for left_over in (unfinished, old):
-            shutil.rmtree(left_over, ignore_errors=True)
 
 
 def _column(values: np.ndarray) -> pa.Array:

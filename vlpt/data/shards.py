@@ -13,9 +13,8 @@ Columns of a frame: `action` (buttons index, camera index) as labelled, `null`, 
 `truth.buttons` (20, 0/1, -1 unknown) and `truth.camera_deg` (pitch, yaw; nan unknown).
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +23,10 @@ import pyarrow.parquet as pq
 
 from vlpt.data import lerobot
 from vlpt.data.video_reader import PictureCache, VideoReader, join, signature
-from vlpt.data.words import FRAMES_PER_SECOND
+from vlpt.data.words import Word
+from vlpt.files import read_json, write_json
 from vpt.actions import BUTTONS
-from vpt.frames import AGENT_SIZE
+from vpt.frames import AGENT_SIZE, FRAMES_PER_SECOND
 
 PICTURES = "observation.images.pov"
 SOURCE_PATH = "meta/source.json"
@@ -52,7 +52,7 @@ class Episode:
     id: str
     channel: str
     video: Path  # mp4 that holds the pictures
-    words: list[dict]  # {"word", "start_ms", "end_ms"} in spoken order
+    words: list[Word]  # in spoken order
     buttons_index: np.ndarray  # (N,) int64, as labelled
     camera_index: np.ndarray  # (N,) int64
     null: np.ndarray  # (N,) bool: the labelled action is "nothing"
@@ -98,8 +98,8 @@ def write_shards(folder: Path | str, episodes: Sequence[Episode], source: dict) 
                 for i, (episode, place, own) in enumerate(zip(episodes, places, each, strict=True))]
         lerobot.write_episodes(unfinished, rows, {"words": _WORDS, "errands": _ERRANDS, "tasks": pa.list_(pa.string())})
         lerobot.write_tasks(unfinished, tasks)
-        lerobot.write_json(unfinished / lerobot.STATS_PATH, _statistics(unfinished, columns))
-        lerobot.write_json(unfinished / SOURCE_PATH, source)
+        write_json(unfinished / lerobot.STATS_PATH, _statistics(unfinished, columns))
+        write_json(unfinished / SOURCE_PATH, source)
         lerobot.write_info(unfinished, FEATURES, FRAMES_PER_SECOND, len(episodes), sum(lengths), len(tasks))
 
 
@@ -108,7 +108,7 @@ def read_source(folder: Path | str) -> dict | None:
     folder = Path(folder)
     if not (folder / lerobot.INFO_PATH).exists() or not (folder / SOURCE_PATH).exists():
         return None
-    return json.loads((folder / SOURCE_PATH).read_text(encoding="utf-8"))
+    return read_json(folder / SOURCE_PATH)
 
 
 def _write_videos(folder: Path, episodes: list[Episode]) -> list[dict]:
@@ -166,15 +166,16 @@ def _episode_row(index: int, episode: Episode, place: dict, columns: dict, tasks
         "dataset_from_index": start, "dataset_to_index": start + episode.n_frames,
         **{f"videos/{PICTURES}/{key}": value for key, value in place.items()},
         "id": episode.id, "channel": episode.channel, "seed": episode.seed, "world": episode.world,
-        "words": episode.words, "errands": episode.errands, **statistics,
+        "words": [asdict(word) for word in episode.words], "errands": episode.errands, **statistics,
     }  # fmt: skip
 
 
 def _statistics(folder: Path, columns: dict[str, np.ndarray]) -> dict:
     """Of every column, and of about 100 pictures."""
     made = {name: lerobot.statistics(values) for name, values in columns.items()}
-    films = [VideoReader(path) for path in sorted(folder.glob("videos/*/*/*.mp4"))]
-    sampled = [film.read_frames(i, i + 1)[0] for film in films for i in range(0, len(film), max(1, len(film) // 100))]
+    videos = [VideoReader(path) for path in sorted(folder.glob("videos/*/*/*.mp4"))]
+    sampled = [video.read_frames(i, i + 1)[0] for video in videos
+               for i in range(0, len(video), max(1, len(video) // 100))]  # fmt: skip
     return {PICTURES: lerobot.statistics(np.stack(sampled), axis=(0, 1, 2), scale=255.0), **made}
 
 
@@ -186,7 +187,7 @@ class Shards:
     """
 
     def __init__(self, folder: Path | str, cache_mb: float = 1000):
-        self.folder, self.reel, self.films = Path(folder), PictureCache(cache_mb), {}
+        self.folder, self.cache, self.videos = Path(folder), PictureCache(cache_mb), {}
         whole = [self.folder] if (self.folder / lerobot.INFO_PATH).exists() else []
         parts = [path for path in sorted(self.folder.glob("*/")) if (path / lerobot.INFO_PATH).exists()]
         self.episodes = [episode for part in whole or parts or [self.folder] for episode in _read_episodes(part)]
@@ -196,9 +197,9 @@ class Shards:
         stop = episode.n_frames if stop is None else stop
         if not 0 <= start <= stop <= episode.n_frames:
             raise ValueError(f"{episode.id} has frames 0..{episode.n_frames - 1}, asked for {start}..{stop - 1}")
-        if episode.video not in self.films:
-            self.films[episode.video] = VideoReader(episode.video, self.reel)
-        return self.films[episode.video].read_frames(episode.first_frame + start, episode.first_frame + stop)
+        if episode.video not in self.videos:
+            self.videos[episode.video] = VideoReader(episode.video, self.cache)
+        return self.videos[episode.video].read_frames(episode.first_frame + start, episode.first_frame + stop)
 
 
 def _read_episodes(folder: Path) -> list[Episode]:
@@ -215,7 +216,7 @@ def _read_info(folder: Path) -> dict:
     path = folder / lerobot.INFO_PATH
     if not path.exists():
         raise ValueError(f"{path} is missing: {folder} is no dataset; make one with data_gathering.shard")
-    info = json.loads(path.read_text(encoding="utf-8"))
+    info = read_json(path)
     if info["codebase_version"] != lerobot.VERSION or info["fps"] != FRAMES_PER_SECOND:
         raise ValueError(_cure(path, f"version {info['codebase_version']} at {info['fps']} frames a second, "
                                f"expected {lerobot.VERSION} at {FRAMES_PER_SECOND}"))
@@ -232,7 +233,8 @@ def _episode(folder: Path, row: dict, columns: dict[str, np.ndarray]) -> Episode
     first_frame = round(place.pop("from_timestamp") * FRAMES_PER_SECOND)
     return Episode(
         row["id"], row["channel"], folder / lerobot.VIDEO_PATH.format(video_key=PICTURES, **place),
-        row["words"], mine["action"][:, 0].copy(), mine["action"][:, 1].copy(), mine["null"], mine["confidence"],
+        [Word(**word) for word in row["words"]],
+        mine["action"][:, 0].copy(), mine["action"][:, 1].copy(), mine["null"], mine["confidence"],
         mine["truth.buttons"].astype(np.uint8) if known else None, mine["truth.camera_deg"] if known else None,
         row["errands"], row["seed"], row["world"], first_frame,
     )  # fmt: skip

@@ -20,7 +20,7 @@ def transcripts(folder: Path | str, held_out: tuple[str, ...] = ()) -> tuple[lis
     train, valid = [], []
     for path in sorted(Path(folder).glob("*.words.jsonl")):
         channel = path.name.removesuffix(".words.jsonl").rpartition("-")[0]
-        text = " ".join(word["word"] for word in read_words(path))
+        text = " ".join(word.word for word in read_words(path))
         (valid if channel in held_out else train).append(text)
     if not train and not valid:
         raise ValueError(f"{folder} holds no *.words.jsonl: record or transcribe something first")

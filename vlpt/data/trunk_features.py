@@ -1,11 +1,11 @@
 """The frozen trunk's outputs, computed once and kept on disk, so that later stages read features instead of pixels.
 
-In: a model with a trunk (`model.look`: CNN and block 1), shards. Out: a function (episode, start, stop) -> features
+In: an agent (`Policy.encode_frames`: CNN and block 1), shards. Out: a function (episode, start, stop) -> features
 (stop - start, D) float32 that takes the place of `shards.read_frames` in a loader. One fp16 file an episode, found
 again by what it was made from: the trunk's weights and the video.
 
-    sight = cache_features(model, shards)
-    Lanes(shards, episodes, ..., sight=sight)
+    read_frames = cache_features(model.policy, shards)
+    Lanes(shards, episodes, ..., read_frames=read_frames)
 """
 
 import hashlib
@@ -19,6 +19,8 @@ from safetensors.numpy import save_file
 from tqdm import tqdm
 
 from vlpt.data.shards import Episode, Shards
+from vlpt.files import whole_file
+from vpt.policy import Policy
 
 FRAMES_PER_CALL = 128
 
@@ -36,16 +38,16 @@ class Features:
         return self.open[episode.id][start:stop].astype(np.float32)
 
 
-def cache_features(model, shards: Shards, episodes: Sequence[Episode] | None = None, folder: Path | str | None = None,
-                   device: torch.device | str = "cpu") -> Features:
+def cache_features(
+    policy: Policy, shards: Shards, episodes: Sequence[Episode] | None = None, folder: Path | str | None = None,
+    device: torch.device | str = "cpu",
+) -> Features:
     """Compute what is not there yet (all episodes, or those given) and return the reader.
 
-    model: `look(frames, first, memory) -> (features (1, T, D), memory)`, `policy.start(lanes)`, `policy.picture` and
-    `policy.blocks`, as vlpt.model.VLPT has them. folder: `features` beside the shards when None.
-    Raises ValueError when a feature does not fit fp16.
+    folder: `features` beside the shards when None. Raises ValueError when a feature does not fit fp16.
     """
     episodes = shards.episodes if episodes is None else episodes
-    folder = Path(folder or shards.folder.parent / "features") / trunk_key(model)
+    folder = Path(folder or shards.folder.parent / "features") / trunk_key(policy)
     folder.mkdir(parents=True, exist_ok=True)
     videos = {video: hashlib.sha256(video.read_bytes()).hexdigest() for video in {e.video for e in episodes}}
     paths = {}
@@ -54,32 +56,34 @@ def cache_features(model, shards: Shards, episodes: Sequence[Episode] | None = N
         paths[episode.id] = folder / f"{episode.id}-{hashlib.sha256(made_from.encode()).hexdigest()[:8]}.safetensors"
     missing = [episode for episode in episodes if not _is_whole(paths[episode.id], episode)]
     if missing:
-        was_training = model.training
-        model.eval()
+        was_training = policy.training
+        policy.eval()
         for episode in tqdm(missing, "features", unit="episode"):
-            _write(paths[episode.id], encode_episode(model, shards, episode, device))
-        model.train(was_training)
+            _write(paths[episode.id], encode_episode(policy, shards, episode, device))
+        policy.train(was_training)
     return Features(paths)
 
 
-def trunk_key(model) -> str:
+def trunk_key(policy: Policy) -> str:
     """A name for the weights that the features depend on."""
     digest = hashlib.sha256()
-    for part in (model.policy.picture, model.policy.blocks[0]):
+    for part in (policy.picture, policy.blocks[0]):
         for name, weight in sorted(part.state_dict().items()):
             digest.update(name.encode() + weight.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
 @torch.inference_mode()
-def encode_episode(model, shards: Shards, episode: Episode, device: torch.device | str = "cpu") -> np.ndarray:
+def encode_episode(
+    policy: Policy, shards: Shards, episode: Episode, device: torch.device | str = "cpu"
+) -> np.ndarray:
     """The trunk over one whole episode -> (N, D) float32, by chunks with carried memory."""
-    memory, rows = model.policy.start(1)[0], []
+    memory, rows = policy.start(1)[0], []
     for start in range(0, episode.n_frames, FRAMES_PER_CALL):
         frames = shards.read_frames(episode, start, min(start + FRAMES_PER_CALL, episode.n_frames))
         first = torch.zeros(1, len(frames), dtype=torch.bool, device=device)
         first[0, 0] = start == 0
-        features, memory = model.look(torch.from_numpy(frames)[None].to(device), first, memory)
+        features, memory = policy.encode_frames(torch.from_numpy(frames)[None].to(device), first, memory)
         rows.append(features[0].float().cpu().numpy())
     return np.concatenate(rows)
 
@@ -88,9 +92,8 @@ def _write(path: Path, features: np.ndarray) -> None:
     largest = float(np.abs(features).max())
     if not largest < 65504:
         raise ValueError(f"{path.stem}: a feature of size {largest:.3g} does not fit fp16; train from pixels instead")
-    unfinished = path.with_name(path.name + ".tmp")
-    save_file({"features": features.astype(np.float16)}, unfinished)
-    unfinished.rename(path)
+    with whole_file(path) as unfinished:
+        save_file({"features": features.astype(np.float16)}, unfinished)
 
 
 def _is_whole(path: Path, episode: Episode) -> bool:

@@ -1,10 +1,10 @@
-"""Film: any frames of a long H.264 file at the price of decoding them once, and files joined without re-encoding.
+"""Any frames of a long H.264 file at the price of decoding them once, and files joined without re-encoding.
 
 In: mp4 files of yuv420p pictures at a constant rate. Out: RGB frames (n, height, width, 3) uint8 by number, or one
-joined mp4. A film decodes whole groups of pictures (from one key frame to the next) and keeps the latest ones in a
+joined mp4. A reader decodes whole groups of pictures (from one key frame to the next) and keeps the latest ones in a
 `PictureCache`, so playing forwards decodes every frame once and a random clip costs at most two groups more.
 
-    film = Film("file-000.mp4", PictureCache(500)); film.read_frames(1000, 1128)
+    video = VideoReader("file-000.mp4", PictureCache(500)); video.read_frames(1000, 1128)
     join(["a.mp4", "b.mp4"], "ab.mp4")
 """
 
@@ -15,8 +15,6 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-
-cv2.setNumThreads(1)  # handing a 128x128 picture to other threads costs more than converting it
 
 
 class PictureCache:
@@ -46,8 +44,8 @@ class VideoReader:
     Raises ValueError naming the file where it is missing, cut short, broken or of another pixel format.
     """
 
-    def __init__(self, path: Path | str, reel: PictureCache | None = None):
-        self.path, self.reel = Path(path), reel or PictureCache(100)
+    def __init__(self, path: Path | str, cache: PictureCache | None = None):
+        self.path, self.cache = Path(path), cache or PictureCache(100)
         try:
             self.container = av.open(str(path))
             self.stream = self.container.streams.video[0]
@@ -83,10 +81,10 @@ class VideoReader:
         return range(first, last + 1) if stop > start else range(0)
 
     def _slice(self, group: int, start: int, stop: int) -> np.ndarray:
-        planes = self.reel.get((self.path, group))
+        planes = self.cache.get((self.path, group))
         if planes is None:
             planes = self._decode(group)
-            self.reel.put((self.path, group), planes)
+            self.cache.put((self.path, group), planes)
         offset = self.group_start[group]
         return planes[max(start - offset, 0): stop - offset]
 

@@ -80,7 +80,7 @@ class WordStreams:
     def _place(self, episode: Episode) -> Placement:
         ticks = count_ticks(episode.n_frames, self.frames_per_tick)
         if self.tokenizer is None:
-            onsets_ms, tokens, tokenless = [word["start_ms"] for word in episode.words], [0] * len(episode.words), 0
+            onsets_ms, tokens, tokenless = [word.start_ms for word in episode.words], [0] * len(episode.words), 0
         else:
             speech = tokenise(episode.words, self.tokenizer)
             onsets_ms, tokens, tokenless = speech.onsets_ms, speech.tokens, speech.tokenless_words

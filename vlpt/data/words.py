@@ -1,6 +1,6 @@
 """Words and time: from spoken words with onsets to one token, or silence, a language tick.
 
-In: words of a video ({"word", "start_ms", "end_ms"}), a `tokenizers.Tokenizer`. Out: `Placement`, a token id a tick.
+In: words of a video (`Word`), a `tokenizers.Tokenizer`. Out: `Placement`, a token id a tick.
 The one home of the word clock (20 frames a second; frame t covers [50t, 50t + 50) ms; tick k is frame
 k * frames_per_tick):
 
@@ -14,14 +14,23 @@ before the end of the video and what is later than `max_lateness_ms` is counted.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-FRAMES_PER_SECOND = 20
-FRAME_MS = 1000 // FRAMES_PER_SECOND
+from vlpt.files import whole_file, write_lines
+from vpt.frames import FRAME_MS
+
+
+@dataclass(frozen=True)
+class Word:
+    """One spoken word; the interval is [start_ms, end_ms), from the first frame of its video."""
+
+    word: str
+    start_ms: float
+    end_ms: float
 
 
 @dataclass(frozen=True)
@@ -84,14 +93,14 @@ def _check(tokens: np.ndarray, onsets_ms: np.ndarray, silence: int) -> None:
         raise ValueError("onsets are milliseconds from the start of the video: none negative, none missing")
 
 
-def tokenise(words: Sequence[dict], tokenizer: Tokenizer) -> Speech:
-    """words: {"word", "start_ms", ...} in spoken order -> tokens, each tied to its word by character offsets.
+def tokenise(words: Sequence[Word], tokenizer: Tokenizer) -> Speech:
+    """words in spoken order -> tokens, each tied to its word by character offsets.
 
     The words are encoded as one text, so that a word's tokens do not depend on where a video was cut. A token that
     reaches over several words belongs to the last of them: it must not be heard before that one is spoken.
     """
     # The leading blank gives the first word the same tokens as any other in byte-level vocabularies.
-    spelled = [" " + " ".join(str(word["word"]).split()) for word in words]
+    spelled = [" " + " ".join(word.word.split()) for word in words]
     written = np.array([i for i, text in enumerate(spelled) if len(text) > 1], dtype=np.int64)
     ends = np.cumsum([len(spelled[i]) for i in written])
     text = "".join(spelled[i] for i in written)
@@ -99,7 +108,7 @@ def tokenise(words: Sequence[dict], tokenizer: Tokenizer) -> Speech:
     last = [_last_visible(text, start, end) for start, end in encoding.offsets]
     owner = written[np.searchsorted(ends, last, side="right")] if last else written[:0]
     owner = np.maximum.accumulate(owner)  # normalisers may swap a character's pieces; time only runs forwards
-    onsets = np.array([word["start_ms"] for word in words], dtype=np.float64)
+    onsets = np.array([word.start_ms for word in words], dtype=np.float64)
     return Speech(np.array(encoding.ids, dtype=np.int64), onsets[owner], owner, len(words) - len(np.unique(owner)))
 
 
@@ -140,10 +149,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, whole_words: Sequence
 
 def save_tokenizer(tokenizer: Tokenizer, path: Path | str) -> None:
     """Write `tokenizer.json`, whole or not at all."""
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".tmp")
-    tokenizer.save(str(unfinished))
-    unfinished.rename(path)
+    with whole_file(path) as unfinished:
+        tokenizer.save(str(unfinished))
 
 
 def load_tokenizer(path: Path | str) -> Tokenizer:
@@ -154,7 +161,7 @@ def load_tokenizer(path: Path | str) -> Tokenizer:
         raise ValueError(f"{path} is not a tokenizer.json ({error}); train one or copy it again") from error
 
 
-def read_words(path: Path | str) -> list[dict]:
+def read_words(path: Path | str) -> list[Word]:
     """Read `<id>.words.jsonl`: one {"word", "start_ms", "end_ms"} a line, in spoken order; an empty file is silence.
 
     Raises ValueError naming the file, and the line that is no such object.
@@ -165,11 +172,16 @@ def read_words(path: Path | str) -> list[dict]:
     words = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            word = json.loads(line)
-            words.append({"word": str(word["word"]), "start_ms": float(word["start_ms"]),
-                          "end_ms": float(word["end_ms"])})
+            row = json.loads(line)
+            word = Word(str(row["word"]), float(row["start_ms"]), float(row["end_ms"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}, line {number}: not a word with start_ms and end_ms ({error!r})") from error
-        if not 0 <= words[-1]["start_ms"] <= words[-1]["end_ms"]:
+        if not 0 <= word.start_ms <= word.end_ms:
             raise ValueError(f"{path}, line {number}: a word needs 0 <= start_ms <= end_ms, got {line}")
+        words.append(word)
     return words
+
+
+def write_words(path: Path | str, words: Iterable[Word]) -> None:
+    """Write `<id>.words.jsonl`, whole or not at all; its folder is made."""
+    write_lines(path, map(asdict, words))

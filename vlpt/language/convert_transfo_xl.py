@@ -12,6 +12,7 @@ The published file stores tied tensors twice and q, k, v stacked; ours has each 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -19,10 +20,10 @@ from torch import Tensor
 
 from vlpt.data.words import save_tokenizer
 from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
-from vlpt.old_options import option, run
+from vlpt.options import run
 from vpt.released import read_plain_pickle, read_weights_file
 
-ORDERS = ("huggingface", "original")
+ClusterOrder = Literal["huggingface", "original"]
 LAYER = {
     "attention.place.weight": "dec_attn.r_net.weight",
     "attention.out.weight": "dec_attn.o_net.weight",
@@ -57,16 +58,15 @@ def names(config: TransformerXLConfig) -> dict[str, str]:
     return table
 
 
-def from_published(
-    tensors: dict[str, Tensor], config: TransformerXLConfig, cluster_order: str = "huggingface"
-) -> dict[str, Tensor]:
+def from_published(tensors: dict[str, Tensor], config: TransformerXLConfig,
+                   cluster_order: ClusterOrder = "huggingface") -> dict[str, Tensor]:
     """The state_dict for `TransformerXL(config)`. Raises ValueError naming what is missing or left over.
 
     cluster_order: of the rows that stand for clusters of rare words; "original" for files of the authors' own code,
     which counts them from the end.
     """
-    if cluster_order not in ORDERS:
-        raise ValueError(f"cluster_order is one of {', '.join(ORDERS)}, got {cluster_order!r}")
+    if cluster_order not in (orders := get_args(ClusterOrder)):
+        raise ValueError(f"cluster_order is one of {', '.join(orders)}, got {cluster_order!r}")
     table = names(config)
     stacked = [f"transformer.layers.{i}.dec_attn.qkv_net.weight" for i in range(config.layers)]
     repeated = {name.format(i) for name in REPEATED for i in range(len(config.cutoffs) + 1)} - set(table.values())
@@ -142,9 +142,9 @@ def word_tokenizer(words: list[str], unknown: str = "<unk>") -> Tokenizer:
 class Options:
     """Turns a published Transformer-XL into a folder that train.py --language takes."""
 
-    folder: str = option(help="folder with config.json, pytorch_model.bin, vocab.pkl or vocab.txt")
-    out: str = option(help="folder to write")
-    cluster_order: str = option("huggingface", "original: weights of the authors' own code", choices=ORDERS)
+    folder: str  # folder with config.json, pytorch_model.bin, vocab.pkl or vocab.txt
+    out: str  # folder to write
+    cluster_order: ClusterOrder = "huggingface"  # original: weights of the authors' own code
 
 
 def main(options: Options) -> None:

@@ -1,9 +1,9 @@
 """Any Hugging Face decoder with rotary positions as the language model: Llama, SmolLM2, Mistral, Qwen.
 
-In: token ids or embeddings, and who may see whom (`Plan`). Out: hidden states, log-probabilities, the next memory.
-The weights and the arithmetic of a layer are the library's; who is seen, and the memory, are ours: each layer keeps
-keys and values of the words it may still look back on, keys *before* rotation. They are turned by their distance to the
-word that asks, so positions never run out and a lane can forget anywhere in a chunk.
+In: token ids or embeddings, and who may see whom (`AttentionPlan`). Out: hidden states, log-probabilities, the next
+memory. The weights and the arithmetic of a layer are the library's; who is seen, and the memory, are ours: each layer
+keeps keys and values of the words it may still look back on, keys *before* rotation. They are turned by their distance
+to the word that asks, so positions never run out and a lane can forget anywhere in a chunk.
 
     decoder = Decoder.from_hub("HuggingFaceTB/SmolLM2-135M-Instruct", window=512)     # or a folder
     log_probs, memory = decoder(ids, first, decoder.start(lanes))
@@ -12,16 +12,14 @@ Needs the packages transformers and, for LoRA (Hu et al. 2021, 2106.09685), peft
 Legend: B lanes, L ticks (or tokens) in a chunk, M remembered, N = M + L rows, E width, H heads, V vocabulary.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from vlpt.clock import NOTHING
 from vlpt.language.interface import LanguageModel
-from vlpt.language.visibility import Plan
+from vlpt.language.visibility import AttentionPlan
 from vlpt.memory import LanguageMemory
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -94,21 +92,28 @@ class Decoder(LanguageModel):
         table = self.causal.model.embed_tokens.weight
         table[ids] = torch.randn_like(table[ids]) * table.std()
 
-    def run(
-        self, x: Tensor, plan: Plan, memory: LanguageMemory, before: Callable[[int, Tensor], Tensor] | None = None
-    ) -> tuple[Tensor, LanguageMemory]:
-        """x (B, L, E) embeddings -> hidden states (B, L, E), memory. `before(i, x)` may change what layer i reads."""
-        model, rows = self.causal.model, []
-        mask = torch.zeros(plan.visible.shape, dtype=x.dtype, device=x.device)
-        mask = mask.masked_fill_(~plan.visible, NOTHING)[:, None]
-        turn = [part[:, None] for part in model.rotary_emb(x, plan.position)]  # cos, sin (B, 1, N, head width)
-        for i, (layer, remembered) in enumerate(zip(model.layers, memory.layers, strict=True)):
-            x = before(i, x) if before else x
-            attended, row = _attend(layer.self_attn, layer.input_layernorm(x), remembered, turn, mask)
+    def prepare(self, plan: AttentionPlan, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """mask (B, 1, L, N), cos and sin (B, 1, N, head width) of each row's position."""
+        like = torch.empty(0, dtype=dtype, device=plan.position.device)
+        cos, sin = self.causal.model.rotary_emb(like, plan.position)
+        return plan.additive_mask(dtype), cos[:, None], sin[:, None]
+
+    def run_layers(
+        self, x: Tensor, prepared: tuple[Tensor, Tensor, Tensor], memory: LanguageMemory, layers: range
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `LanguageModel.run_layers`."""
+        rows, (mask, *turn) = [], prepared
+        for i in layers:
+            layer = self.causal.model.layers[i]
+            attended, row = _attend(layer.self_attn, layer.input_layernorm(x), memory.layers[i], turn, mask)
             x = x + attended
             x = x + layer.mlp(layer.post_attention_layernorm(x))
             rows.append(row)
-        return model.norm(x), plan.keep(tuple(rows))
+        return x, tuple(rows)
+
+    def finish(self, x: Tensor) -> Tensor:
+        """The final norm."""
+        return self.causal.model.norm(x)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """hidden (..., E) -> (..., V) fp32."""

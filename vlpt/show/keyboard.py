@@ -10,6 +10,7 @@ import numpy as np
 
 from vlpt.show.paint import AGENT, DIM, FAINT, OTHER, PANEL, WHITE, arrow, box, text, text_width
 from vpt.actions import BUTTONS
+from vpt.frames import FRAMES_PER_SECOND
 
 KEY, GAP = 30, 4
 FULL_DEG = 10.0  # the fastest motion of the action space reaches the rim of the pad
@@ -56,7 +57,7 @@ def _key(canvas, x: int, y: int, width: int, label: str, mine: bool, theirs: boo
 class Mouse:
     """Two buttons and a pad: the arrow is this frame's motion, the trace where the last second's motions led."""
 
-    def __init__(self, x: int, y: int, trace_frames: int = 20) -> None:
+    def __init__(self, x: int, y: int, trace_frames: int = FRAMES_PER_SECOND) -> None:
         self.x, self.y = x, y
         self.motions: deque[np.ndarray] = deque(maxlen=trace_frames)
 

@@ -15,12 +15,11 @@ import numpy as np
 
 from vlpt.show.keyboard import Keyboard, Mouse
 from vlpt.show.paint import AGENT, DIM, FAINT, OTHER, PANEL, WHITE, box, place, shade, text, text_width
-from vpt.frames import AGENT_SIZE
+from vpt.frames import AGENT_SIZE, FRAMES_PER_SECOND
 
 PICTURE = (960, 540)
 PANEL_HEIGHT = 180
 SPEECH_BOTTOM = 436  # above a game's hotbar
-FRAMES_PER_SECOND = 20
 HISTORY = 10 * FRAMES_PER_SECOND
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from vlpt.checkpoint import write_json
-from vlpt.old_options import option, run
+from vlpt.files import write_json, write_text
+from vlpt.options import flag, run
 from vlpt.show import plots
 from vlpt.show.results import Results, read_results, speech, summary
 
@@ -24,8 +24,8 @@ from vlpt.show.results import Results, read_results, speech, summary
 class Options:
     """Show the results of a folder of runs on one page."""
 
-    run: str = option("runs/demo", "folder of runs, as demo.sh leaves it")
-    out: str = option("runs/demo/report.html", "page to write; summary.json goes beside it")
+    run: str = "runs/demo"  # folder of runs, as demo.py leaves it
+    out: str = "runs/demo/report.html"  # page to write; summary.json goes beside it
 
 
 def main(options: Options) -> dict:
@@ -35,10 +35,7 @@ def main(options: Options) -> dict:
         numbers, lacking = summary(results), None
     except ValueError as error:
         numbers, lacking = None, error
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(out.name + ".tmp")
-    unfinished.write_text(page(results, numbers), encoding="utf-8")
-    unfinished.replace(out)
+    write_text(out, page(results, numbers))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
     if lacking:
         raise lacking
@@ -102,7 +99,7 @@ def tiles(numbers: dict) -> str:
 def dependence(results: Results) -> str:
     """The forest plot and its table."""
     if results.evaluation is None:
-        return absent("The evaluation", "python evaluate.py")
+        return absent("The evaluation", "python evaluate.py dependence")
     rows = [(*plots.DEPENDENCE[name], found) for name, found in results.evaluation["dependence"].items()]
     cells = "".join(f"<tr><td>{escape(label)}<td class=n>{found['delta']:+z.4f}<td class=n>[{found['low']:+z.4f}, "
                     f"{found['high']:+z.4f}]<td>{unit}" for label, unit, found in rows)
@@ -149,14 +146,15 @@ def commands(results: Results) -> str:
 
 def command(options: dict) -> str:
     """The command line that gives train.py these options."""
-    parts = ["python train.py"]
-    for key, value in options.items():
-        flag = "--" + key.replace("_", "-")
+    parts = ["python train.py", options["stage"]]
+    for name, value in options.items():
+        if name == "stage":
+            continue
         if isinstance(value, bool):
-            parts.append(flag if value else "--no-" + flag[2:])
+            parts.append(flag(name) if value else "--no-" + flag(name).removeprefix("--"))
         else:
-            values = value if isinstance(value, list) else ["none" if value is None else value]
-            parts.append(" ".join([flag, *(shlex.quote(str(one)) for one in values)]))
+            values = value if isinstance(value, list) else [value]
+            parts.append(" ".join([flag(name), *(shlex.quote(str(one)) for one in values)]))
     return " ".join(parts)
 
 

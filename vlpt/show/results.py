@@ -1,6 +1,6 @@
 """What the runs found, read from their files: the only place that knows which file holds which number.
 
-In: a folder of runs, as demo.sh leaves it:
+In: a folder of runs, as demo.py leaves it:
 
     <run>/{idm,base,words,language,action,joint,oracle,shuffled}/{options.json, log.jsonl, done.json}
     <run>/evaluation.json      written by evaluate.py
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from vlpt.data.shards import Shards
+from vlpt.files import read_json, read_lines
 from vpt.actions import MINECRAFT
 from vpt.scores import Scores
 
@@ -114,7 +115,7 @@ def episode_differences(evaluation: dict, name: str) -> np.ndarray:
 def summary(results: Results) -> dict:
     """The numbers of the demo under fixed keys. Raises ValueError naming what is missing."""
     joint = results.runs["joint"].done if "joint" in results.runs else {}
-    needed = {"joint/done.json (train.py --stage joint)": joint, "evaluation.json (evaluate.py)": results.evaluation,
+    needed = {"joint/done.json (train.py joint)": joint, "evaluation.json (evaluate.py dependence)": results.evaluation,
               "labelled shards with true keys on the held-out channels": results.idm}
     if missing := [what for what, there in needed.items() if not there]:
         raise ValueError(f"{results.folder}: no summary without {'; '.join(missing)}")
@@ -129,6 +130,17 @@ def summary(results: Results) -> dict:
         "minutes": round(minutes(results.folder), 2),
         "peak_gb": peak_gb(results),
     }
+
+
+def gates_table(runs: dict[str, RunRecord]) -> str:
+    """How open each gate was at the end of each stage that has gates, after tanh: a Markdown table, a gate a row."""
+    last = {name: {key.removeprefix("gate/"): value for key, value in run.rows[-1].items() if key.startswith("gate/")}
+            for name, run in runs.items() if run.rows}
+    stages = [name for name, gates in last.items() if gates]
+    gates = dict.fromkeys(gate for name in stages for gate in last[name])
+    rows = [[f"`{gate}`", *(f"{last[name][gate]:+.3f}" if gate in last[name] else "" for name in stages)]
+            for gate in gates]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (["gate", *stages], ["---"] * (len(stages) + 1), *rows))
 
 
 def minutes(folder: Path) -> float:
@@ -161,22 +173,3 @@ def speech(rows: list[dict], window_ms: int = 5000) -> list[dict]:
             told.append({"ms": number * window_ms, "true": true, "agent": agent,
                          "p_silence": float(np.mean(chances)) if chances else None})
     return told
-
-
-def read_json(path: Path) -> dict:
-    """Raises ValueError naming the file."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-
-
-def read_lines(path: Path) -> list[dict]:
-    """One JSON object a line; [] when there is no such file. Raises ValueError naming the file and line."""
-    rows = []
-    for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], start=1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
-    return rows

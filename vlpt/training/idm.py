@@ -3,7 +3,7 @@
 In: shards whose true actions are known. Out: an inverse dynamics model that labels the others.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,46 +11,73 @@ import torch
 from torch import nn
 
 from vlpt.checkpoint import model_folder
-from vlpt.data.clips import Clips
+from vlpt.data.clips import Clips, sample_clips
 from vlpt.data.decoded_frames import DecodedFrames
 from vlpt.data.shards import Episode
+from vlpt.options import CountOrNone, Positive, without_effect
+from vlpt.training.episodes import EpisodeSplit, ShardOptions, read_episodes
 from vlpt.training.losses import LossPart
-from vlpt.training.stage import count_parameters, parameters_apart, prefixed, read_episodes, sample_clips
+from vlpt.training.stage import Stage, count_parameters, parameters_apart, prefixed
 from vpt.actions import MINECRAFT
 from vpt.augment import augment
 from vpt.fast import compile_parts
-from vpt.idm import IDM, IDM_SIZES, mirror_camera, with_distances
+from vpt.idm import IDM, IDM_SIZES, IDMSize, mirror_camera, with_distances
 from vpt.initialise import set_class_frequencies, standardise_norms
 from vpt.motion_filters import init_motion_filters
 from vpt.scores import Scores
 from vpt.windows import infer
 
 
-class InverseDynamics:
+@dataclass(frozen=True, kw_only=True)
+class InverseDynamicsOptions(ShardOptions):
+    """Inverse dynamics: which keys and mouse motion lie between two frames?"""
+
+    stage = "idm"
+
+    start: str = ""  # weights of a model to go on from: a run or a model folder (empty: made anew)
+    size: IDMSize = "tiny"  # of a model made anew
+    # frames up to which attention tells how far one is from another; 0: as in OpenAI's model, not at all
+    max_distance: CountOrNone = 16
+    rate_new: Positive = 1e-4  # learning rate
+    heads_rate: Positive = 1.0  # times the rate of the rest, for the action heads
+    augment: bool = True  # colour and geometry augmentation
+    mirror: bool = False  # half of the clips as in a mirror; validation sees both sides
+    resident: bool = False  # keep all pictures decoded on the device, 3.5 GB an hour
+    compile: bool = False  # torch.compile the picture encoder and the blocks
+
+    def __post_init__(self) -> None:
+        if self.start:
+            without_effect(self, "--start", "size")
+
+
+class InverseDynamics(Stage):
     """Random clips in, class-balanced losses of every frame's buttons and camera bins out."""
 
-    def __init__(self, options, device: torch.device) -> None:
-        self.options, self.device = options, device
-        self.shards, train, self.held_out = read_episodes(options)
-        made = self.trained_before() if options.start else self.new_model(train)
-        self.model = compile_parts(made.to(device)) if options.compile else made.to(device)
-        frames = DecodedFrames(self.shards, train, device).frames if options.resident else None
-        self.clips = Clips(self.shards, train, clips=options.lanes, frames_per_clip=options.chunk, seed=options.seed,
-                           frames=frames)
-        self.class_weight = button_weights(train).to(device)
+    Options = InverseDynamicsOptions
 
-    def trained_before(self) -> IDM:
+    def __init__(self, options: InverseDynamicsOptions, device: torch.device) -> None:
+        self.options, self.device = options, device
+        data = read_episodes(options)
+        self.shards, self.held_out = data.shards, data.held_out
+        made = self._trained_before() if options.start else self._made_anew(data)
+        self.model = compile_parts(made.to(device)) if options.compile else made.to(device)
+        read_frames = DecodedFrames(data.shards, data.train, device).read_frames if options.resident else None
+        self.clips = Clips(data.shards, data.train, n_clips=options.lanes, frames_per_clip=options.chunk,
+                           seed=options.seed, read_frames=read_frames)  # fmt: skip
+        self.class_weight = button_weights(data.train).to(device)
+
+    def _trained_before(self) -> IDM:
         return with_distances(IDM.from_pretrained(model_folder(self.options.start)), self.options.max_distance)
 
-    def new_model(self, episodes: list[Episode]) -> IDM:
-        """A model made anew: it uses its last layer and knows the order of frames, as the released one does not."""
+    def _made_anew(self, data: EpisodeSplit) -> IDM:
+        """It uses its last layer and knows the order of frames, as the released one does not."""
         ours = dict(lastlayer="used", temperature=1.0, max_distance=self.options.max_distance)
         model = IDM(replace(IDM_SIZES[self.options.size], **ours))
         init_motion_filters(model)
-        clips = sample_clips(self.shards, episodes, count=16, frames=4, seed=self.options.seed)
+        clips = sample_clips(data.shards, data.train, 16, 4, self.options.seed)
         standardise_norms(model, lambda: model(clips))
-        set_class_frequencies(model.buttons, button_frequency(episodes))
-        set_class_frequencies(model.camera, camera_frequency(episodes))
+        set_class_frequencies(model.buttons, button_frequency(data.train))
+        set_class_frequencies(model.camera, camera_frequency(data.train))
         return model
 
     def describe(self) -> str:
@@ -86,15 +113,10 @@ class InverseDynamics:
         """Scores on the held-out episodes, read in the overlapping windows that labelling uses."""
         scores = Scores()
         for episode in self.held_out:
-            inferred = infer(self.model, self.shards.read_frames(episode), episode.n_frames, mirror=self.options.mirror)
+            frames = self.shards.read_frames(episode)
+            inferred = infer(self.model, frames, episode.n_frames, mirror=self.options.mirror)
             scores.add(inferred.buttons, inferred.camera_deg, episode.true_buttons, episode.true_camera_deg)
         return prefixed("valid", scores.numbers()) if self.held_out else {}
-
-    def baselines(self) -> dict[str, float]:
-        return {}
-
-    def gates(self) -> dict[str, float]:
-        return {}
 
     def save(self, folder: Path, half: bool = False) -> None:
         self.model.save_pretrained(folder, half=half)

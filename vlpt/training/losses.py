@@ -15,6 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from vpt.actions import MINECRAFT
+from vpt.heads import kl
+
 
 class LossPart(NamedTuple):
     """A sum and how many it sums: both fp32, ()."""
@@ -53,11 +56,6 @@ class LossTotals:
 # ---- actions
 
 
-def camera_counts(buttons_index: Tensor) -> Tensor:
-    """True where the label's camera meta-button is on: the index's last digit. Inventory (8640, even) has it off."""
-    return buttons_index % 2 == 1
-
-
 def action_nats(action, buttons_index: Tensor, camera_index: Tensor) -> tuple[Tensor, Tensor]:
     """Nats of every frame.
 
@@ -66,7 +64,7 @@ def action_nats(action, buttons_index: Tensor, camera_index: Tensor) -> tuple[Te
     """
     buttons = _nats(action.buttons, buttons_index)
     camera = _nats(action.camera, camera_index)
-    return buttons, camera.masked_fill(~camera_counts(buttons_index), 0)
+    return buttons, camera.masked_fill(~MINECRAFT.camera_meta(buttons_index), 0)
 
 
 def action_loss(action, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> dict[str, LossPart]:
@@ -81,8 +79,8 @@ def kl_to_reference(action, reference, mask: Tensor) -> dict[str, LossPart]:
 
     Of the joint action: what the camera head says matters as often as the reference has the camera meta-button on.
     """
-    buttons, camera = (_kl(ours.float(), theirs.float()) for ours, theirs in
-                       ((action.buttons, reference.buttons), (action.camera, reference.camera)))
+    buttons = kl(reference.buttons.float(), action.buttons.float())
+    camera = kl(reference.camera.float(), action.camera.float())
     camera_on = reference.buttons[..., 1::2].float().exp().sum(-1)
     return dict(kl=LossPart.of(buttons + camera_on * camera, mask))
 
@@ -90,24 +88,26 @@ def kl_to_reference(action, reference, mask: Tensor) -> dict[str, LossPart]:
 # ---- words
 
 
-def language_nats(output, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def language_nats(language, output, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Nats of every tick.
 
-    output: `.silence_logit` (B, L), `.token_nats(ids, where)`, `.vocabulary`, `.tick_index`, `.tick_valid` (B, L);
-    target (B, T) int64, read at tick frames. Returns silence (B, L): of whether anything is said; token (B, L): of
-    which token, 0 where the target is silence; and spoken (B, L) bool: the target is a token. Padded ticks give numbers
-    without meaning: mask with tick_valid.
+    language: the model that made output.hidden, `.vocabulary` V and `.nats(hidden, ids)`; output: `.silence_logit`
+    (B, L), `.hidden` (B, L, E), `.tick_index`, `.tick_valid` (B, L); target (B, T) int64, read at tick frames. Returns
+    silence (B, L): of whether anything is said; token (B, L): of which token, 0 where the target is silence, where it
+    is not computed; and spoken (B, L) bool: the target is a token. Padded ticks give numbers without meaning: mask with
+    tick_valid.
     """
     target = target.gather(1, output.tick_index)
-    spoken = target != output.vocabulary
-    token = output.token_nats(target, spoken)
+    spoken = target != language.vocabulary
+    nats = language.nats(output.hidden[spoken], target[spoken])
+    token = torch.zeros_like(target, dtype=nats.dtype).masked_scatter(spoken, nats)
     logit = output.silence_logit.float()
     return -logsigmoid(torch.where(spoken, -logit, logit)), token, spoken
 
 
-def language_loss(output, target: Tensor, mask: Tensor) -> dict[str, LossPart]:
+def language_loss(language, output, target: Tensor, mask: Tensor) -> dict[str, LossPart]:
     """Over the ticks whose frame is in mask (B, T): silence, nats a tick; token, nats a spoken token."""
-    silence, token, spoken = language_nats(output, target)
+    silence, token, spoken = language_nats(language, output, target)
     counted = output.tick_valid & mask.gather(1, output.tick_index)
     return dict(silence=LossPart.of(silence, counted), token=LossPart.of(token, counted & spoken))
 
@@ -131,7 +131,7 @@ class Counts:
 
     def plus_actions(self, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> "Counts":
         """Labels (any shape) under a mask; the camera is counted where it counts in the loss."""
-        buttons, camera = buttons_index[mask], camera_index[mask & camera_counts(buttons_index)]
+        buttons, camera = buttons_index[mask], camera_index[mask & MINECRAFT.camera_meta(buttons_index)]
         return Counts(_plus(self.buttons, buttons), _plus(self.camera, camera), self.token, self.silence)
 
     def plus_words(self, target: Tensor, mask: Tensor) -> "Counts":
@@ -182,11 +182,6 @@ def _nats(log_probs: Tensor, index: Tensor) -> Tensor:
     if log_probs.ndim == 1:
         return -log_probs.float()[index]
     return -log_probs.gather(-1, index[..., None])[..., 0].float()
-
-
-def _kl(ours: Tensor, theirs: Tensor) -> Tensor:
-    """KL(theirs || ours) over the last axis."""
-    return (theirs.exp() * (theirs - ours)).sum(-1)
 
 
 def _plus(counts: Tensor, index: Tensor) -> Tensor:

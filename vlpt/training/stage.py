@@ -1,36 +1,109 @@
-"""What the stages share: which episodes to train on, and how numbers are named.
+"""The contract of a stage of training, the options that every stage has, and how its numbers are named.
 
-In: the options of train.py. Out: shards, episodes, names.
+In: a stage's options. Out: a `Stage`, around which train.py is the loop. Each stage is a file in this folder, with its
+own options beside it.
 """
 
-import numpy as np
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
 import torch
 from torch import nn
 
-from vlpt.data.lanes import split
-from vlpt.data.shards import Episode, Shards
+from vlpt.options import Count, CountOrNone, Device, NotNegative, Positive
+from vlpt.training.losses import LossPart
 from vpt.trees import map_tensors
 
 TOKENIZER = "tokenizer.json"
 
 
-def read_episodes(options) -> tuple[Shards, list[Episode], list[Episode]]:
-    """Shards, the episodes to train on (those not held out, or of them those of `train_on`), the held-out ones."""
-    shards = Shards(options.shards)
-    train, held_out = split(shards.episodes, options.held_out)
-    if options.train_on:
-        train = [episode for episode in train if episode.channel in options.train_on]
-    return shards, train, held_out
+@dataclass(frozen=True, kw_only=True)
+class StageOptions:
+    """What can be asked of every stage."""
+
+    stage: ClassVar[str]  # the stage whose options these are
+
+    name: str  # of the run: it lies in runs/<name>
+    held_out: tuple[str, ...] = ("ch4", "ch5")  # channels kept for validation
+    # batches
+    lanes: Count = 8  # episodes (idm: clips; words: parts of the text) side by side
+    chunk: Count = 128  # frames (words: tokens) a lane between two updates of memory
+    accumulate: Count = 3  # chunks an update of the weights: lanes x chunk x accumulate frames
+    # optimisation
+    steps: Count = 1000  # updates of the weights
+    warmup: CountOrNone = 20  # updates until the full learning rate
+    weight_decay: NotNegative = 0.01  # AdamW's, on matrices only
+    clip: Positive = 1.0  # largest joint norm of the gradients
+    # running
+    validate_every: CountOrNone = 100  # updates between validations (0: only at the end)
+    save_every: Count = 100  # updates between checkpoints
+    stop_after: CountOrNone = 0  # interrupt after this many updates, to be resumed by the same command (0: never)
+    runs: str = "runs"  # folder of the runs
+    export: str = ""  # a folder to write the final weights to, in half precision
+    seed: CountOrNone = 0  # of everything random
+    threads: CountOrNone = 0  # processor threads (0: torch's choice)
+    device: Device = "auto"  # where the model is trained; auto: a GPU if there is one
+    # of products; auto: bfloat16 on a GPU, float32 on a processor, where bfloat16 wants AMX and pays when training
+    # from pixels
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    progress: bool = True  # show a progress bar
 
 
-def sample_clips(shards: Shards, episodes: list[Episode], *, count: int, frames: int, seed: int) -> torch.Tensor:
-    """Frames from everywhere: (count, frames, 128, 128, 3) uint8, each row from a random place of a random episode."""
-    random, rows = np.random.default_rng((seed, count)), []
-    for episode in random.choice(np.array(episodes, dtype=object), count):
-        start = int(random.integers(0, max(1, episode.n_frames - frames + 1)))
-        shown = shards.read_frames(episode, start, min(start + frames, episode.n_frames))
-        rows.append(np.resize(shown, (frames, *shown.shape[1:])))
-    return torch.from_numpy(np.stack(rows))
+class Stage(ABC):
+    """One stage: its model, its data, its losses. Complete once it is made."""
+
+    Options: ClassVar[type[StageOptions]]
+    model: nn.Module
+
+    @abstractmethod
+    def __init__(self, options: StageOptions, device: torch.device) -> None:
+        """Raises ValueError naming what a person can get wrong; nothing has been written then."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line: how much is trained on how much."""
+
+    @abstractmethod
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Every parameter once, by the name of its learning rate."""
+
+    @abstractmethod
+    def rates(self) -> dict[str, float]:
+        """The full learning rate of each group."""
+
+    @abstractmethod
+    def losses(self) -> dict[str, LossPart]:
+        """The next batch's losses; the memory of the lanes is carried on, detached."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, float]:
+        """How much each loss counts; one that is not named is only logged."""
+
+    @abstractmethod
+    def validate(self) -> dict[str, float]:
+        """{"valid/<loss>": mean over the held-out data}; {} where nothing is held out."""
+
+    def baselines(self) -> dict[str, float]:
+        """{"unigram/<loss>": the same losses of constant predictions, on the same data}."""
+        return {}
+
+    def gates(self) -> dict[str, float]:
+        """{"gate/<name>": how open, after tanh}."""
+        return {}
+
+    @abstractmethod
+    def save(self, folder: Path, half: bool = False) -> None:
+        """The model, for `from_pretrained`; half: in half precision."""
+
+    @abstractmethod
+    def state(self) -> dict:
+        """The loader's position and the lanes' memory, for exact resume."""
+
+    @abstractmethod
+    def load(self, folder: Path, state: dict) -> None:
+        """What `save` and `state` gave, back again."""
 
 
 def parameters_apart(rest: str, model: nn.Module, **parts: list[nn.Module]) -> dict[str, list[nn.Parameter]]:

@@ -3,25 +3,51 @@
 In: transcripts and, if given, more text. Out: a Transformer-XL and its tokenizer.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vlpt.checkpoint import model_folder
 from vlpt.data.oracle import ACTION_WORDS
 from vlpt.data.text import TextLanes, encode, read_texts
 from vlpt.data.words import load_tokenizer, save_tokenizer, train_tokenizer, vocabulary
 from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
-from vlpt.memory import tensors, with_tensors
+from vlpt.memory import LanguageMemory, tensors, with_tensors
+from vlpt.options import Count, Positive, without_effect
 from vlpt.training.losses import Counts, LossPart, LossTotals, Unigram
-from vlpt.training.stage import TOKENIZER, count_parameters, detached, prefixed
+from vlpt.training.stage import TOKENIZER, Stage, StageOptions, count_parameters, detached, prefixed
 
 
-class Words:
-    """Stage words: the language model alone, on text."""
+@dataclass(frozen=True, kw_only=True)
+class WordsOptions(StageOptions):
+    """The language model alone, on text."""
 
-    def __init__(self, options, device: torch.device) -> None:
+    stage = "words"
+
+    videos: str = "data_gathering/samples"  # recordings whose transcripts are the text; empty: none
+    text: str = ""  # a text file to add to the transcripts
+    start: str = ""  # weights of a language model to go on from: a run or a model folder (empty: made anew)
+    vocabulary: Count = 1500  # tokens, for a tokenizer made anew
+    rate_new: Positive = 1e-4  # learning rate of a model made anew
+    rate_pretrained: Positive = 4e-5  # learning rate of weights to go on from
+
+    def __post_init__(self) -> None:
+        if not self.videos:
+            without_effect(self, "--videos empty (held out is the last twentieth of the text)", "held_out")
+        if self.start:
+            without_effect(self, "--start", "vocabulary", "rate_new")
+        else:
+            without_effect(self, "a language model made anew (no --start)", "rate_pretrained")
+
+
+class Words(Stage):
+    """The language model alone, on text."""
+
+    Options = WordsOptions
+
+    def __init__(self, options: WordsOptions, device: torch.device) -> None:
         self.options, self.device = options, device
         train, held_out = read_texts(options.videos, options.text, options.held_out)
         if options.start:
@@ -47,7 +73,9 @@ class Words:
     def weights(self) -> dict[str, float]:
         return {"token": 1.0}
 
-    def step(self, batch, memory):
+    def step(
+        self, batch: tuple[Tensor, Tensor, Tensor], memory: LanguageMemory
+    ) -> tuple[dict[str, LossPart], LanguageMemory]:
         """batch as TextLanes gives it -> {"token": nats a token}, memory."""
         heard, spoken, first = (x.to(self.device) for x in batch)
         log_probs, memory = self.model(heard, first, memory)
@@ -64,11 +92,11 @@ class Words:
         """Nats a token of the held-out text, read once in one lane."""
         if len(self.held_out_ids) <= self.options.chunk:
             return {}
-        batches, memory, parts = TextLanes(self.held_out_ids, 1, self.options.chunk), self.model.start(1), LossTotals()
+        batches, memory, totals = TextLanes(self.held_out_ids, 1, self.options.chunk), self.model.start(1), LossTotals()
         for _ in range(batches.chunks):
             found, memory = self.step(batches.next(), memory)
-            parts.add(found)
-        return prefixed("valid", parts.means())
+            totals.add(found)
+        return prefixed("valid", totals.means())
 
     def baselines(self) -> dict[str, float]:
         """The training text's unigram on the held-out text."""
@@ -77,9 +105,6 @@ class Words:
         counts = Counts.zero(self.model.vocabulary).plus_words(self.ids, torch.ones_like(self.ids, dtype=torch.bool))
         every = torch.ones_like(self.held_out_ids, dtype=torch.bool)
         return {"unigram/token": float(Unigram.of(counts).language_loss(self.held_out_ids, every)["token"].mean)}
-
-    def gates(self) -> dict[str, float]:
-        return {}
 
     def save(self, folder: Path, half: bool = False) -> None:
         self.model.save_pretrained(folder, half=half)

@@ -14,9 +14,15 @@ from importlib import import_module
 
 from vlpt.worlds.contract import BUTTONS, CheckSpaces, noop
 
-__all__ = ["BUTTONS", "WORLDS", "CheckSpaces", "make", "noop"]
+__all__ = ["BUTTONS", "WORLDS", "CheckSpaces", "check_name", "make", "noop"]
 
 WORLDS = {"dummy": ("vlpt.worlds.dummy", "Dummy"), "luanti": ("vlpt.worlds.luanti.world", "Luanti")}
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError when there is no world of this name: to be asked before anything is loaded for it."""
+    if name not in WORLDS:
+        raise ValueError(f"there is no world called {name!r}; choose one of {', '.join(sorted(WORLDS))}")
 
 
 def make(name: str, **options) -> CheckSpaces:
@@ -24,7 +30,6 @@ def make(name: str, **options) -> CheckSpaces:
 
     Raises ValueError when there is no such world, and whatever the world raises for its own options.
     """
-    if name not in WORLDS:
-        raise ValueError(f"there is no world called {name!r}; choose one of {', '.join(sorted(WORLDS))}")
+    check_name(name)
     module, world = WORLDS[name]
     return CheckSpaces(getattr(import_module(module), world)(**options))

@@ -21,9 +21,12 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-__all__ = ["BUTTONS", "STEP_S", "WORLD_ONLY", "CheckSpaces", "action_space", "noop", "observation_space"]
+__all__ = ["BUTTONS", "DEGREES_PER_COUNT", "STEP_S", "WORLD_ONLY", "CheckSpaces", "action_space", "noop",
+           "observation_space"]  # fmt: skip
 
+# VPT's clock, mouse and button names. A world imports nothing of ours, so they are repeated here; a test compares them.
 STEP_S = 0.05
+DEGREES_PER_COUNT = 0.15  # a mouse moves in whole counts
 HOTBAR = tuple(f"hotbar.{slot}" for slot in range(1, 10))
 BUTTONS = ("attack", "back", "forward", "jump", "left", "right", "sneak", "sprint", "use", "drop", "inventory", *HOTBAR)
 WORLD_ONLY = ("ESC", "pickItem", "swapHands")  # MineRL has them; no policy presses them, and only ESC may do something

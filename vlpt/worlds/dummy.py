@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from vlpt.worlds.contract import BUTTONS, STEP_S, action_space, observation_space
+from vlpt.worlds.contract import BUTTONS, DEGREES_PER_COUNT, STEP_S, action_space, observation_space
 from vlpt.worlds.errands import COLOURS, Errand, check_options
 
 __all__ = ["Dummy"]
@@ -23,7 +23,6 @@ SIDE, GROUND_Y, EYE_M, REACH_M = 16, 8.5, 1.6, 4.0
 WALK_M, SPRINT_M = 4.0 * STEP_S, 5.6 * STEP_S
 DIG_STEPS = 8
 FOV_DEG = 72.0
-COUNT_DEG = 0.15  # a mouse moves in whole counts
 PITCH_LIMIT_DEG = 89.0
 HOTBAR = ("axe", "pickaxe", "shovel", "cobble", "planks", "", "", "", "")
 RGB = {"wool:red": (200, 30, 30), "wool:blue": (40, 60, 210), "wool:yellow": (235, 210, 40),
@@ -46,7 +45,7 @@ class Box:
 class Dummy(gymnasium.Env):
     """One player among boxes."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / STEP_S)}
     render_mode = "rgb_array"
 
     def __init__(self, size: tuple[int, int] = (128, 128)) -> None:
@@ -94,7 +93,7 @@ class Dummy(gymnasium.Env):
         return self._observation()["pov"]
 
     def _turn(self, camera_deg: np.ndarray) -> np.ndarray:
-        turned = np.rint(camera_deg / COUNT_DEG) * COUNT_DEG
+        turned = np.rint(camera_deg / DEGREES_PER_COUNT) * DEGREES_PER_COUNT
         pitch = float(np.clip(self._pitch_deg + turned[0], -PITCH_LIMIT_DEG, PITCH_LIMIT_DEG))
         turned[0] = pitch - self._pitch_deg
         self._pitch_deg, self._yaw_deg = pitch, float((self._yaw_deg + turned[1] + 180.0) % 360.0 - 180.0)

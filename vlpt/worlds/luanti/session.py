@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 from Xlib.error import ConnectionClosedError
 
-from vlpt.worlds.contract import STEP_S
+from vlpt.worlds.contract import DEGREES_PER_COUNT, STEP_S
 from vlpt.worlds.luanti.game import Game, GameError, pick_port, settings
 from vlpt.worlds.luanti.home import Home
 from vlpt.worlds.luanti.screen import Screen
 
-__all__ = ["DEGREES_PER_COUNT", "Session", "Tick", "wrap"]
+__all__ = ["Session", "Tick", "wrap"]
 
-DEGREES_PER_COUNT = 0.15  # VPT's mouse
 START_S, ANSWER_S, ARENA_S = 120.0, 60.0, 120.0  # patience, in real time: a busy machine is slow
 
 

@@ -18,10 +18,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from vlpt.worlds.contract import BUTTONS, action_space, observation_space
+from vlpt.worlds.contract import BUTTONS, DEGREES_PER_COUNT, STEP_S, action_space, observation_space
 from vlpt.worlds.errands import Errand, check_options
 from vlpt.worlds.luanti.game import check_installed
-from vlpt.worlds.luanti.session import DEGREES_PER_COUNT, Session
+from vlpt.worlds.luanti.session import Session
 
 __all__ = ["Luanti"]
 
@@ -34,7 +34,7 @@ _instances = itertools.count()
 class Luanti(gymnasium.Env):
     """One player in one small arena. Several may run side by side, in one process or in many."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / STEP_S)}
     render_mode = "rgb_array"
 
     def __init__(self, size: tuple[int, int] = (320, 180), viewing_range: int = 48) -> None:

@@ -1,0 +1,110 @@
+"""What a recording on disk is: a video, and beside it, where they are known, its words, its actions and its origin.
+
+    <id>.mp4            pictures, and perhaps sound
+    <id>.words.jsonl    what is said in it, and when (vlpt/data/words.py)
+    <id>.jsonl          what was truly pressed, one contractor object a frame (vpt/actions.py)
+    <id>.meta.json      {"channel", "world", "seed", "errands", ...}
+
+In: a folder, or several that hold these parts. Out: ids, paths, what the meta file says, the pictures an agent sees.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from vlpt.data.shards import fits
+from vlpt.files import read_json
+from vpt.actions import read_contractor
+from vpt.agent_video import AgentVideo, Pointer, inspect_video
+from vpt.frames import AGENT_SIZE, FRAMES_PER_SECOND, write_video
+
+
+def video_path(folder: Path | str, id_: str) -> Path:
+    """The pictures. Paths are joined by hand, as an id may hold dots."""
+    return Path(folder) / f"{id_}.mp4"
+
+
+def words_path(folder: Path | str, id_: str) -> Path:
+    """What is said."""
+    return Path(folder) / f"{id_}.words.jsonl"
+
+
+def pressed_path(folder: Path | str, id_: str) -> Path:
+    """What was truly pressed."""
+    return Path(folder) / f"{id_}.jsonl"
+
+
+def meta_path(folder: Path | str, id_: str) -> Path:
+    """Where it comes from."""
+    return Path(folder) / f"{id_}.meta.json"
+
+
+def find_recordings(folder: Path | str, channels: tuple[str, ...] = ()) -> list[str]:
+    """The ids of a folder's recordings, sorted. Raises ValueError when there is none (of those channels)."""
+    ids = sorted(path.stem for path in Path(folder).glob("*.mp4"))
+    kept = [id_ for id_ in ids if not channels or meta_of(folder, id_)["channel"] in channels]
+    if not kept:
+        raise ValueError(f"{folder} holds no recording (<id>.mp4)" + (f" of {', '.join(channels)}" if channels else "")
+                         + ": record some with data_gathering.demonstrate, or name another folder")
+    return kept
+
+
+def chosen(ids: list[str], only: Path | str) -> list[str]:
+    """Those of the ids that a file names, in their order. Raises ValueError for one that is not there."""
+    wanted = set(Path(only).read_text(encoding="utf-8").split())
+    if missing := sorted(wanted - set(ids)):
+        raise ValueError(f"{only} names {missing[0]}, of which there is no recording")
+    return [id_ for id_ in ids if id_ in wanted]
+
+
+def channel_of(id_: str) -> str:
+    """The channel that an id begins with: what stands before its last "-"."""
+    return id_.rsplit("-", 1)[0]
+
+
+def meta_of(folder: Path | str, id_: str) -> dict:
+    """What the meta file says, if there is one; a recording without it belongs to the channel its id begins with.
+
+    Raises ValueError naming a file that is no JSON object.
+    """
+    path, meta = meta_path(folder, id_), {}
+    if path.exists():
+        meta = read_json(path)
+    if not isinstance(meta, dict):
+        raise ValueError(f"{path} is no JSON object: delete it or record again")
+    return {"channel": channel_of(id_), **meta}
+
+
+def write_agent_video(path: Path, folder: Path, crf: int, cursor: np.ndarray | None = None) -> tuple[Path, int]:
+    """A 128x128 H.264 file of the pictures that labelling saw, and how many there are.
+
+    That is `path` itself where it is one already, else a file of its name in `folder`. Every picture is decoded, so
+    that no broken one passes. A `cursor`, (h, w, 4) uint8 RGBA, is drawn where the .jsonl beside `path` says that a
+    window is open. Raises ValueError naming a file that is broken, empty or not 16:9, and as `find_pointer`.
+    """
+    video = inspect_video(path)
+    pointer = None if cursor is None else find_pointer(video, cursor)
+    if pointer is None and video.as_it_is and fits(path):
+        return path, sum(1 for _ in video.read_frames())
+    with write_video(folder / path.name, (AGENT_SIZE, AGENT_SIZE), FRAMES_PER_SECOND, crf) as small:
+        for rgb in video.read_frames(pointer):
+            small.write(rgb)
+    return folder / path.name, small.n_frames
+
+
+def find_pointer(video: AgentVideo, cursor: np.ndarray) -> Pointer | None:
+    """Where the contractor's rows beside a video want its pointer drawn; None without rows or without an open window.
+
+    Raises ValueError naming rows that are not one a picture, and a video that is too small for the pointer.
+    """
+    path = pressed_path(video.path.parent, video.path.stem)
+    rows = read_contractor(path) if path.exists() else None
+    if rows is not None and len(rows) != video.pictures:
+        raise ValueError(f"{path} has {len(rows)} rows, {video.path} has {video.pictures} frames: get both files anew, "
+                         "or leave the recording out")  # fmt: skip
+    if rows is None or not rows.gui_open.any():
+        return None
+    if video.crop == (0, AGENT_SIZE, 0, AGENT_SIZE):
+        raise ValueError(f"{video.path} is {AGENT_SIZE}x{AGENT_SIZE} already: the pointer belongs into full-size "
+                         "pictures; take the contractor's own file, or leave --cursor out")  # fmt: skip
+    return Pointer(cursor, rows.gui_open, rows.cursor)

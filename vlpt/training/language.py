@@ -1,0 +1,30 @@
+"""Stage language: the language model and cross attention 1 (words ask frames); starts from base and words.
+
+In: shards, an agent and a language model. Out: the fused model, which acts as the agent did.
+"""
+
+from dataclasses import dataclass
+
+from vlpt.options import without_effect
+from vlpt.training.joined import Joined, JoinedOptions, WordsAreTrained
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageOptions(WordsAreTrained, JoinedOptions):
+    """The language model and cross attention 1 (words ask frames)."""
+
+    stage = "language"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.train_language and self.trunk == "frozen":
+            without_effect(self, "--no-train-language and a frozen trunk", "rate_pretrained", "lora_rank")
+
+
+class Language(Joined):
+    """What counts is what is said."""
+
+    Options = LanguageOptions
+
+    def weights(self) -> dict[str, float]:
+        return {"token": self.options.token_weight, "silence": self.options.silence_weight}
