@@ -217,10 +217,10 @@ def record_missing(options: Options) -> dict[str, str]:
             worker.join()
 
 
-def follow(workers: Sequence[BaseProcess], results: Inbox, todo: Sequence[Episode], frames: int) -> dict[str, str]:
+def follow(workers: Sequence[BaseProcess], results: Inbox, todo: Sequence[Episode], n_frames: int) -> dict[str, str]:
     """Show progress until every recording, of so many frames, has ended. Returns {name: error} of the failed."""
     left, failed = {episode.name for episode in todo}, {}
-    with tqdm(total=len(todo) * frames, unit="frame", smoothing=0.05) as bar:
+    with tqdm(total=len(todo) * n_frames, unit="frame", smoothing=0.05) as bar:
         while left:
             try:
                 kind, name, value = results.get(timeout=2)

@@ -64,7 +64,7 @@ def main(options: Options) -> dict[str, int]:
     ends = []
     with tqdm(total=len(rows), desc="videos", unit="") as bar:
         for row in process(plan, rows):
-            ends.append({**json.loads(row["carried"]), "record": json.loads(row["record"])})
+            ends.append({**json.loads(row["progress"]), "record": json.loads(row["record"])})
             bar.update()
     done = write_down(plan, ends)
     totals = Counter(done=len(done), left_out=sum("left_out" in end for end in ends))

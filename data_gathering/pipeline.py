@@ -7,7 +7,7 @@ video over: the folder may lie on storage that many machines share. Two kinds of
 
     row = Prepare(plan)({"record": json of a record})     # a processor: download, classify, transcribe, shrink
     row = Label(plan)(row)                                # a GPU, if there is one: label
-    json.loads(row["carried"])                            # {"key", "id", "steps", "failed" or "left_out"}
+    json.loads(row["progress"])                            # {"key", "id", "steps", "failed" or "left_out"}
 """
 
 import hashlib
@@ -108,7 +108,7 @@ class VideoProgress:
         self._write()
 
     def row(self) -> dict[str, str]:
-        return {"record": json.dumps(self.record), "carried": json.dumps(self._content())}
+        return {"record": json.dumps(self.record), "progress": json.dumps(self._content())}
 
     def _with_retries(self, work: Callable[[], dict]) -> dict:
         """Storage may hiccup (OSError): again, a little later. What is wrong with a video (ValueError) stays wrong."""
@@ -183,7 +183,7 @@ class Label:
         self.idm, self.made_by = label.load(self.options)
 
     def __call__(self, row: dict[str, str]) -> dict[str, str]:
-        said = json.loads(row["carried"])
+        said = json.loads(row["progress"])
         if "failed" in said or "left_out" in said:
             return row
         progress = VideoProgress(json.loads(row["record"]), self.plan)

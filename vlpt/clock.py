@@ -13,10 +13,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-# The score of what may not be seen. Finite in fp32 and bf16, so that a row that sees nothing does not become NaN;
-# beside any visible row its weight is exactly 0.
-NOTHING = -1e9
-
 
 @dataclass(frozen=True)
 class Timestamps:

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from vlpt.clock import NOTHING, Visibility
+from vlpt.clock import Visibility
 from vlpt.memory import MemoryPart
+from vpt.attention import FORBIDDEN
 
 SHORTEST_FRAMES = 4  # the shortest wave of the rotation: a fifth of a second
 
@@ -77,9 +78,9 @@ class GatedCrossAttention(nn.Module):
         return x.unflatten(2, (self.heads, self.head_width)).transpose(1, 2)
 
     def _forgetting(self, sees: Visibility) -> Tensor:
-        """(B, H, Q, K) fp32, added to the scores: -decay_h * age in frames, and NOTHING where not visible."""
+        """(B, H, Q, K) fp32, added to the scores: -decay_h * age in frames, and FORBIDDEN where not visible."""
         growth = -self.log_decay.exp().view(-1, 1, 1)
-        return (growth * sees.age[:, None]).masked_fill_(~sees.visible[:, None], NOTHING)
+        return (growth * sees.age[:, None]).masked_fill_(~sees.visible[:, None], FORBIDDEN)
 
 
 @dataclass(frozen=True)

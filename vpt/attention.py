@@ -19,6 +19,10 @@ from vpt.trees import map_tensors
 
 CURVES = 10  # basis curves of the relative bias
 
+# The attention score of what may not be seen. Finite in fp32 and bf16, so that a row that sees nothing does not become
+# NaN; beside any visible row its weight is exactly 0.
+FORBIDDEN = -1e9
+
 
 @dataclass(frozen=True)
 class BlockMemory:
@@ -29,9 +33,9 @@ class BlockMemory:
     mask: Tensor  # (B, M) bool, true where the slot holds a frame of the lane's present episode
 
     @classmethod
-    def fresh(cls, lanes: int, frames: int, width: int, device=None, dtype=None) -> "BlockMemory":
-        keys = torch.zeros(lanes, frames, width, device=device, dtype=dtype)
-        return cls(keys, keys.clone(), torch.zeros(lanes, frames, dtype=torch.bool, device=device))
+    def fresh(cls, lanes: int, n_frames: int, width: int, device=None, dtype=None) -> "BlockMemory":
+        keys = torch.zeros(lanes, n_frames, width, device=device, dtype=dtype)
+        return cls(keys, keys.clone(), torch.zeros(lanes, n_frames, dtype=torch.bool, device=device))
 
     def detach(self) -> "BlockMemory":
         """The same memory cut from the graph."""
@@ -58,15 +62,15 @@ def window_mask(first: Tensor, memory_mask: Tensor, window: int) -> Tensor:
     return (episode[:, :, None] == column[:, None, :]).tril(slots).triu(slots - window + 1)
 
 
-def ages_to_columns(by_age: Tensor, frames: int) -> Tensor:
+def ages_to_columns(by_age: Tensor, n_frames: int) -> Tensor:
     """(..., T, M) indexed by query and age 0..M-1 -> (..., T, M + T) indexed by query and column, 0 elsewhere.
 
     Column c of row r has age M + r - c: the rows, turned round, are shifted one step each by reading them with a
     stride that is one shorter than they are.
     """
     slots = by_age.shape[-1]
-    rows = F.pad(by_age.flip(-1), (1, frames)).flatten(-2)
-    return rows[..., : frames * (slots + frames)].unflatten(-1, (frames, slots + frames))
+    rows = F.pad(by_age.flip(-1), (1, n_frames)).flatten(-2)
+    return rows[..., : n_frames * (slots + n_frames)].unflatten(-1, (n_frames, slots + n_frames))
 
 
 class Attention(nn.Module):
@@ -103,7 +107,7 @@ class Attention(nn.Module):
         """x (B, T, D), visible (B, T, M + T) -> attended (B, T, D), keys and values (B, M + T, D)."""
         keys = torch.cat([memory.keys.to(x.dtype), self.key(x)], dim=1)
         values = torch.cat([memory.values.to(x.dtype), self.value(x)], dim=1)
-        bias = self.bias(x).masked_fill(~visible[:, None], float("-inf"))
+        bias = self.bias(x).masked_fill(~visible[:, None], FORBIDDEN)
         return self._attend(x, keys, values, bias), keys, values
 
     def all_to_all(self, x: Tensor) -> Tensor:

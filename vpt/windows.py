@@ -44,24 +44,24 @@ class Inferred:
     confidence: np.ndarray  # (N,) float32: the probability of the frame's whole action
 
 
-def windows(frames: int, length: int = LENGTH) -> list[Window]:
+def windows(n_frames: int, length: int = LENGTH) -> list[Window]:
     """Windows over a video of so many frames; what they keep covers every frame once. A short video is one window.
 
     Neighbours meet in the middle of what they share; the last one ends with the video.
     """
-    starts = [*range(0, frames - length, length // 2), max(frames - length, 0)]
-    meet = [0, *((before + length + after) // 2 for before, after in zip(starts, starts[1:], strict=False)), frames]
+    starts = [*range(0, n_frames - length, length // 2), max(n_frames - length, 0)]
+    meet = [0, *((before + length + after) // 2 for before, after in zip(starts, starts[1:], strict=False)), n_frames]
     return [
-        Window(start, min(start + length, frames), *keep)
+        Window(start, min(start + length, n_frames), *keep)
         for start, keep in zip(starts, zip(meet, meet[1:], strict=False), strict=True)
     ]
 
 
 def infer(
-    idm: IDM, frames: Iterable[np.ndarray], count: int, batch: int = 4, length: int = LENGTH, mirror: bool = False
+    idm: IDM, frames: Iterable[np.ndarray], n_frames: int, batch: int = 4, length: int = LENGTH, mirror: bool = False
 ) -> Inferred:
-    """One video: `count` pictures (128, 128, 3) uint8 -> Inferred. Raises ValueError when there are not `count`."""
-    _, found = next(infer_videos(idm, [("", frames, count)], batch, length, mirror))
+    """One video: `n_frames` pictures (128, 128, 3) uint8 -> Inferred. Raises ValueError when there are not so many."""
+    _, found = next(infer_videos(idm, [("", frames, n_frames)], batch, length, mirror))
     if isinstance(found, Exception):
         raise found
     return found

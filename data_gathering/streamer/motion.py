@@ -36,9 +36,9 @@ def turn_deg(from_deg: float, to_deg: float) -> float:
     return (to_deg - from_deg + 180.0) % 360.0 - 180.0
 
 
-def minimum_jerk(frames: int) -> np.ndarray:
-    """Shares of the whole way made in each of `frames` frames (sum 1): a bell, slow at both ends."""
-    s = np.linspace(0.0, 1.0, frames + 1)
+def minimum_jerk(n_frames: int) -> np.ndarray:
+    """Shares of the whole way made in each of `n_frames` frames (sum 1): a bell, slow at both ends."""
+    s = np.linspace(0.0, 1.0, n_frames + 1)
     return np.diff(10 * s**3 - 15 * s**4 + 6 * s**5)
 
 

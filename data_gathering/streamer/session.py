@@ -78,12 +78,12 @@ def fidget(player: Player, most_frames: int) -> Skill[None]:
         yield from shift(player, act, min(most_frames, int(player.rng.integers(4, 10))))
 
 
-def shift(player: Player, act: str, frames: int) -> Skill[None]:
+def shift(player: Player, act: str, n_frames: int) -> Skill[None]:
     """A few steps where there is room."""
     ways = {"left": -90, "right": 90} if act == "sidle" else {"forward": 0, "back": 180}
     key = str(player.rng.choice(list(ways)))
     clear_m = player.ground.clear_m(player.position, player.yaw_deg + ways[key], 3.0)
-    yield from player.wait(frames, {key} if clear_m > frames * STEP_M + 0.4 else set())
+    yield from player.wait(n_frames, {key} if clear_m > n_frames * STEP_M + 0.4 else set())
 
 
 def conclude(player: Player, errand: Errand, done: bool) -> Skill[None]:

@@ -6,7 +6,8 @@ from PIL import Image, ImageSequence
 from support.numbered_recordings import numbers, picture
 
 from vlpt.options import run
-from vlpt.show.animate import Options, main
+from vlpt.show.animate import Options, main, without_tremble
+from vlpt.show.paint import OTHER
 from vpt.frames import write_video
 
 
@@ -43,6 +44,26 @@ def test_all_pictures_share_a_palette(tmp_path, film):
     descriptors = [content[at + 9] for at in range(len(content) - 10)
                    if content[at - 9: at - 6] == b"\x00\x21\xf9" and content[at] == 0x2C]  # fmt: skip
     assert len(descriptors) == 60 and not any(flags & 0x80 for flags in descriptors)
+
+
+@pytest.mark.parametrize("colour, most", [(OTHER, 6), ((60, 200, 20), 20)])  # H.264 itself shifts them by 3
+def test_rare_colours_stay(tmp_path, colour, most):
+    """Amber words, a green pillar: a hundredth of a brown picture, which a palette by area alone would leave out."""
+    brown = np.random.default_rng(0).integers(0, [160, 110, 80], (60, 80, 3)).astype(np.uint8).repeat(4, 0).repeat(4, 1)
+    brown[100:116, 100:148] = colour
+    with write_video(tmp_path / "play.mp4", (320, 240), crf=10) as video:
+        for _ in range(20):
+            video.write(brown)
+    main(Options(film=str(tmp_path / "play.mp4"), out=str(tmp_path / "play.gif"), width=320))
+    seen = np.asarray(pictures(tmp_path / "play.gif")[0].convert("RGB")).astype(int)
+    assert np.abs(seen[104:112, 104:144] - colour).max() <= most
+
+
+def test_what_trembles_stands_still_and_what_moves_is_kept():
+    first = np.full((4, 4, 3), 100, np.uint8)
+    second, third = first + 7, first + 20
+    shown = without_tremble([first, second, third])
+    assert (shown[0] == 100).all() and (shown[1] == 100).all() and (shown[2] == 120).all()
 
 
 def test_a_film_that_ends_early_is_shown_to_its_end(tmp_path, film):

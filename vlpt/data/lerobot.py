@@ -83,12 +83,12 @@ def write_tasks(folder: Path, tasks: Sequence[str]) -> None:
     pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), folder / TASKS_PATH)
 
 
-def write_info(folder: Path, features: dict, fps: int, episodes: int, frames: int, tasks: int) -> None:
+def write_info(folder: Path, features: dict, fps: int, n_episodes: int, n_frames: int, n_tasks: int) -> None:
     """`meta/info.json`, the manifest: written last, read first."""
     info = {
-        "codebase_version": VERSION, "robot_type": None, "total_episodes": episodes, "total_frames": frames,
-        "total_tasks": tasks, "chunks_size": 1000, "data_files_size_in_mb": 100,
-        "video_files_size_in_mb": VIDEO_FILE_MB, "fps": fps, "splits": {"train": f"0:{episodes}"},
+        "codebase_version": VERSION, "robot_type": None, "total_episodes": n_episodes, "total_frames": n_frames,
+        "total_tasks": n_tasks, "chunks_size": 1000, "data_files_size_in_mb": 100,
+        "video_files_size_in_mb": VIDEO_FILE_MB, "fps": fps, "splits": {"train": f"0:{n_episodes}"},
         "data_path": DATA_PATH, "video_path": VIDEO_PATH, "features": {**features, **INDEX_FEATURES},
     }  # fmt: skip
     write_json(folder / INFO_PATH, info)

@@ -55,9 +55,9 @@ class Placement:
     overflow: int  # tokens that would have come after the last tick
 
 
-def count_ticks(frames: int, frames_per_tick: int) -> int:
+def count_ticks(n_frames: int, frames_per_tick: int) -> int:
     """Language ticks of a video of so many frames: those at frames 0, D, 2D ... that exist."""
-    return -(-frames // frames_per_tick)
+    return -(-n_frames // frames_per_tick)
 
 
 def place(tokens: Sequence[int], onsets_ms: Sequence[float], ticks: int, frames_per_tick: int,

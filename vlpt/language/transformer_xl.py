@@ -75,7 +75,7 @@ class TransformerXL(LanguageModel):
         self.table.reinit_embeddings(ids)
 
     def prepare(self, plan: AttentionPlan, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """distance (B, 1, L, N) int64; mask (B, 1, L, N), 0 where visible, else NOTHING."""
+        """distance (B, 1, L, N) int64; mask (B, 1, L, N), 0 where visible, else FORBIDDEN."""
         return plan.distance[:, None], plan.additive_mask(dtype)
 
     def run_layers(

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vlpt.clock import NOTHING, Timestamps, newest
+from vlpt.clock import Timestamps, newest
 from vlpt.memory import LanguageMemory, pick
+from vpt.attention import FORBIDDEN
 
 RULES = ("none", "last", "all")
 
@@ -43,9 +44,9 @@ class AttentionPlan:
     mask: Tensor
 
     def additive_mask(self, dtype: torch.dtype) -> Tensor:
-        """(B, 1, L, N): 0 where visible, else NOTHING, to be added to attention scores."""
+        """(B, 1, L, N): 0 where visible, else FORBIDDEN, to be added to attention scores."""
         mask = torch.zeros(self.visible.shape, dtype=dtype, device=self.visible.device)
-        return mask.masked_fill_(~self.visible, NOTHING)[:, None]
+        return mask.masked_fill_(~self.visible, FORBIDDEN)[:, None]
 
     def keep(self, rows: tuple[Tensor, ...]) -> LanguageMemory:
         """The next memory, from each layer's rows (B, N, C): those remembered, then the chunk's own."""

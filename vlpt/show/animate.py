@@ -15,10 +15,13 @@ from PIL import Image
 
 from vlpt.files import whole_file
 from vlpt.options import Count, NotNegative, Positive, run
+from vlpt.show.paint import AGENT, OTHER, WHITE
 from vpt.frames import FRAMES_PER_SECOND, read_video
 
-COLOURS = 127  # in the palette; more look hardly better and compress worse
+COLOURS = 63  # in the palette; more compress worse
+RARE = 20  # of them to cover all that is seen, however small
 SEEN = COLOURS  # and one more for "as in the picture before"
+STILL = 12  # grey levels by which H.264 lets a pixel tremble that stands still
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Options:
     start_s: NotNegative = 0.0  # where in the film it begins, seconds
     seconds: Positive = 9.0  # length; the film may end earlier
     fps: Count = 5  # pictures a second: 1, 2, 4, 5, 10 or 20
-    width: Count = 640  # pixels, at most the film's
+    width: Count = 560  # pixels, at most the film's
     most_mb: Positive = 1.5  # a larger GIF is refused
 
     def __post_init__(self) -> None:
@@ -42,7 +45,7 @@ class Options:
 
 def main(options: Options) -> int:
     """Writes the GIF; returns its size in bytes. Raises ValueError where that is too much, and as `read_excerpt`."""
-    pictures = in_one_palette(read_excerpt(options))
+    pictures = in_one_palette(without_tremble(read_excerpt(options)))
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     with whole_file(options.out) as unfinished:
         # Pillow writes one table of colours, and unchanged pixels as transparent, only where both are given.
@@ -77,18 +80,39 @@ def shrink(rgb: np.ndarray, width: int) -> np.ndarray:
     return cv2.resize(rgb, (width, round(rgb.shape[0] * width / rgb.shape[1])), interpolation=cv2.INTER_AREA)
 
 
-def in_one_palette(pictures: list[np.ndarray]) -> list[Image.Image]:
-    """(height, width, 3) uint8 RGB each -> pictures of a common palette, with the colour SEEN in none of them.
-
-    Without dithering: what stands still then stays the same from picture to picture and costs nothing.
+def without_tremble(pictures: list[np.ndarray]) -> list[np.ndarray]:
+    """(height, width, 3) uint8 each -> the same, where a pixel that hardly changes stays as it was shown before: a GIF
+    keeps only what changes, and becomes a third smaller.
     """
-    palette = Image.fromarray(np.concatenate(pictures)).quantize(COLOURS, Image.Quantize.MEDIANCUT)
-    table = palette.getpalette()
-    table += [0] * (3 * (SEEN + 1) - len(table))
+    shown = pictures[:1]
+    for rgb in pictures[1:]:
+        change = np.abs(rgb.astype(np.int16) - shown[-1]).max(-1, keepdims=True)
+        shown.append(np.where(change <= STILL, shown[-1], rgb))
+    return shown
+
+
+def in_one_palette(pictures: list[np.ndarray]) -> list[Image.Image]:
+    """(height, width, 3) uint8 RGB each -> pictures of a common palette, with the colour SEEN in none of them."""
+    table = palette_of(pictures)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(table[: 3 * SEEN])
+    # Dithering would make what stands still differ from picture to picture.
     found = [Image.fromarray(rgb).quantize(palette=palette, dither=Image.Dither.NONE) for rgb in pictures]
     for picture in found:
         picture.putpalette(table)
     return found
+
+
+def palette_of(pictures: list[np.ndarray]) -> list[int]:
+    """Red, green, blue of SEEN + 1 colours in a row. A third goes by area; what is rare must keep its colour too: words
+    and keys (set, each in two darker shades for the edges of letters), and whatever else a game shows.
+    """
+    own = [round(part * share) for colour in (AGENT, OTHER, WHITE) for share in (1, 0.75, 0.5) for part in colour]
+    everything = Image.fromarray(np.concatenate(pictures))
+    rare = everything.quantize(RARE, Image.Quantize.MAXCOVERAGE).getpalette()[: 3 * RARE]
+    room = COLOURS - (len(own) + len(rare)) // 3
+    table = own + rare + everything.quantize(room, Image.Quantize.MEDIANCUT).getpalette()[: 3 * room]
+    return table + [0] * (3 * (SEEN + 1) - len(table))
 
 
 if __name__ == "__main__":
