@@ -1,7 +1,7 @@
 """Gated temporal cross attention: how words ask frames, and frames ask words.
 
 In: rows that ask, rows that are asked, and a `Visibility` of who sees whom and when each happened. Out: the asking
-rows, changed as far as the gates are open. Gates start at 0, so that at birth the block is not there, bit for bit.
+rows, changed as far as the gates are open. Gates start at 0, so that a new block is not there, bit for bit.
 
     x <- x + tanh(attention_gate) * attention(LN(x), LN(source), time)
     x <- x + tanh(feedforward_gate) * feedforward(LN(x))

@@ -90,7 +90,7 @@ class ActionHeads(nn.Module):
 
 
 class RunningNormaliser(nn.Module):
-    """Scales values by their running mean and variance, debiased exponential averages (all zero at birth)."""
+    """Scales values by their running mean and variance, debiased exponential averages (all zero to begin with)."""
 
     decay = 0.99999
 

@@ -174,7 +174,7 @@ class IDM(nn.Module, Pretrained):
         x = F.relu(x)
         return self.final_norm(self.last(x) if self.config.lastlayer == "used" else x)
 
-    def read(self, x: Tensor) -> IDMOutput:
+    def predict(self, x: Tensor) -> IDMOutput:
         """x (B, T, D) as `embed` gives it -> IDMOutput."""
         for block in self.blocks:
             x = block.all_to_all(x)
@@ -183,7 +183,7 @@ class IDM(nn.Module, Pretrained):
 
     def forward(self, frames: Tensor) -> IDMOutput:
         """frames (B, T, 128, 128, 3) uint8 -> IDMOutput."""
-        return self.read(self.embed(frames))
+        return self.predict(self.embed(frames))
 
 
 def with_distances(idm: IDM, max_distance: int) -> IDM:

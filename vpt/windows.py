@@ -191,7 +191,7 @@ def _label(idm: IDM, works: list[_Work]) -> None:
     for length in sorted({code.shape[1] for code in codes}):
         alike = [(work, code) for work, code in zip(works, codes, strict=True) if code.shape[1] == length]
         sides = torch.stack([code for _, code in alike], dim=1)  # (sides, windows, length, D)
-        buttons, camera = _mean_of_sides(idm.read(sides.flatten(0, 1)), len(sides))
+        buttons, camera = _mean_of_sides(idm.predict(sides.flatten(0, 1)), len(sides))
         turned_deg = (camera * degrees.to(camera)).sum(-1).double().cpu().numpy()
         sure = (buttons.amax(-1).prod(-1) * camera.amax(-1).prod(-1)).cpu().numpy()
         pressed = buttons.argmax(-1).cpu().numpy()

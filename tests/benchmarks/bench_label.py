@@ -56,7 +56,7 @@ def main(options: Options) -> None:
     video = np.random.default_rng(0).integers(0, 256, (options.frames, 128, 128, 3), dtype=np.uint8)
     clips = [torch.from_numpy(video[window.start : window.stop]) for window in windows(options.frames)]
     loops = {
-        "window by window, as published": lambda: [idm.read(published(idm, clip)[None]) for clip in clips],
+        "window by window, as published": lambda: [idm.predict(published(idm, clip)[None]) for clip in clips],
         "window by window, our networks": lambda: [idm(clip[None]) for clip in clips],
         "infer_videos": lambda: list(infer_videos(idm, [("", iter(video), len(video))])),
         "infer_videos, both sides of a mirror": lambda: list(infer_videos(idm, [("", iter(video), len(video))],

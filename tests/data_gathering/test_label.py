@@ -22,7 +22,7 @@ SMALL = IDMConfig(width=16, heads=2, blocks=1, conv_channels=2, impala_width=0.2
 def random_idm(config=SMALL) -> IDM:
     torch.manual_seed(0)
     idm = IDM(config)
-    for parameter in idm.parameters():  # at birth the logits hardly differ
+    for parameter in idm.parameters():  # when new the logits hardly differ
         torch.nn.init.normal_(parameter, std=0.5)
     return idm.eval()
 

@@ -79,6 +79,16 @@ def test_every_program_that_readme_names_is_there():
         assert (ROOT / file).exists(), file
 
 
+def test_every_file_that_the_documents_name_is_there():
+    """Of code and tests; what experiments of long ago were run with may be gone, in docs/log.md."""
+    for document in ("README.md", "docs/results.md", "docs/scale.md"):
+        text = (ROOT / document).read_text()
+        for path in set(re.findall(r"\b((?:tests|vlpt|vpt|data_gathering)/[\w/.]+\.(?:py|toml|yaml))", text)):
+            assert (ROOT / path).exists(), f"{document} names {path}"
+        for module in set(re.findall(r"python -m ((?:vlpt|vpt|data_gathering)[\w.]+\w)", text)):
+            assert (ROOT / f"{module.replace('.', '/')}.py").exists(), f"{document} names {module}"
+
+
 def test_no_path_of_a_machine():
     """Nothing tracked names a home or working folder of whoever wrote it."""
     for path in tracked("*.py", "*.md", "*.sh", "*.ipynb", "*.json", "*.cff", "Makefile"):

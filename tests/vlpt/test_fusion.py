@@ -87,7 +87,7 @@ def test_whole_is_chunks_is_one_frame_at_a_time(direction, frames_per_tick, seed
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("frames_per_tick", [1, 2, 4])
 @pytest.mark.parametrize("length", [1, 7, T])
-def test_window_causality_and_lives_by_gradient_and_value(direction, frames_per_tick, length):
+def test_window_causality_and_segments_by_gradient_and_value(direction, frames_per_tick, length):
     """Row t depends on row j iff both are of one life, j is not later, and not a window or more ago."""
     block, frames, words = a_block_and_stream(direction, lanes=1)
     first = torch.zeros(1, T, dtype=torch.bool)
@@ -169,7 +169,7 @@ def test_rotation_keeps_length_and_depends_on_differences():
 
 
 @pytest.mark.parametrize("window", [16, 256])
-def test_gates_feel_a_signal_at_birth(window):
+def test_closed_gates_feel_a_signal(window):
     """Both branches are of about the size of a normed stream, so opening a gate does something at once."""
     torch.manual_seed(1)
     block = GatedCrossAttention(128, 96, window)

@@ -3,6 +3,7 @@
 Run: pytest tests/vlpt/test_model.py
 """
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -257,7 +258,7 @@ def test_closed_gates_are_the_two_models_alone_bit_for_bit(variant):
     assert torch.equal(language.log_probs(plain(sight, first, spoken, plain.start(2))[0].hidden), alone)
 
 
-def test_both_gates_feel_a_gradient_at_birth():
+def test_both_closed_gates_feel_a_gradient():
     model = a_model(gate=0.0)
     sight, first, heard = a_stream(2, 40)
     output, _ = model(sight, first, heard, model.start(2))
@@ -477,3 +478,16 @@ def test_lanes_do_not_touch_each_other(rule):
     for lane in range(3):
         alone, _ = run(model, *(x[lane : lane + 1] for x in stream), [slice(0, 40)])
         assert_same({name: value[lane : lane + 1] for name, value in together.items()}, alone)
+
+
+def test_a_folder_saved_under_earlier_names_of_settings_loads(tmp_path):
+    """As runs made before have them."""
+    model = a_model(frames_ask="ticks", ask_every_block=True)
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    earlier = {new: old for old, new in VLPTConfig.RENAMED.items()}
+    assert set(earlier) <= set(config)
+    (tmp_path / "config.json").write_text(json.dumps({earlier.get(name, name): x for name, x in config.items()}))
+    again = VLPT.from_pretrained(tmp_path)
+    assert again.config == model.config
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))

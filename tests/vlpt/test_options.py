@@ -149,6 +149,21 @@ def test_every_option_has_help_and_a_wrong_one_is_one_line(program):
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
 
 
+@pytest.mark.parametrize("program", [name for name in programs() if name not in ("train", "demo")])
+def test_every_option_of_every_program_is_read(program):
+    """Somewhere in the program's own file, or in the package it is the front of, an option is asked for by its name.
+
+    train.py's are watched while its stages run (test_training_stages.py).
+    """
+    module, package = importlib.import_module(program), ROOT / program.replace(".", "/")
+    source = "\n".join(path.read_text() for path in [package.with_suffix(".py"), *package.parent.glob("**/*.py")]
+                       if path.parent != ROOT or path.stem == program)  # fmt: skip
+    for options in {getattr(module, name) for name in dir(module) if name.endswith("Options")}:
+        for field in fields(options) if hasattr(options, "__dataclass_fields__") else ():
+            asked = rf"\b(options|self)\.{field.name}\b"
+            assert re.search(asked, source), f"nothing reads --{field.name} of {program}"
+
+
 def test_one_default_for_a_device_and_for_threads():
     for program in programs():
         module = importlib.import_module(program)

@@ -217,7 +217,7 @@ def test_only_an_idm_with_distances_knows_the_order_of_frames():
     codes, order = torch.randn(1, FRAMES, 16, dtype=torch.float64), torch.randperm(FRAMES)
 
     def moved(idm):
-        return (idm.read(codes[:, order]).buttons - idm.read(codes).buttons[:, order]).abs().max()
+        return (idm.predict(codes[:, order]).buttons - idm.predict(codes).buttons[:, order]).abs().max()
 
     assert moved(tiny_idm()) < 1e-9 and moved(tiny_idm(max_distance=2)) > 1e-3
 

@@ -298,7 +298,7 @@ def test_value_normaliser():
 NORMALISER = {"mean": "running_mean", "mean_square": "running_mean_sq", "weight": "debiasing_term"}
 
 
-def test_value_normaliser_at_birth():
+def test_value_normaliser_when_new():
     prediction, target = torch.tensor(LOSSES["in.value.prediction"]), torch.tensor(LOSSES["in.value.target"])
     fresh = heads.RunningNormaliser().eval()
     near(fresh(target), "out.value.fresh.normalized_target")

@@ -27,7 +27,7 @@ class Silence(nn.Module):
         self.vector = nn.Parameter(torch.randn(width))
         self.logit = nn.Linear(width, 1)
         nn.init.normal_(self.logit.weight, std=0.02)
-        # P(silence) = 0.88 at birth, about its frequency, so that the first steps are not spent on learning this.
+        # P(silence) = 0.88 to begin with, about its frequency, so that the first steps are not spent on learning this.
         nn.init.constant_(self.logit.bias, 2.0)
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from vlpt.data.words import Word
 from vlpt.show.plots import AMBER, BLUE, INK, SOFT, canvas, title
+from vpt.frames import FRAMES_PER_SECOND
 
 
 def videos_figure(after: Mapping[str, int], dropped_by: Mapping[str, int]) -> Figure:
@@ -64,7 +65,8 @@ def keys_figure(labelled: np.ndarray, true: np.ndarray, names: Sequence[str]) ->
     state = np.where(labelled[:, used] & true[:, used], 3, labelled[:, used] * 2 + true[:, used]).T
     colours = np.array([(255, 255, 255), (217, 130, 10), (196, 60, 60), (42, 111, 219)], np.uint8)
     figure, ((ax,),) = canvas(1, 1, 12, 0.28 * len(used) + 0.9)
-    ax.imshow(colours[state], aspect="auto", interpolation="nearest", extent=(0, len(true) / 20, len(used) - 0.5, -0.5))
+    seconds = len(true) / FRAMES_PER_SECOND
+    ax.imshow(colours[state], aspect="auto", interpolation="nearest", extent=(0, seconds, len(used) - 0.5, -0.5))
     ax.set(yticks=range(len(used)), yticklabels=[names[i] for i in used])
     ax.grid(visible=False)
     title(ax, "Keys: blue right, amber missed, red in vain", "seconds")

@@ -53,7 +53,7 @@ def page(results: Results, numbers: dict | None) -> str:
         ("Losses against their baselines", picture(plots.losses_figure(results.runs))
          + note("Nats; lower is better. Black: held-out channels. Amber: the best constant prediction (unigram).")),
         ("Gates", picture(plots.gates_figure(results.runs))
-         + note("How open the cross attentions are; at birth both are shut. Dotted: 0.05.")),
+         + note("How open the cross attentions are; when the models are joined both are shut. Dotted: 0.05.")),
         ("Inverse dynamics: which keys were pressed?", inverse_dynamics(results)),
         ("What it would have said", transcript(results)),
         ("How this was made", commands(results)),
