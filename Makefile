@@ -14,7 +14,8 @@ test: setup
 	$(VENV)/python -m pytest
 
 notebook: setup
-	$(VENV)/jupyter nbconvert --to notebook --execute --inplace main.ipynb
+	TQDM_DISABLE=1 PYTHONWARNINGS=ignore $(VENV)/jupyter nbconvert --to notebook --execute --inplace main.ipynb
+	@sed -i 's|$(CURDIR)/||g' main.ipynb  # what it prints names no folder of this machine
 
 setup: packages .venv/ready
 

@@ -79,7 +79,7 @@ def test_minutes_run_from_the_start_to_the_last_file(runs):
 def test_what_is_missing_is_named_and_the_page_shows_the_rest(tmp_path):
     folder = write_runs(tmp_path / "demo", frames=20, steps=20)
     (folder / "evaluation.json").unlink()
-    with pytest.raises(ValueError, match=r"evaluation.json \(evaluate.py\)"):
+    with pytest.raises(ValueError, match=r"evaluation.json \(evaluate.py dependence\)"):
         main(Options(run=str(folder), out=str(tmp_path / "report.html")))
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png") == 2 and page.count("not there yet") == 5
