@@ -16,6 +16,7 @@ from pathlib import Path
 import evaluate
 from data_gathering import demonstrate, label, shard
 from vlpt import play
+from vlpt.files import write_text
 from vlpt.options import run, to_flags
 from vlpt.show import report
 from vlpt.training import STAGES
@@ -115,9 +116,8 @@ def steps(options: Options) -> dict[str, Step]:
 def main(options: Options) -> None:
     """Runs every step that is not done. Ends with a step's own status where one fails."""
     todo, started = steps(options), Path("runs/quick/started" if options.quick else "runs/demo/started")
-    started.parent.mkdir(parents=True, exist_ok=True)
     if not started.exists():
-        started.write_text(str(int(time.time())))
+        write_text(started, str(int(time.time())))
     for name, step in todo.items():
         if step.makes and Path(step.makes).exists():
             continue

@@ -30,10 +30,10 @@ from vlpt.data.lanes import Lanes, split
 from vlpt.data.shards import Shards
 from vlpt.data.trunk_features import cache_features
 from vlpt.data.words import load_tokenizer
-from vlpt.files import read_json, write_json
+from vlpt.files import check_writable, read_json, write_json
 from vlpt.metrics import paired_difference
 from vlpt.model import VLPT
-from vlpt.options import Count, CountOrNone, Device, pick_device, run, to_dict
+from vlpt.options import Count, Device, Seed, pick_device, run, to_dict
 from vlpt.training.losses import action_nats, language_nats
 
 
@@ -47,7 +47,7 @@ class DependenceOptions:
     out: str = "runs/demo/evaluation.json"  # file to write
     swaps: Count = 4  # partners an episode's words or frames are swapped with, averaged
     lanes: Count = 8  # episodes side by side
-    seed: CountOrNone = 0  # of the swaps and the bootstrap
+    seed: Seed = 0  # of the swaps and the bootstrap
     device: Device = "auto"  # where the model runs
 
 
@@ -107,6 +107,7 @@ def tally(sums: np.ndarray, nats: torch.Tensor, mask: torch.Tensor, episode: tor
 def dependence(options: DependenceOptions) -> dict:
     """Everything in the module's docstring; also written to `options.out`."""
     runs, found, conditions = Path(options.runs), {}, {}
+    check_writable(Path(options.out).parent)  # before an hour's work
     bar = tqdm(total=8, desc="evaluate", unit="condition")
 
     def measure(run: str, condition: str, losses: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 In: shards (idm: with true keys; words: transcripts instead) and the weights of earlier stages. Out: `runs/<name>/` with
 options, `log.jsonl` (one line a step), TensorBoard curves and checkpoints. Run again, it goes on where it stopped; once
-done, it does nothing.
+done, it does nothing. Ctrl-C saves before it stops; one process at a time trains a run.
 
     idm       inverse dynamics: which keys and mouse motion lie between two frames?
     base      VPT alone by behavioural cloning, from pixels
@@ -14,36 +14,50 @@ done, it does nothing.
 
 import random
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from vlpt.checkpoint import Run
+from vlpt.files import check_writable, errors_name, locked
 from vlpt.options import pick_device, run, to_dict, use_threads
 from vlpt.training import STAGES
+from vlpt.training.curves import curves
+from vlpt.training.interrupt import interrupts
 from vlpt.training.losses import LossPart, LossTotals
 from vlpt.training.optimizer import clip, make_optimizer, schedule, set_rates
 from vlpt.training.stage import StageOptions
 from vpt.allocator import keep_freed_memory
 
 OPTIONS = {name: stage.Options for name, stage in STAGES.items()}
-MAY_CHANGE = ("stop_after", "progress", "threads", "device")  # from one start of a run to the next
+# From one start of a run to the next; its folder may have been moved or renamed.
+MAY_CHANGE = ("name", "runs", "stop_after", "progress", "threads", "device", "export")
 
 
 def train(options: StageOptions) -> dict:
-    """Runs one stage to its end; returns the last validation's numbers (also in `runs/<name>/done.json`)."""
+    """Runs one stage to its end; returns the last validation's numbers (also in `runs/<name>/done.json`).
+
+    Raises ValueError where another process trains this run, KeyboardInterrupt once it has saved after Ctrl-C.
+    """
+    with locked(Path(options.runs, options.name)):
+        return train_alone(options)
+
+
+def train_alone(options: StageOptions) -> dict:
+    """`train`, where no other process writes this run."""
     # ---- reproducible from the seed
     use_threads(options.threads)
     keep_freed_memory()
     seed_everything(options.seed)
     device = pick_device(options.device)
     run = Run(Path(options.runs, options.name), {"stage": options.stage, **to_dict(options)}, MAY_CHANGE)
-    if run.done:
-        print(f"{run.folder}: done before")
+    if options.export:
+        check_writable(options.export)
+    if run.done and (not options.export or Path(options.export, "config.json").exists()):
+        print(f"{run.folder}: done before{f', and {options.export} is there' if options.export else ''}")
         return run.summary()
 
     # ---- data, model, optimiser
@@ -57,53 +71,54 @@ def train(options: StageOptions) -> dict:
 
     # ---- go on where it stopped
     first_step, summary, seconds = 0, {}, 0.0
-    if found := run.load():
-        model_folder, state = found
-        stage.load(model_folder, state["stage"])
+    if state := run.load(lambda folder, state: stage.load(folder, state["stage"])):
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"]["torch"])
         first_step, summary, seconds = state["step"], state.get("summary", {}), state.get("seconds", 0.0)
-    curves = SummaryWriter(run.folder / "tensorboard", purge_step=first_step)
     begin = time.monotonic() - seconds
     bar = tqdm(range(first_step, options.steps), options.name, unit="step", disable=not options.progress,
                initial=first_step, total=options.steps, dynamic_ncols=True)
 
     # ---- the loop
-    for step in bar:
-        totals = LossTotals()
-        set_rates(optimizer, schedule(step, options.steps, options.warmup))
-        for _ in range(options.accumulate):
-            with autocast:
-                losses = stage.losses()
-            (objective(losses, stage.weights()) / options.accumulate).backward()
-            totals.add(losses)
-        norm = clip(optimizer, options.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+    with (errors_name(run.folder), closing(bar), interrupts() as interrupted,
+          curves(run.folder / "tensorboard", first_step) as writer):
+        for step in bar:
+            totals = LossTotals()
+            set_rates(optimizer, schedule(step, options.steps, options.warmup))
+            for _ in range(options.accumulate):
+                with autocast:
+                    losses = stage.losses()
+                (objective(losses, stage.weights()) / options.accumulate).backward()
+                totals.add(losses)
+            norm = clip(optimizer, options.clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
 
-        # ---- tell
-        done = step + 1
-        last = done == options.steps
-        row = dict(step=done, **totals.means(), gradient_norm=norm, rate=optimizer.param_groups[0]["lr"],
-                   **stage.gates())
-        if last or (options.validate_every and done % options.validate_every == 0):
-            with autocast:
-                summary = stage.validate() | baselines
-            row |= summary
-        run.log(row | dict(frames_per_s=round(frames_per_second(options, done, time.monotonic() - begin), 1)))
-        for key, value in row.items():
-            curves.add_scalar(key, value, done)
-        bar.set_postfix({k: f"{v:.3f}" for k, v in totals.means().items()}, refresh=False)
+            # ---- tell
+            done = step + 1
+            last = done == options.steps
+            row = dict(step=done, **totals.means(), gradient_norm=norm, rate=optimizer.param_groups[0]["lr"],
+                       **stage.gates())
+            if last or (options.validate_every and done % options.validate_every == 0):
+                with autocast:
+                    summary = stage.validate() | baselines
+                row |= summary
+            run.log(row | dict(frames_per_s=round(frames_per_second(options, done, time.monotonic() - begin), 1)))
+            for key, value in row.items():
+                writer.add_scalar(key, value, done)
+            bar.set_postfix({k: f"{v:.3f}" for k, v in totals.means().items()}, refresh=False)
 
-        # ---- keep
-        if last or done % options.save_every == 0 or done == options.stop_after:
-            # The loaders' generators are part of the stage's state.
-            run.save(stage.save, dict(step=done, stage=stage.state(), optimizer=optimizer.state_dict(),
-                                      random=dict(torch=torch.get_rng_state()), summary=summary,
-                                      seconds=time.monotonic() - begin))
-        if done == options.stop_after and not last:
-            return summary
-    curves.close()
+            # ---- keep
+            stop = bool(interrupted) or done == options.stop_after
+            if last or done % options.save_every == 0 or stop:
+                # The loaders' generators are part of the stage's state.
+                run.save(stage.save, dict(step=done, stage=stage.state(), optimizer=optimizer.state_dict(),
+                                          random=dict(torch=torch.get_rng_state()), summary=summary,
+                                          seconds=time.monotonic() - begin))
+            if interrupted and not last:
+                raise KeyboardInterrupt(f"stopped after step {done}")
+            if stop and not last:
+                return summary
     seconds = time.monotonic() - begin
     if options.export:
         stage.save(Path(options.export), half=True)

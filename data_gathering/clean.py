@@ -24,14 +24,15 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data_gathering.frame_quality.contact_sheet import sample_frames
+from data_gathering.frame_quality.contact_sheet import read_samples
 from data_gathering.frame_quality.frame_classes import CLASSES, FrameClasses, report
 from data_gathering.frame_quality.frame_vectors import FrameVectors
 from data_gathering.frame_quality.verdicts import reviewed
-from data_gathering.ledger import LatestLedger, end_with
+from data_gathering.ledger import LatestLedger, end_with, reason
 from data_gathering.recordings import find_recordings, meta_of, video_path
 from vlpt.files import whole_file, write_lines
 from vlpt.options import Count, CountOrNone, Share, run
+from vpt.media import readable
 
 RECALL = 0.9
 
@@ -62,9 +63,10 @@ def main(options: Options) -> dict[str, int]:
     vectors: dict[str, np.ndarray] = {}
     for id_ in tqdm(ids, "vectors", unit="video"):
         try:
+            meta_of(options.videos, id_)  # read again by channel, below
             vectors[id_] = embed_video(id_, options, network)
-        except (ValueError, OSError) as error:
-            failed.append(f"{id_}: {error}")
+        except Exception as error:  # whatever is wrong with one video, the others go on
+            failed.append(f"{id_}: {reason(error)}")
     if options.fit:
         fit(vectors, options, network)
     rows = classify(vectors, load(options, network), options)
@@ -92,16 +94,17 @@ class VideoClassifier:
 def embed_video(id_: str, options: Options, network: FrameVectors) -> np.ndarray:
     """Vectors (n, D) of a video's pictures, kept on the disk. Raises ValueError naming a video that is broken."""
     video = video_path(options.videos, id_)
-    status = video.stat()
+    with readable(video):
+        status = video.stat()
     key = f"{network.key} {options.per_video} {status.st_size} {status.st_mtime_ns}"
     path = video.parent.with_name("3_looks") / f"{id_}.npz"
     try:
         with np.load(path) as kept:
             if str(kept["key"]) == key:
                 return kept["vectors"].astype(np.float32)
-    except (OSError, ValueError, KeyError, EOFError):
-        pass  # never made, or torn
-    vectors = network(sample_frames(video, options.per_video)).astype(np.float16)
+    except Exception:
+        pass  # never made, or torn: whatever NumPy says of it, it is made again
+    vectors = network(read_samples(video, options.per_video)).astype(np.float16)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as unfinished, open(unfinished, "wb") as file:  # given a name, numpy would add .npz to it
         np.savez(file, key=key, vectors=vectors)
@@ -159,7 +162,7 @@ def labelled_pictures(options: Options, network: FrameVectors) -> Iterator[tuple
 
 def read_picture(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB. Raises ValueError naming a file that is no picture."""
-    bgr = cv2.imread(str(path))
+    bgr = cv2.imread(str(path)) if path.is_file() else None
     if bgr is None:
         raise ValueError(f"{path} is no picture: take it away")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

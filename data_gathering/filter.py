@@ -6,13 +6,15 @@ In: `1_found.jsonl` and a file of rules (data_gathering/rules.toml explains itse
     python -m data_gathering.filter --found data/1_found.jsonl --out data/2_kept.jsonl
 """
 
+import math
 import re
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_gathering.ledger import read_ledger
+from data_gathering.ledger import one_line, read_ledger
+from vlpt.data.words import SHORT
 from vlpt.files import write_lines
 from vlpt.options import run
 
@@ -45,22 +47,31 @@ class Rule:
     def __post_init__(self) -> None:
         if self.field not in FIELDS or self.unknown_is not in ("kept", "dropped"):
             raise ValueError(f"field is one of {', '.join(FIELDS)}, unknown_is kept or dropped")
-        if not (self.drop or self.keep or self.least or self.most or self.equals is not None):
+        if not (self.drop or self.keep) and (self.least, self.most, self.equals) == (None, None, None):
             raise ValueError("a rule needs drop, keep, least, most or equals")
         re.compile(self.drop), re.compile(self.keep)
+        for bound in (self.least, self.most):
+            if bound is not None and not _is_number(bound):
+                raise ValueError(f"least and most are numbers, got {SHORT.repr(bound)}")
 
     def broken_by(self, record: dict) -> bool:
         """Whether a video breaks the rule."""
         value = record.get(self.field)
         if self.drop:
             return bool(re.search(self.drop, str(value or ""), re.IGNORECASE))
-        if value in (None, ""):
+        bounded = (self.least, self.most) != (None, None)
+        if value in (None, "") or (bounded and not _is_number(value)):
             return self.unknown_is == "dropped"
         if self.keep:
             return not re.search(self.keep, str(value), re.IGNORECASE)
         if self.equals is not None:
             return value != self.equals
         return (self.least is not None and value < self.least) or (self.most is not None and value > self.most)
+
+
+def _is_number(value) -> bool:
+    """Sites say anything: numbers only can be compared."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def read_rules(path: Path | str) -> list[Rule]:
@@ -70,11 +81,13 @@ def read_rules(path: Path | str) -> list[Rule]:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         rules = []
         for i, entry in enumerate(content["rule"], start=1):
+            if not isinstance(entry, dict):
+                raise ValueError("a rule is a table [[rule]]")
             name = f"rule {i} ({entry.get('name', 'without a name')})"
             rules.append(Rule(**entry))
         return rules
-    except (OSError, KeyError, TypeError, ValueError, re.error) as error:
-        raise ValueError(f"{path}, {name}: {error}") from error
+    except (OSError, KeyError, TypeError, ValueError, RecursionError, re.error) as error:
+        raise ValueError(f"{path}, {name}: {one_line(str(error), 200)}") from error
 
 
 def main(options: Options) -> dict[str, int]:

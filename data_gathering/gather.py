@@ -12,7 +12,9 @@ processors download, transcribe and shrink, GPUs label (pipeline.py); no machine
 """
 
 import json
+import math
 import os
+import reprlib
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -23,16 +25,17 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
-from data_gathering import filter, find, shard, stats
+from data_gathering import download, filter, find, shard, stats
 from data_gathering.download import credit
-from data_gathering.ledger import Ledger, end_with, read_ledger
+from data_gathering.ledger import Ledger, end_with, one_line, read_ledger
 from data_gathering.pipeline import PROGRAMS, Label, Plan, Prepare, shard_parts
-from vlpt.files import write_lines
+from vlpt.files import locked, write_lines
 from vlpt.options import Count, from_dict, run
 
 NOTES = {"download": "3_downloaded.jsonl", "clean": "3_clean.jsonl", "transcribe": "4_words/transcripts.jsonl"}
 ROOT = Path(__file__).parents[1]
 CONFIG = Path(__file__).with_name("gather.yaml")
+MOST_TEXT = 100_000  # characters of a configuration
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,12 @@ class Settings:
 def main(options: Options) -> dict[str, int]:
     """Returns how many videos are in the dataset, left out, and failed (then the status is 1)."""
     plan, sections = read_config(Path(options.config))
+    with locked(plan.data), download.alone(Path(plan.programs["download"].out)):
+        return gather(plan, sections, options)
+
+
+def gather(plan: Plan, sections: dict, options: Options) -> dict[str, int]:
+    """What `main` does, in a data folder into which no other program gathers or downloads meanwhile."""
     failed = list(find_and_filter(plan, sections))
     records = read_ledger(plan.data / "2_kept.jsonl", "filter")
     rows = [{"record": json.dumps(record)} for record in records]
@@ -80,21 +89,50 @@ def main(options: Options) -> dict[str, int]:
 def read_config(path: Path) -> tuple[Plan, dict]:
     """The plan, and the sections as given. Raises ValueError naming the file and what is wrong in it."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it is no mapping")
+        content = _read_yaml(path)
         known = [field.name for field in fields(Settings)]
         for name, value in content.items():
             if name not in known and name not in PROGRAMS:
-                raise ValueError(f"{name!r} is no setting: {', '.join((*known, *PROGRAMS))} are")
+                raise ValueError(f"{reprlib.repr(name)} is no setting: {', '.join((*known, *PROGRAMS))} are")
             if name in PROGRAMS and not isinstance(value, dict | None):
-                raise ValueError(f"{name} takes options, got {value!r}")
+                raise ValueError(f"{name} takes options, got {reprlib.repr(value)}")
         given = vars(from_dict(Settings, {name: content[name] for name in known if name in content}))
         sections = {name: content[name] or {} for name in PROGRAMS if name in content}
         places = {"data": Path(given["data"]).absolute(), "folder": os.getcwd()}
         return Plan.from_sections(sections, **{**given, **places}), sections
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:  # TypeError: a date, which no option takes
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: {one_line(str(error))}") from error
+    except Exception as error:  # a date, which no option takes; nesting without end; whatever else YAML can say
+        raise ValueError(f"{path}: it says what no option takes ({type(error).__name__}: {one_line(str(error))})"
+                         ) from error  # fmt: skip
+
+
+def _read_yaml(path: Path) -> dict:
+    if not path.is_file():
+        raise ValueError("it is missing, or no file")
+    with open(path, encoding="utf-8") as file:
+        text = file.read(MOST_TEXT + 1)
+    loader = yaml.SafeLoader(text)
+    node = loader.get_single_node() if len(text) <= MOST_TEXT else None
+    if len(text) > MOST_TEXT or _expanded(node, {}) > MOST_TEXT:
+        raise ValueError(f"it is longer than {MOST_TEXT:,} characters, what aliases stand for written out: that is no "
+                         "configuration")  # fmt: skip
+    content = loader.construct_document(node) if node else None
+    if not isinstance(content, dict):
+        raise ValueError("it is no mapping")
+    return content
+
+
+def _expanded(node: yaml.Node | None, known: dict[int, float]) -> float:
+    """How long a YAML node is with its aliases written out, by which a few lines can stand for more than any memory
+    holds; infinity for one that holds itself."""
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1 + len(node.value) if node else 0
+    if id(node) not in known:
+        known[id(node)] = math.inf  # where it is met again inside itself
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in parts)
+    return known[id(node)]
 
 
 def find_and_filter(plan: Plan, sections: dict) -> Iterator[str]:
@@ -186,7 +224,7 @@ def state(end: dict) -> str:
 def print_speed(ends: list[dict]) -> None:
     """Frames a second of one worker, step by step, over all videos that came through."""
     done = [end for end in ends if state(end) == "done"]
-    frames = sum(end["steps"]["label"]["noted"]["frames"] for end in done)
+    frames = sum(end["steps"].get("label", {}).get("noted", {}).get("frames", 0) for end in done)
     seconds = Counter()
     for end in done:
         seconds.update({name: step["seconds"] for name, step in end["steps"].items()})

@@ -25,7 +25,8 @@ from pydantic import Field
 from tqdm import tqdm
 
 from data_gathering.label_file import Labels, labelled_by, read_labels, write_labels
-from data_gathering.recordings import find_recordings, pressed_path, video_path
+from data_gathering.ledger import reason
+from data_gathering.recordings import find_recordings, is_there, pressed_path, video_path
 from vlpt.options import Count, CountOrNone, Device, pick_device, run, use_threads
 from vpt.actions import read_contractor
 from vpt.agent_video import inspect_video
@@ -75,9 +76,10 @@ def main(options: Options) -> dict[str, int]:
                     write_labels(path, Labels(found.buttons, found.camera_deg, found.confidence), made_by)
                 _compare(scores, read_labels(path), pressed_path(options.videos, id_))
                 totals["done_before" if found is None else "labelled"] += 1
-            except (ValueError, OSError) as error:
+            except Exception as error:  # whatever is wrong with one video, the others go on
                 totals["failed"] += 1
-                bar.write(f"failed: {error if id_ in str(error) else f'{video}: {error}'}", file=sys.stderr)
+                said = reason(error)
+                bar.write(f"failed: {said if id_ in said else f'{video}: {said}'}", file=sys.stderr)
             bar.update()
     print(f"{len(ids)} videos: {totals['labelled']} labelled, {totals['done_before']} done before, "
           f"{totals['failed']} failed")
@@ -113,14 +115,15 @@ def label_videos(
 
     def readable_videos() -> Iterator[tuple[str, Iterable, int]]:
         for id_ in ids:
-            if labelled_by(Path(options.out) / f"{id_}.parquet") == made_by:
-                skipped.append((id_, None))
-                continue
             try:
+                if labelled_by(Path(options.out) / f"{id_}.parquet") == made_by:
+                    skipped.append((id_, None))
+                    continue
                 video = inspect_video(video_path(options.videos, id_))
-                yield id_, video.read_frames(), video.count
-            except (ValueError, OSError) as error:
+            except Exception as error:  # as in `main`
                 skipped.append((id_, error))
+            else:
+                yield id_, video.read_frames(), video.count
 
     yield from infer_videos(idm, readable_videos(), options.batch, options.window, options.mirror)
     yield from skipped
@@ -135,7 +138,7 @@ def fingerprint(files: list[Path | str], *more: str) -> str:
 
 
 def _compare(scores: Scores, labels: Labels, truth_path: Path) -> None:
-    if truth_path.exists():
+    if is_there(truth_path):
         truth = read_contractor(truth_path)
         if len(truth) != len(labels):
             raise ValueError(f"{truth_path} has {len(truth)} rows, its video {len(labels)} frames: record it again")

@@ -12,8 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_gathering.ledger import one_line
 from vlpt.files import whole_file
 from vpt.actions import BUTTONS, MINECRAFT
+
+COLUMNS = ("frame", *BUTTONS, "camera_pitch_deg", "camera_yaw_deg", "confidence")  # the others follow from these
+MOST_FRAMES = 24 * 3600 * 20
 
 
 @dataclass(frozen=True)
@@ -45,24 +49,41 @@ def write_labels(path: Path, labels: Labels, made_by: str) -> None:
 def labelled_by(path: Path) -> str | None:
     """The weights that made the file; None where it is missing or broken."""
     try:
-        return (pq.read_schema(path).metadata or {}).get(b"made_by", b"").decode()
-    except (pa.ArrowException, OSError):
+        return (pq.read_schema(path).metadata or {}).get(b"made_by", b"").decode() if path.is_file() else None
+    except (pa.ArrowException, OSError, ValueError):
         return None
 
 
 def read_labels(path: Path) -> Labels:
-    """Raises ValueError naming the file when it is missing, cut short or its frames are not 0, 1, 2 ..."""
+    """Raises ValueError naming the file when it is missing, cut short, no label file, or its frames are not 0, 1 ..."""
     if not path.exists():
         raise ValueError(f"{path} is missing: run data_gathering.label on the recording")
     try:
-        table = pq.read_table(path)
-        columns = {name: table[name].to_numpy() for name in table.column_names}
-        buttons = np.stack([columns[name] for name in BUTTONS], axis=1).astype(np.uint8)
-        camera_deg = np.stack([columns["camera_pitch_deg"], columns["camera_yaw_deg"]], axis=1)
-        labels = Labels(buttons, camera_deg, columns["confidence"])
-        if not np.array_equal(columns["frame"], np.arange(len(labels))):
+        if not path.is_file():
+            raise ValueError("it is no file")
+        _check_columns(pq.read_metadata(path))
+        table = pq.read_table(path, columns=list(COLUMNS))
+        columns = {name: table[name].to_numpy() for name in COLUMNS}
+        if any(table[name].null_count or not np.isfinite(column).all() for name, column in columns.items()):
+            raise ValueError("a value is missing")
+        if not np.array_equal(columns["frame"], np.arange(len(table))):
             raise ValueError("its frames are not numbered 0, 1, 2 ...")
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({str(error).splitlines()[0]}): delete it and run "
-                         "data_gathering.label again") from error
-    return labels
+        if any(columns[name].max(initial=0) > 1 or columns[name].min(initial=0) < 0 for name in BUTTONS):
+            raise ValueError("a button is pressed (1) or not (0)")
+    except Exception as error:  # what a broken file makes the library stumble over
+        said = one_line(str(error), 300) or type(error).__name__
+        raise ValueError(f"{path} cannot be read ({said}): delete it and run data_gathering.label again") from error
+    buttons = np.stack([columns[name].astype(np.uint8) for name in BUTTONS], axis=1)
+    camera_deg = np.stack([columns["camera_pitch_deg"], columns["camera_yaw_deg"]], axis=1).astype(np.float64)
+    return Labels(buttons, camera_deg, columns["confidence"].astype(np.float32))
+
+
+def _check_columns(metadata: pq.FileMetaData) -> None:
+    """Before anything is read: few bytes may stand for more rows than any memory holds."""
+    if metadata.num_rows > MOST_FRAMES:
+        raise ValueError(f"it has {metadata.num_rows:,} rows, more than {MOST_FRAMES:,} frames (a day)")
+    schema = metadata.schema.to_arrow_schema()
+    for name in COLUMNS:
+        kinds = [field.type for field in schema if field.name == name]
+        if len(kinds) != 1 or not (pa.types.is_integer(kinds[0]) or pa.types.is_floating(kinds[0])):
+            raise ValueError(f"it has no column {name} of numbers")

@@ -3,7 +3,9 @@
     ledger = Ledger("data/1_found.jsonl")
     ledger.add({"key": "youtube:abc", "title": "..."})     # False where the key is there already
 
-What a person may take back is in a `LatestLedger`: the last row of a key counts.
+What a person may take back is in a `LatestLedger`: the last row of a key counts. Reading changes nothing on the disk: a
+last line that does not parse is one that is being written, or was when its program was killed, and is left out; the
+next row that is added takes its place. Two programs never write to one ledger: hold `vlpt.files.locked` around it.
 """
 
 import json
@@ -13,14 +15,15 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+NAMED = 50  # failures that are named one by one
+
 
 class Ledger:
-    """Raises ValueError naming the file and line that is no JSON object with a key; a torn last line is cut off."""
+    """Raises ValueError naming the file and line that is no JSON object with a key, or what is no file."""
 
     def __init__(self, path: Path | str) -> None:
         self.path, self.lock = Path(path), threading.Lock()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        _mend(self.path)
         self.keys = {record["key"] for record in self}
 
     def __len__(self) -> int:
@@ -47,7 +50,6 @@ class LatestLedger:
     def __init__(self, path: Path | str) -> None:
         self.path, self.lock, self.rows = Path(path), threading.Lock(), {}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        _mend(self.path)
         for row in read_rows(self.path):
             self._put(row)
 
@@ -63,33 +65,64 @@ class LatestLedger:
 
 
 def read_rows(path: Path | str) -> Iterator[dict]:
-    """The rows of a ledger, in the order in which they came; none where there is no file."""
-    if Path(path).exists():
-        with open(path, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+    """The rows of a ledger, in the order in which they came; none where there is no file.
+
+    Raises ValueError naming the file and line that is no JSON object with a key, or a path that is no file.
+    """
+    if not _is_there(Path(path)):
+        return
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.endswith(b"\n") or _is_whole(line):
                 yield _checked(line, path, number)
 
 
 def read_ledger(path: Path | str, made_by: str) -> list[dict]:
-    """A ledger that must be there. Raises ValueError saying which program makes it."""
-    if not Path(path).exists():
+    """A ledger that must be there, the first row of each key. Raises ValueError saying which program makes it."""
+    if not _is_there(Path(path)):
         raise ValueError(f"{path} is missing: run data_gathering.{made_by}")
-    return list(Ledger(path))
+    first: dict[str, dict] = {}
+    for row in read_rows(path):
+        first.setdefault(row["key"], row)
+    return list(first.values())
 
 
 def end_with(failed: list[str]) -> None:
-    """Name what failed, and end with status 1 if anything did."""
-    for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
+    """Name what failed, a line each, and end with status 1 if anything did."""
+    for line in failed[:NAMED]:
+        print(f"failed: {one_line(line)}", file=sys.stderr)
+    if len(failed) > NAMED:
+        print(f"failed: {len(failed) - NAMED} more", file=sys.stderr)
     if failed:
         sys.exit(1)
 
 
+def one_line(text: str, most: int = 500) -> str:
+    """A text that a site or a file chose, as one line for a terminal: no line ends of any kind, no control codes."""
+    plain = "".join(c if c.isprintable() else "?" for c in " ".join(text[: 4 * most].split()))
+    return plain if len(plain) <= most else plain[:most] + " ..."
+
+
+def reason(error: Exception) -> str:
+    """Why an item failed, in one line; a fault that nobody foresaw also says its kind."""
+    said = one_line(str(error))
+    return said if said and isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {said}"
+
+
+def _is_there(path: Path) -> bool:
+    """Raises ValueError for what is no file: a pipe would be waited for without an end."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no file: move it away, or name another place")
+    return path.exists()
+
+
 def _append(path: Path, row: dict) -> None:
+    _is_there(path)
+    _mend(path)
     size = path.stat().st_size if path.exists() else 0
     try:
         with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(_line(row))
             file.flush()
             os.fsync(file.fileno())
     except OSError:
@@ -98,20 +131,44 @@ def _append(path: Path, row: dict) -> None:
         raise
 
 
+def _line(row: dict) -> str:
+    """A row as one line by anybody's count: what Unicode calls a line end, and half a character, are escaped."""
+    line = json.dumps(row, ensure_ascii=False)
+    halves = any("\ud800" <= c <= "\udfff" for c in line) if not line.isascii() else False
+    return (json.dumps(row) if halves or len(line.splitlines()) > 1 else line) + "\n"
+
+
 def _mend(path: Path) -> None:
-    """A line without an end was being written when the program was killed."""
-    if not path.exists():
+    """A last line without an end: ended if it is whole, else cut off, as its program was killed while writing it."""
+    if not path.exists() or not path.stat().st_size:
         return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with open(path, "r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
+    with open(path, "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) == b"\n":
+            return
+        file.seek(0)
+        last = file.read().rpartition(b"\n")[2]
+        if _is_whole(last):
+            file.write(b"\n")
+        else:
+            file.truncate(file.tell() - len(last))
 
 
-def _checked(line: str, path: Path | str, number: int) -> dict:
+def _is_whole(line: bytes) -> bool:
+    """Whether a line is JSON to its end; half of an object never is."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _checked(line: bytes, path: Path | str, number: int) -> dict:
     try:
         record = json.loads(line)
-        record["key"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}, line {number}: no JSON object with a key ({error}): delete the line") from error
+        if not isinstance(record["key"], str):
+            raise ValueError("its key is no text")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path}, line {number}: no JSON object with a key ({one_line(str(error), 100)}): "
+                         "delete the line") from error  # fmt: skip
     return record

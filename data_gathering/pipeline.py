@@ -23,6 +23,7 @@ from pathlib import Path
 from data_gathering import clean, download, filter, find, label, shard, shrink, stats, transcribe
 from data_gathering.frame_quality.verdicts import reviewed
 from data_gathering.label_file import Labels, labelled_by, write_labels
+from data_gathering.ledger import reason
 from data_gathering.recordings import video_path, words_path
 from data_gathering.site import file_name
 from vlpt.files import read_json, write_json, write_text
@@ -81,10 +82,7 @@ class VideoProgress:
         self.record, self.id = record, file_name(record["key"])
         self.path = plan.data / "carried" / f"{self.id}.json"
         self.attempts = plan.attempts
-        try:
-            self.steps = read_json(self.path)["steps"]
-        except (ValueError, KeyError, TypeError):  # begun nowhere, or torn: the files themselves are whole
-            self.steps = {}
+        self.steps = steps_of(self.path)
         self.end: dict[str, str] = {}
 
     def step(self, name: str, work: Callable[[], dict], *made: Path) -> bool:
@@ -95,8 +93,8 @@ class VideoProgress:
             begin = time.perf_counter()
             try:
                 noted = self._with_retries(work)
-            except (ValueError, OSError) as error:
-                self.end = {"failed": f"{name}: {error}"}
+            except Exception as error:  # whatever a library came up with: the other videos go on
+                self.end = {"failed": f"{name}: {reason(error)}"}
                 return self._write()
             seconds = time.perf_counter() - begin
             self.steps[name] = {"seconds": round(seconds, 3), "where": where(), "noted": noted}
@@ -129,6 +127,28 @@ class VideoProgress:
         return not self.end
 
 
+def steps_of(path: Path) -> dict[str, dict]:
+    """The steps that a video's file notes; none where it was begun nowhere, or the file is torn or no such thing: what
+    the steps made is whole, and is made again where need be."""
+    try:
+        steps = read_json(path)["steps"]
+        whole = all(isinstance(step["noted"], dict) and float(step["seconds"]) >= 0 and isinstance(step["where"], str)
+                    for step in steps.values())  # fmt: skip
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        return {}
+    return steps if whole else {}
+
+
+def guarded(work: Callable[[dict], dict], row: dict[str, str]) -> dict[str, str]:
+    """A row with its progress; of a video for which nothing else says so, why it failed."""
+    try:
+        return work(row)
+    except Exception as error:
+        key = json.loads(row["record"])["key"]
+        progress = {"key": key, "id": file_name(key), "steps": {}, "failed": reason(error)}
+        return {"record": row["record"], "progress": json.dumps(progress)}
+
+
 class Prepare:
     """Everything that a processor does for a video."""
 
@@ -139,28 +159,27 @@ class Prepare:
         self.reviewed = reviewed(self.options["clean"].labels)
 
     def __call__(self, row: dict[str, str]) -> dict[str, str]:
+        return guarded(self.prepare, row)
+
+    def prepare(self, row: dict[str, str]) -> dict[str, str]:
         record = json.loads(row["record"])
         progress = VideoProgress(record, self.plan)
         id_, data = progress.id, self.plan.data
         video, small = (video_path(data / folder, id_) for folder in ("3_video", "4_small"))
         words = words_path(data / "4_words", id_)
         kept = (video,) if self.plan.keep_originals else (video, small)
-        if progress.step("download", lambda: self.download(record, id_), *kept) and self.wanted(progress):
+        if progress.step("download", lambda: self.download(record), *kept) and self.wanted(progress):
             progress.step("transcribe", lambda: transcribe.write_transcript(id_, self.options["transcribe"]), words)
             progress.step("shrink", lambda: {"frames": shrink.shrink(id_, self.options["shrink"])}, small)
             if not self.plan.keep_originals and not progress.end:
                 video.unlink(missing_ok=True)
         return progress.row()
 
-    def download(self, record: dict, id_: str) -> dict:
+    def download(self, record: dict) -> dict:
         """Into a folder of this machine's own first: one thought dead may still be writing."""
         options = self.options["download"]
-        own = Path(options.out) / f".on_{where()}"
-        own.mkdir(parents=True, exist_ok=True)
-        noted = download.fetch(record, own, options)
-        for path in sorted(own.glob(f"{id_}.*"), key=lambda path: path.suffix == ".mp4"):  # the pictures last
-            os.replace(path, Path(options.out) / path.name)
-        return noted
+        Path(options.out).mkdir(parents=True, exist_ok=True)
+        return download.fetch(record, Path(options.out), options, coming=f".on_{where()}")
 
     def wanted(self, progress: VideoProgress) -> bool:
         """What a person, or else the classifier, says of its pictures."""
@@ -183,6 +202,9 @@ class Label:
         self.idm, self.made_by = label.load(self.options)
 
     def __call__(self, row: dict[str, str]) -> dict[str, str]:
+        return guarded(self.label_unless_done, row)
+
+    def label_unless_done(self, row: dict[str, str]) -> dict[str, str]:
         said = json.loads(row["progress"])
         if "failed" in said or "left_out" in said:
             return row

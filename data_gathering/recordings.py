@@ -3,11 +3,15 @@
     <id>.mp4            pictures, and perhaps sound
     <id>.words.jsonl    what is said in it, and when (vlpt/data/words.py)
     <id>.jsonl          what was truly pressed, one contractor object a frame (vpt/actions.py)
-    <id>.meta.json      {"channel", "world", "seed", "errands", ...}
+    <id>.meta.json      {"channel", "world", "seed", "errands", ..., "repeated", "repeated_frames"}
+
+`repeated` is the share of frames that show the picture before once more, as in files of fewer than 20 pictures a
+second; `repeated_frames` says which (`repeated_frames`). Nothing moves in them, whatever was pressed.
 
 In: a folder, or several that hold these parts. Out: ids, paths, what the meta file says, the pictures an agent sees.
 """
 
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +21,7 @@ from vlpt.files import read_json
 from vpt.actions import read_contractor
 from vpt.agent_video import AgentVideo, Pointer, inspect_video
 from vpt.frames import AGENT_SIZE, FRAMES_PER_SECOND, write_video
+from vpt.media import readable
 
 
 def video_path(folder: Path | str, id_: str) -> Path:
@@ -39,10 +44,17 @@ def meta_path(folder: Path | str, id_: str) -> Path:
     return Path(folder) / f"{id_}.meta.json"
 
 
+def is_there(path: Path) -> bool:
+    """Raises ValueError for a folder, a pipe (which would be waited for), or a link to nothing."""
+    if path.is_file() or not (path.exists() or path.is_symlink()):
+        return path.is_file()
+    raise ValueError(f"{path} is no file, or a link to nothing: take it away")
+
+
 def find_recordings(folder: Path | str, channels: tuple[str, ...] = ()) -> list[str]:
     """The ids of a folder's recordings, sorted. Raises ValueError when there is none (of those channels)."""
     ids = sorted(path.stem for path in Path(folder).glob("*.mp4"))
-    kept = [id_ for id_ in ids if not channels or meta_of(folder, id_)["channel"] in channels]
+    kept = [id_ for id_ in ids if not channels or _belongs(folder, id_, channels)]
     if not kept:
         raise ValueError(f"{folder} holds no recording (<id>.mp4)" + (f" of {', '.join(channels)}" if channels else "")
                          + ": record some with data_gathering.demonstrate, or name another folder")
@@ -62,27 +74,62 @@ def channel_of(id_: str) -> str:
     return id_.rsplit("-", 1)[0]
 
 
+def _belongs(folder: Path | str, id_: str, channels: tuple[str, ...]) -> bool:
+    """By the meta file; where that is broken by the id, as one broken file must not stop the others."""
+    try:
+        return meta_of(folder, id_)["channel"] in channels
+    except ValueError:
+        return channel_of(id_) in channels
+
+
 def meta_of(folder: Path | str, id_: str) -> dict:
     """What the meta file says, if there is one; a recording without it belongs to the channel its id begins with.
 
-    Raises ValueError naming a file that is no JSON object.
+    Raises ValueError naming a file that is no JSON object, or whose channel is no name.
     """
     path, meta = meta_path(folder, id_), {}
-    if path.exists():
+    if is_there(path):
         meta = read_json(path)
-    if not isinstance(meta, dict):
-        raise ValueError(f"{path} is no JSON object: delete it or record again")
-    return {"channel": channel_of(id_), **meta}
+    meta = {"channel": channel_of(id_), **meta} if isinstance(meta, dict) else None
+    if meta is None or not isinstance(meta["channel"], str):
+        raise ValueError(f"{path} is no JSON object with a channel's name: delete it or record again")
+    return meta
 
 
-def write_agent_video(path: Path, folder: Path, crf: int, cursor: np.ndarray | None = None) -> tuple[Path, int]:
+def repeated_frames(folder: Path | str, id_: str, video: AgentVideo | None = None) -> np.ndarray:
+    """(n,) bool, one a frame: it shows the picture before once more, by the file's clock or by what `shrink` noted.
+
+    What looks like doing nothing there says nothing of what was pressed. video: of `id_`, where it was inspected
+    already. Raises ValueError naming a video that is broken, and a note that is not of this video.
+    """
+    video = video or inspect_video(video_path(folder, id_))
+    noted = meta_of(folder, id_).get("repeated_frames")
+    if noted is None:
+        return video.repeated
+    with readable(meta_path(folder, id_), f"notes of {video.count} frames", "shrink the video again"):
+        bits = np.unpackbits(np.frombuffer(base64.b64decode(noted, validate=True), np.uint8)).astype(bool)
+        if not video.count <= len(bits) < video.count + 8:
+            raise ValueError(f"it has {len(bits)}")
+    return bits[: video.count] | video.repeated
+
+
+def note_repeated(meta: dict, repeated: np.ndarray) -> dict:
+    """The meta file's content with what `repeated_frames` reads: eight frames a byte, in base64."""
+    noted = base64.b64encode(np.packbits(repeated).tobytes()).decode()
+    return {**meta, "repeated": round(float(repeated.mean()), 4), "repeated_frames": noted}
+
+
+def write_agent_video(
+    path: Path, folder: Path, crf: int, cursor: np.ndarray | None = None, video: AgentVideo | None = None
+) -> tuple[Path, int]:
     """A 128x128 H.264 file of the pictures that labelling saw, and how many there are.
 
     That is `path` itself where it is one already, else a file of its name in `folder`. Every picture is decoded, so
     that no broken one passes. A `cursor`, (h, w, 4) uint8 RGBA, is drawn where the .jsonl beside `path` says that a
-    window is open. Raises ValueError naming a file that is broken, empty or not 16:9, and as `find_pointer`.
+    window is open. video: of `path`, where it was inspected already. Raises ValueError naming a file that is broken,
+    empty or not 16:9, and as `find_pointer`.
     """
-    video = inspect_video(path)
+    video = video or inspect_video(path)
     pointer = None if cursor is None else find_pointer(video, cursor)
     if pointer is None and video.as_it_is and fits(path):
         return path, sum(1 for _ in video.read_frames())
@@ -98,7 +145,7 @@ def find_pointer(video: AgentVideo, cursor: np.ndarray) -> Pointer | None:
     Raises ValueError naming rows that are not one a picture, and a video that is too small for the pointer.
     """
     path = pressed_path(video.path.parent, video.path.stem)
-    rows = read_contractor(path) if path.exists() else None
+    rows = read_contractor(path) if is_there(path) else None
     if rows is not None and len(rows) != video.pictures:
         raise ValueError(f"{path} has {len(rows)} rows, {video.path} has {video.pictures} frames: get both files anew, "
                          "or leave the recording out")  # fmt: skip

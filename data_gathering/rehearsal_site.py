@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from vlpt.data.words import Word
 
+KINDS = {"mp4": "video/mp4", "m4a": "audio/mp4", "mpd": "application/dash+xml"}
+
 
 class Site:
     """`files`: name -> content; `refuse`: path -> (status, times); `stall`: path -> seconds; `cut`: path -> bytes."""
@@ -43,6 +45,23 @@ class Site:
             f"<html><head><title>{title or name}</title></head><body><video><source src='/files/{name}.mp4' "
             f"type='video/mp4'>{captions}</video></body></html>"
         )
+
+    def apart(self, name: str, pictures: dict[int, bytes], sound: bytes) -> None:
+        """A DASH manifest of files without sound, by their height, and of the sound: nowhere is there both."""
+        sets = ""
+        for height, content in pictures.items():
+            self.files[f"/files/{name}-{height}.mp4"] = content
+            sets += (f'<Representation id="v{height}" bandwidth="{1000 * height}" width="{2 * height}" '
+                     f'height="{height}" codecs="avc1.4d401e"><BaseURL>/files/{name}-{height}.mp4</BaseURL>'
+                     "</Representation>")  # fmt: skip
+        self.files[f"/files/{name}.m4a"] = sound
+        self.files[f"/dash/{name}.mpd"] = (
+            '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+            'mediaPresentationDuration="PT50S"><Period>'
+            f'<AdaptationSet mimeType="video/mp4" contentType="video">{sets}</AdaptationSet>'
+            '<AdaptationSet mimeType="audio/mp4" contentType="audio"><Representation id="a" bandwidth="64000" '
+            f'codecs="mp4a.40.2"><BaseURL>/files/{name}.m4a</BaseURL></Representation></AdaptationSet>'
+            "</Period></MPD>").encode()  # fmt: skip
 
     def feed(self, path: str, names: list[str]) -> None:
         """An RSS feed of pages."""
@@ -77,11 +96,11 @@ def rehearsal_site() -> Iterator[Site]:
                 self.send_header("Content-Length", "0")
                 return self.end_headers()
             if path in site.pages:
+                time.sleep(site.stall.get(path, 0))
                 kind = "application/rss+xml" if site.pages[path].startswith("<?xml") else "text/html"
                 return self._answer(200, site.pages[path].encode(), kind, body)
             if path in site.files:
-                kind = "video/mp4" if path.endswith(".mp4") else "text/vtt"
-                return self._file(path, kind, body)
+                return self._file(path, KINDS.get(path.rsplit(".", 1)[-1], "text/vtt"), body)
             self._answer(404, b"nothing here", "text/plain", body)
 
         def _answer(self, status: int, content: bytes, kind: str, body: bool) -> None:
@@ -95,7 +114,12 @@ def rehearsal_site() -> Iterator[Site]:
         def _file(self, path: str, kind: str, body: bool) -> None:
             content, start = site.files[path], 0
             if match := re.match(r"bytes=(\d+)-", self.headers.get("Range", "")):
-                start = min(int(match.group(1)), len(content))
+                start = int(match.group(1))
+            if start >= len(content) > 0:
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(content)}")
+                self.send_header("Content-Length", "0")
+                return self.end_headers()
             self.send_response(206 if start else 200)
             self.send_header("Content-Type", kind)
             self.send_header("Accept-Ranges", "bytes")

@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import socket
+import stat
 import webbrowser
 from asyncio import shield, wrap_future
 from collections import Counter
@@ -33,14 +34,16 @@ from starlette.datastructures import Headers, MutableHeaders
 
 from data_gathering.frame_quality.contact_sheet import Sheets
 from data_gathering.frame_quality.verdicts import CLASSES
-from data_gathering.ledger import LatestLedger, read_rows
+from data_gathering.ledger import LatestLedger, one_line, read_rows
 from data_gathering.recordings import meta_path, video_path
-from vlpt.files import read_json
+from vlpt.files import locked, read_json
 from vlpt.options import run
 
 PAGE = Path(__file__).with_name("review.html")
 Port = Annotated[int, Field(ge=0, le=65_535)]
 AHEAD = 8  # sheets made before they are asked for
+MOST_META = 1_000_000  # bytes of a meta.json
+MOST_SAID = 10_000  # bytes that the page ever sends at once
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,12 @@ class Options:
 
 def main(options: Options) -> None:
     """Serves until Ctrl-C. Raises ValueError for a folder without videos, a broken file or a port that is taken."""
+    with locked(options.out):
+        review(options)
+
+
+def review(options: Options) -> None:
+    """What `main` does, while nobody else adds to the labels."""
     queue = ReviewQueue(options)
     with listen(options.port) as listening, closing(queue.sheets), suppress(KeyboardInterrupt):
         port = listening.getsockname()[1]
@@ -110,11 +119,13 @@ class ReviewQueue:
         return found
 
     def describe(self, id_: str) -> dict:
-        """What the page tells of a video; a broken meta.json tells nothing."""
+        """What the page tells of a video; a meta.json that is broken, or no file of the folder, tells nothing."""
+        path = meta_path(self.folder, id_)
         try:
-            meta = read_json(meta_path(self.folder, id_))
-            told = {name: str(meta.get(name) or "")[:500] for name in ("title", "channel", "source")}
-        except (ValueError, AttributeError):
+            meta = read_json(path) if is_small_file(path) else {}
+            told = {name: str(meta.get(name) or "")[:500].encode("utf-8", "replace").decode()
+                    for name in ("title", "channel", "source")}  # fmt: skip
+        except Exception:  # whatever stands in it
             told = {"title": "", "channel": "", "source": ""}
         if not told["source"].startswith(("https://", "http://")):
             told["source"] = ""  # the page makes a link of it
@@ -148,6 +159,15 @@ class ReviewQueue:
         for item in items:
             with suppress(ValueError, OSError):
                 self.sheets.ask(self.path(item["key"]))
+
+
+def is_small_file(path: Path) -> bool:
+    """Not a pipe, which would be waited for, nor a link out of the folder, nor what no meta file is as long as."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size <= MOST_META
 
 
 class Unknown(ValueError):
@@ -193,7 +213,7 @@ def application(queue: ReviewQueue, port: int) -> FastAPI:
 
     @app.exception_handler(ValueError)
     def unreadable(request, error):
-        return PlainTextResponse(str(error), 422)
+        return PlainTextResponse(one_line(str(error).replace(f"{queue.folder}{os.sep}", "")), 422)
 
     @app.exception_handler(OSError)
     def not_written(request, error):
@@ -255,7 +275,14 @@ class OwnPageOnly:
 
         wrong = self.wrong_with(scope["method"], scope["path"], Headers(scope=scope))
         app = PlainTextResponse(f"refused: {wrong}", 403) if wrong else self.app
-        await app(scope, receive, send_with_headers)
+        if (body := await read_body(receive, Headers(scope=scope))) is None:
+            app, body = PlainTextResponse(f"refused: more than {MOST_SAID} bytes", 413), b""
+        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive_again():
+            return waiting.pop() if waiting else await receive()
+
+        await app(scope, receive_again, send_with_headers)
 
     def wrong_with(self, method: str, path: str, headers: Headers) -> str:
         """Why a request is refused; empty where it is not."""
@@ -268,6 +295,19 @@ class OwnPageOnly:
         # Browsers say so themselves; a link from elsewhere may open the page, and nothing but the page.
         from_page = headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
         return "" if from_page or (path == "/" and not changes) else "this comes from another page"
+
+
+async def read_body(receive, headers: Headers) -> bytes | None:
+    """What was sent with a request; None, without reading on, for more than the page ever sends."""
+    if not headers.get("content-length", "0").isdecimal() or int(headers.get("content-length", "0")[:20]) > MOST_SAID:
+        return None
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+        if len(body) > MOST_SAID:
+            return None
+    return body
 
 
 def policy_for(page: str) -> str:

@@ -2,14 +2,14 @@
 
 In: a folder of recordings (`<id>.mp4`, `<id>.words.jsonl`, and where known `<id>.jsonl` with what was truly pressed and
 `<id>.meta.json`), and a folder of labels, or the word "truth". Out: a dataset folder that appears whole or not at all.
-A finished dataset made of the very same files is left alone. Run:
+A finished dataset made of the very same files is left alone, when all of its own are there and whole. Run:
 
     python -m data_gathering.shard --recordings data/3_video --labels data/5_actions --out data/6_shards
 """
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,15 @@ from data_gathering.recordings import (
     meta_of,
     meta_path,
     pressed_path,
+    repeated_frames,
     video_path,
     words_path,
     write_agent_video,
 )
-from vlpt.data.shards import Episode, read_source, write_shards
+from vlpt.data.lerobot import checked
+from vlpt.data.shards import About, Episode, damaged, read_source, write_shards
 from vlpt.data.words import read_words
+from vlpt.files import locked
 from vlpt.options import CountOrNone, run
 from vpt.actions import MINECRAFT, read_contractor
 from vpt.frames import FRAMES_PER_SECOND
@@ -47,15 +50,22 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Raises ValueError naming the file that is missing or broken; then nothing is written."""
-    ids = find_recordings(options.recordings, options.channels)
-    if options.only:
-        ids = chosen(ids, options.only)
-    source = {"labels": options.labels if options.labels == "truth" else "idm", "crf": options.crf,
-              "sha256": {id_: _fingerprint(id_, options) for id_ in ids}}
-    if read_source(options.out) == source:
-        print(f"{options.out} is made of these {len(ids)} recordings already: nothing to do")
-        return
+    """Raises ValueError naming the file that is missing or broken, or who writes there now; then nothing is written."""
+    with locked(options.out):
+        ids = find_recordings(options.recordings, options.channels)
+        if options.only:
+            ids = chosen(ids, options.only)
+        source = {"labels": options.labels if options.labels == "truth" else "idm", "crf": options.crf,
+                  "sha256": {id_: _fingerprint(id_, options) for id_ in ids}}
+        if read_source(options.out) == source:
+            if (damage := damaged(options.out)) is None:
+                print(f"{options.out} is made of these {len(ids)} recordings already: nothing to do")
+                return
+            print(f"{damage}: making the dataset again")
+        _write(ids, source, options)
+
+
+def _write(ids: list[str], source: dict, options: Options) -> None:
     with tempfile.TemporaryDirectory() as small:
         episodes = [read_recording(id_, options, Path(small)) for id_ in tqdm(ids, "recordings", unit="")]
         write_shards(options.out, episodes, source)
@@ -72,7 +82,7 @@ def read_recording(id_: str, options: Options, small: Path) -> Episode:
     Raises ValueError naming the file that is missing, broken, or does not fit the others.
     """
     folder = Path(options.recordings)
-    meta, words = meta_of(folder, id_), read_words(words_path(options.words or folder, id_))
+    about, words = about_of(folder, id_), read_words(words_path(options.words or folder, id_))
     video, n_frames = write_agent_video(video_path(folder, id_), small, options.crf)
     truth_path = pressed_path(folder, id_)
     truth = read_contractor(truth_path) if truth_path.exists() else None
@@ -88,12 +98,23 @@ def read_recording(id_: str, options: Options, small: Path) -> Episode:
             pictures = video_path(folder, id_)
             raise ValueError(f"{path} has {n_rows} rows, {pictures} has {n_frames} frames: make it again")
     buttons_index, camera_index = MINECRAFT.encode(labels.buttons, labels.camera_deg)
+    null, confidence = MINECRAFT.is_null(labels.buttons, labels.camera_deg), labels.confidence
+    if options.labels != "truth":  # where a picture only repeats, what looks like doing nothing says nothing
+        confidence = np.where(null & repeated_frames(folder, id_), np.float32(0), confidence)
     return Episode(
-        id_, meta["channel"], video, words, buttons_index, camera_index,
-        MINECRAFT.is_null(labels.buttons, labels.camera_deg), labels.confidence,
+        id_, about.channel, video, words, buttons_index, camera_index, null, confidence,
         truth.buttons if truth else None, truth.camera_deg if truth else None,
-        meta.get("errands", []), int(meta.get("seed", -1)), str(meta.get("world", "")),
+        [asdict(errand) for errand in about.errands], about.seed, about.world,
     )  # fmt: skip
+
+
+def about_of(folder: Path, id_: str) -> About:
+    """What the meta file says a recording is. Raises ValueError naming the file, and what in it cannot be."""
+    meta = meta_of(folder, id_)
+    try:
+        return checked(About, meta | {"id": id_, "world": str(meta.get("world", ""))})
+    except ValueError as error:
+        raise ValueError(f"{meta_path(folder, id_)}: {error}: correct it, or record again") from error
 
 
 def _fingerprint(id_: str, options: Options) -> str:

@@ -1,8 +1,9 @@
 """Videos of any size and frame rate -> the agent's pictures: 128x128, 20 a second, without black borders.
 
 In: a folder of `<id>.mp4`. Out: a folder of `<id>.mp4` (H.264, no sound) with `<id>.meta.json` and, where there is one,
-the contractor's `<id>.jsonl`. What sees only these (label, shard) then never decodes a large picture. A video that is
-there is left alone; one that is broken, empty or not 16:9 is named and the others go on. Run:
+the contractor's `<id>.jsonl`. What sees only these (label, shard) then never decodes a large picture. Of a video of
+fewer than 20 pictures a second some are shown twice: the meta file says which (data_gathering/recordings.py). A video
+that is there is left alone; one that is broken, empty or not 16:9 is named and the others go on. Run:
 
     python -m data_gathering.shrink --videos data/3_video --out data/4_small
 
@@ -16,10 +17,21 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from data_gathering.ledger import end_with
-from data_gathering.recordings import find_recordings, meta_path, pressed_path, video_path, write_agent_video
-from vlpt.files import whole_file
+from data_gathering.ledger import end_with, reason
+from data_gathering.recordings import (
+    find_recordings,
+    is_there,
+    meta_of,
+    meta_path,
+    note_repeated,
+    pressed_path,
+    repeated_frames,
+    video_path,
+    write_agent_video,
+)
+from vlpt.files import whole_file, write_json
 from vlpt.options import CountOrNone, run
+from vpt.agent_video import AgentVideo, inspect_video
 from vpt.frames import read_cursor
 
 
@@ -45,9 +57,9 @@ def main(options: Options) -> dict[str, int]:
     for id_ in tqdm(ids, "videos", unit=""):
         try:
             totals["new" if shrink(id_, options) else "known"] += 1
-        except (ValueError, OSError) as error:
+        except Exception as error:  # whatever is wrong with one video, the others go on
             totals["failed"] += 1
-            failed.append(f"{id_}: {error}")
+            failed.append(f"{id_}: {reason(error)}")
     print(f"{options.out}: {totals['new']} new, {totals['known']} there before, {totals['failed']} failed")
     end_with(failed)
     return dict(totals)
@@ -66,18 +78,28 @@ def check_cursor(options: Options, ids: list[str]) -> None:
 def shrink(id_: str, options: Options) -> int:
     """How many pictures were made: 0 where they were there. Raises ValueError naming the video that is wrong."""
     source, target = video_path(options.videos, id_), video_path(options.out, id_)
-    if target.exists():
+    if target.is_file():
         return 0
+    video = inspect_video(source)
     target.parent.mkdir(parents=True, exist_ok=True)
-    for part in (meta_path, pressed_path):  # first: a recording is there once its pictures are
-        if part(options.videos, id_).exists():
-            shutil.copyfile(part(options.videos, id_), part(options.out, id_))
+    copy_notes(id_, video, options)  # first: a recording is there once its pictures are
     cursor = read_cursor(options.cursor) if options.cursor else None
-    made, n_frames = write_agent_video(source, target.parent, options.crf, cursor)
+    made, n_frames = write_agent_video(source, target.parent, options.crf, cursor, video)
     if made != target:  # it is the agent's video already
         with whole_file(target) as unfinished:
             shutil.copyfile(made, unfinished)
     return n_frames
+
+
+def copy_notes(id_: str, video: AgentVideo, options: Options) -> None:
+    """What lies beside a video; its meta file also says which frames repeat a picture, where some do."""
+    repeated = repeated_frames(options.videos, id_, video)
+    if repeated.any():
+        write_json(meta_path(options.out, id_), note_repeated(meta_of(options.videos, id_), repeated))
+    elif is_there(meta_path(options.videos, id_)):
+        shutil.copyfile(meta_path(options.videos, id_), meta_path(options.out, id_))
+    if is_there(pressed_path(options.videos, id_)):
+        shutil.copyfile(pressed_path(options.videos, id_), pressed_path(options.out, id_))
 
 
 if __name__ == "__main__":

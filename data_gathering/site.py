@@ -4,13 +4,16 @@ In: an address or a search. Out: yt-dlp's description of it. Temporary refusals 
 """
 
 import hashlib
+import math
 import re
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import yt_dlp
-from yt_dlp.utils import DownloadError
+from yt_dlp.utils import DownloadError, parse_duration
+
+from data_gathering.ledger import one_line
 
 YOUTUBE = ("youtube.*",)
 TEMPORARY = re.compile(r"\b(429|500|502|503|504)\b|timed? ?out|temporar|reset by peer|refused|incomplete", re.I)
@@ -29,9 +32,13 @@ def check_address(address: str) -> str:
     """The address, if it is http(s) with a host or a search of yt-dlp's; ValueError otherwise."""
     if re.match(r"^ytsearch(\d+|all|date\d+)?:", address):
         return address
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{address!r} is no http(s) address: only these are followed")
+    try:
+        parts = urlsplit(address)
+        followed = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # brackets that hold no IPv6 address
+        followed = False
+    if not followed:
+        raise ValueError(f"{one_line(address)!r} is no http(s) address: only these are followed")
     return address
 
 
@@ -48,7 +55,10 @@ def describe(address: str, extractors: tuple[str, ...], attempts: int = 4, wait_
         with yt_dlp.YoutubeDL(settings(extractors, extract_flat="in_playlist", skip_download=True, **more)) as site:
             return site.sanitize_info(site.extract_info(check_address(address), download=False))
 
-    return with_retries(ask, address, attempts, wait_s)
+    said = with_retries(ask, address, attempts, wait_s)
+    if not isinstance(said, dict):
+        raise ValueError(f"{address}: the site says nothing of it")
+    return said
 
 
 def with_retries(ask: Callable[[], dict], address: str, attempts: int, wait_s: float):
@@ -57,25 +67,41 @@ def with_retries(ask: Callable[[], dict], address: str, attempts: int, wait_s: f
         try:
             return ask()
         except DownloadError as error:
-            reason = str(error).removeprefix("ERROR: ").splitlines()[0]
+            reason = one_line(str(error).removeprefix("ERROR: "))
             if attempt + 1 == attempts or not TEMPORARY.search(reason):
                 raise ValueError(f"{address}: {reason}") from error
             time.sleep(wait_s * 2**attempt)
 
 
 def record_of(entry: dict, origin: str) -> dict:
-    """What the later programs need to know of a video."""
-    extractor = str(entry.get("extractor_key") or entry.get("ie_key") or entry.get("extractor") or "generic").lower()
-    video_id = str(entry.get("id") or entry.get("url"))
+    """What the later programs need to know of a video. Raises ValueError where nothing says which video it is."""
+    extractor = _text(entry.get("extractor_key") or entry.get("ie_key") or entry.get("extractor") or "generic").lower()
+    video_id = _text(entry.get("id") or entry.get("url"))
+    if not video_id:
+        raise ValueError(f"an entry without id and address: {one_line(_text(entry.get('title')), 80)!r}")
     return {
         "key": f"{extractor}:{video_id}", "extractor": extractor, "id": video_id,
-        "url": entry.get("webpage_url") or entry.get("url"), "title": str(entry.get("title") or ""),
-        "channel": str(entry.get("channel") or entry.get("uploader") or ""),
-        "channel_url": entry.get("channel_url") or entry.get("uploader_url"),
-        "duration_s": entry.get("duration"), "language": entry.get("language"),
+        "url": _text(entry.get("webpage_url") or entry.get("url")) or None, "title": _text(entry.get("title")),
+        "channel": _text(entry.get("channel") or entry.get("uploader")),
+        "channel_url": _text(entry.get("channel_url") or entry.get("uploader_url")) or None,
+        "duration_s": seconds_of(entry.get("duration")), "language": _text(entry.get("language")) or None,
         "live": entry.get("live_status") in ("is_live", "is_upcoming", "post_live") or bool(entry.get("is_live")),
-        "license": entry.get("license"), "from": origin,
+        "license": _text(entry.get("license")) or None, "from": origin,
     }  # fmt: skip
+
+
+def seconds_of(duration) -> float | None:
+    """A duration as sites and lists write it, 533, "533" or "8:53"; None for what is no length of time."""
+    if isinstance(duration, str):
+        duration = parse_duration(duration)
+    if isinstance(duration, bool) or not isinstance(duration, int | float):
+        return None
+    return duration if 0 < duration < 1e9 and math.isfinite(duration) else None
+
+
+def _text(value) -> str:
+    """A value as text that UTF-8 can write: half a character (of a title cut off by the site) becomes "?"."""
+    return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def file_name(key: str) -> str:
@@ -83,4 +109,4 @@ def file_name(key: str) -> str:
     a few digits of the key's hash."""
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", key.replace(":", "-", 1))[:80]
     same = plain == key.replace(":", "-", 1)
-    return plain if same else f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    return plain if same else f"{plain}-{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:8]}"

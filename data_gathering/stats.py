@@ -1,7 +1,9 @@
 """What a dataset holds: hours, words, silence, actions, confidence, lateness, and what was left out and why.
 
 In: a dataset folder (data_gathering.shard), and the ledgers beside it where there are any. Out: a page that needs
-nothing else (`stats.html`), and in the dataset folder a card (`README.md`) as the Hugging Face Hub reads it. Run:
+nothing else (`stats.html`), beside it a line a transcript (`stats.transcripts.jsonl`: its longest gap, words a second
+here and there, nats a token, see transcription/pace.py), and in the dataset folder a card (`README.md`) as the Hugging
+Face Hub reads it. Run:
 
     python -m data_gathering.stats --shards data/6_shards --out data/stats.html
 """
@@ -13,15 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
+from data_gathering.ledger import read_rows
+from data_gathering.transcription.pace import measure_pace, text_loss
+from vlpt.data.dataset_card import card
 from vlpt.data.shards import Episode, Shards
 from vlpt.data.words import count_ticks, load_tokenizer, place, tokenise, vocabulary
-from vlpt.files import read_lines, write_text
+from vlpt.files import write_lines, write_text
 from vlpt.options import Count, CountOrNone, run
 from vlpt.show.plots import canvas, title
 from vlpt.show.report import picture
 from vpt.actions import BUTTONS, MINECRAFT
 from vpt.frames import FRAMES_PER_SECOND
 
+LIVECC = {"longest_gap_s": (0.0, 3.0), "words_a_second": (1.0, 4.0), "nats_a_token": (1.5, 5.0)}  # arXiv 2504.16030
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1c2430}
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .9rem .25rem 0;text-align:left;vertical-align:top}
 td+td,th+th{text-align:right}img{max-width:100%}h2{margin-top:2.5rem}"""
@@ -33,7 +39,7 @@ class Options:
 
     shards: str = "data/6_shards"  # dataset folder
     ledgers: str = ""  # folder with 1_found.jsonl, 2_dropped.jsonl ... (empty: the one above the dataset)
-    tokenizer: str = "pretrained/words/tokenizer.json"  # for silence and lateness of tokens
+    tokenizer: str = "pretrained/words/tokenizer.json"  # for silence, lateness of tokens, and nats a token
     frames_per_tick: Count = 4  # frames a tick of the language model
     max_lateness_ms: CountOrNone = 2000  # later tokens are not trained on
     out: str = "data/stats.html"  # page to write
@@ -45,6 +51,7 @@ def main(options: Options) -> dict:
     numbers = count(shards.episodes, options)
     numbers["gathered"] = gathered(Path(options.ledgers) if options.ledgers else Path(options.shards).parent)
     write_text(options.out, page(numbers))
+    write_lines(Path(options.out).with_suffix(".transcripts.jsonl"), numbers["transcripts"])
     write_text(Path(options.shards) / "README.md", card(numbers))
     print(f"{options.out}: {numbers['hours']:.2f} hours, {numbers['words_a_minute']:.0f} words a minute, "
           f"{numbers['silence']:.0%} of ticks silent")
@@ -70,6 +77,8 @@ def count(episodes: list[Episode], options: Options) -> dict:
         "confidence": {f"{q} %": float(np.percentile(confidence, q)) for q in (5, 25, 50, 75, 95)},
         "pressed": dict(zip(BUTTONS, (pressed / n_frames).tolist(), strict=True)),
         "camera": {name: (bins[axis] / n_frames).tolist() for axis, name in enumerate(("pitch", "yaw"))},
+        "transcripts": [{"id": episode.id, **measure_pace(episode.words), "nats_a_token":
+                         text_loss(options.tokenizer).nats_a_token(episode.words, episode.id)} for episode in episodes],
     }  # fmt: skip
 
 
@@ -97,10 +106,25 @@ def gathered(folder: Path) -> dict:
                         ("4_words/transcripts", "transcribed")):  # fmt: skip
         path = folder / f"{name}.jsonl"
         if path.exists():
-            steps[label] = len(read_lines(path))
-    for row in read_lines(folder / "2_dropped.jsonl"):
-        reasons.update(row["dropped_by"])
+            latest = {row["key"]: row for row in read_rows(path)}
+            steps[label] = sum("left_out" not in row for row in latest.values())
+    for row in read_rows(folder / "2_dropped.jsonl"):
+        reasons.update(row.get("dropped_by", ()))
     return {"videos": steps, "dropped_by": dict(reasons.most_common())}
+
+
+def paces(transcripts: list[dict]) -> dict[str, str]:
+    """Of each number of the transcripts: 5, 50 and 95 %, and how many lie where LiveCC kept clips."""
+    said = [row for row in transcripts if row["nats_a_token"] is not None]  # in the others nobody speaks
+    lines = {}
+    for name, (least, most) in LIVECC.items():
+        low, high = ([row[name][part] if isinstance(row[name], dict) else row[name] for row in said]
+                     for part in ("median", "most"))  # fmt: skip
+        within = sum(least <= a and b <= most for a, b in zip(low, high, strict=True))
+        shown = "; ".join(f"{np.percentile(low, q):.1f}" for q in (5, 50, 95)) if said else "none"
+        lines[f"{name.replace('_', ' ')}: 5, 50, 95 % of transcripts"] = shown
+        lines[f"transcripts of {least:g} to {most:g} (LiveCC's bounds)"] = f"{within} of {len(said)}"
+    return lines
 
 
 # ---- the page
@@ -123,6 +147,8 @@ def page(numbers: dict) -> str:
     sections = [("", table(lines)), ("Actions", picture(actions_figure(numbers))),
                 ("Confidence of labels, by share of frames", table({k: f"{v:.3f}" for k, v in
                                                                     numbers["confidence"].items()}))]  # fmt: skip
+    sections.append(("How the talk runs (nats under trigrams of the sample's talk, not LiveCC's language model)",
+                     table(paces(numbers["transcripts"]))))  # fmt: skip
     if steps:
         sections.append(("Videos after each program", table({name: f"{n:,}" for name, n in steps.items()})))
     if reasons:
@@ -150,48 +176,6 @@ def actions_figure(numbers: dict):
     right.legend(frameon=False)
     title(right, "View turned", "share of frames by degrees a frame")
     return figure
-
-
-# ---- the card
-
-
-def card(numbers: dict) -> str:
-    """README.md of the dataset: front matter for the Hub, and the numbers."""
-    size = next(name for most, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"),
-                                        (1e7, "1M<n<10M"), (np.inf, "n>10M")) if numbers["frames"] < most)  # fmt: skip
-    pressed = ", ".join(f"{name} {share:.1%}" for name, share in numbers["pressed"].items() if share >= 0.001)
-    return f"""---
-license: other
-task_categories:
-- robotics
-tags:
-- LeRobot
-- video
-- gaming
-- speech
-size_categories:
-- {size}
-configs:
-- config_name: default
-  data_files: data/*/*.parquet
----
-
-# Narrated play
-
-{numbers['hours']:.2f} hours of play in {numbers['episodes']} episodes of {numbers['channels']} channels: 128x128
-pictures at 20 a second, what was pressed after each (VPT's classes of buttons and camera), and the words that were
-said, with their times. LeRobotDataset v3.0. Made by `data_gathering.shard`.
-
-| | |
-|---|---|
-| words; a minute | {numbers['words']:,}; {numbers['words_a_minute']:.0f} |
-| silent language ticks | {numbers['silence']:.1%} |
-| frames without any action | {numbers['null_frames']:.1%} |
-| confidence of labels, median | {numbers['confidence']['50 %']:.3f} |
-| episodes whose true keys are known | {numbers['truth_known']} |
-
-Pressed: {pressed}. Sources are credited in `credits.jsonl`, where there are any; their licences are theirs.
-"""
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ the next frame. Nothing is remembered in the agent: acting twice from one memory
     memory = agent.hear("let's chop a tree", agent.start(lanes=1, seed=3))
     actions, words, memory = agent.act(frames, memory)
 
+`load_agent` also takes an agent that was never joined with a language model, as OpenAI's: it plays without words.
+
 Legend: B lanes, V vocabulary (as a token: silence).
 """
 
@@ -18,7 +20,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from vlpt.checkpoint import model_folder
+from vlpt.checkpoint import model_folder, model_kind
 from vlpt.data.words import load_tokenizer, vocabulary
 from vlpt.memory import Memory
 from vlpt.model import VLPT, Output
@@ -26,6 +28,8 @@ from vlpt.options import Device, pick_device
 from vpt.actions import MINECRAFT, to_world
 from vpt.frames import resize_to_agent
 from vpt.heads import ActionLogits, sample
+from vpt.policy import Policy, PolicyOutput
+from vpt.released import load_policy
 from vpt.trees import map_tensors
 
 NEVER_SPOKEN = -(2**31)  # ticks that a fresh lane has been silent
@@ -68,6 +72,8 @@ class AgentMemory:
 class Agent:
     """A fused model with its tokenizer and its manner of drawing."""
 
+    speaks = True
+
     def __init__(self, model: VLPT, tokenizer: Tokenizer, sampling: Sampling | None = None) -> None:
         """Raises ValueError when model and tokenizer do not belong together."""
         self.model, self.tokenizer, self.sampling = model.eval(), tokenizer, sampling or Sampling()
@@ -84,8 +90,12 @@ class Agent:
         Raises ValueError naming what is missing or does not fit.
         """
         folder = model_folder(folder)
-        tokenizer = load_tokenizer(folder / "tokenizer.json")
-        return cls(VLPT.from_pretrained(folder).to(pick_device(device)), tokenizer, sampling)
+        model = VLPT.from_pretrained(folder).to(pick_device(device))
+        return cls(model, load_tokenizer(folder / "tokenizer.json"), sampling)
+
+    def gates(self) -> dict[str, float]:
+        """How open each cross attention is, after tanh."""
+        return self.model.gates()
 
     def start(self, lanes: int = 1, seed: int = 0) -> AgentMemory:
         """A fresh memory; everything the agent will draw follows from the seed."""
@@ -203,6 +213,48 @@ class Agent:
         log_probs = filter_log_probs(self.model.language.log_probs(output.hidden[:, 0]), self.sampling)
         token = sample(log_probs, generator).masked_fill(silent, self.silence)
         return torch.where(ticks, token, memory.token), talk_ticks
+
+
+class PolicyAgent(Agent):
+    """An agent that was never joined with a language model: it plays, and neither hears nor speaks."""
+
+    speaks = False
+
+    def __init__(self, model: Policy, sampling: Sampling | None = None) -> None:
+        """Raises ValueError for guidance by words."""
+        self.model, self.sampling = model.eval(), sampling or Sampling()
+        self.silence, self.device = 0, next(model.parameters()).device
+        if self.sampling.guidance:
+            raise ValueError("guidance has no effect on a Policy: it hears no words")
+
+    def gates(self) -> dict[str, float]:
+        return {}
+
+    def hear(self, text: str, memory: AgentMemory, lane: int = 0) -> AgentMemory:
+        raise ValueError("a Policy hears nothing: take a VLPT, or say nothing to it")
+
+    def _forward(self, pictures: Tensor, memory: AgentMemory) -> tuple[PolicyOutput, tuple]:
+        return self.model(pictures[:, None], memory.first[:, None], memory.model)
+
+    def _sample_words(self, output: PolicyOutput, memory: AgentMemory, generator: torch.Generator):
+        return [""] * len(memory.queue), memory
+
+
+def load_agent(model, weights: str = "", sampling: Sampling | None = None, device: Device = "auto") -> Agent:
+    """What plays: a model folder or run that holds a VLPT or a Policy, or OpenAI's two files (.model and `weights`).
+
+    Raises ValueError naming a folder that holds another kind of model, or a file that is wrong.
+    """
+    if weights:
+        return PolicyAgent(load_policy(model, weights).to(pick_device(device)), sampling)
+    folder = model_folder(model)
+    kind = model_kind(folder)
+    if kind == "Policy":
+        return PolicyAgent(Policy.from_pretrained(folder).to(pick_device(device)), sampling)
+    if kind != "VLPT":
+        article = "an" if kind[0] in "AEIO" else "a"
+        raise ValueError(f"{folder} holds {article} {kind}: vlpt.play takes a VLPT or a Policy")
+    return Agent.from_pretrained(folder, sampling, device)
 
 
 def filter_log_probs(log_probs: Tensor, sampling: Sampling) -> Tensor:

@@ -2,7 +2,8 @@
 
 In: options, one dict of numbers a step, a model with `save_pretrained`, and the trainer's state. Out: a folder that
 says how it was made and from which an interrupted run goes on as if nothing had happened. Everything is written beside
-its place and renamed, so that a killed program leaves the last whole checkpoint.
+its place and renamed, so that a killed program leaves the last whole checkpoint. One process at a time writes a run:
+see `vlpt.files.locked`.
 """
 
 import json
@@ -14,8 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from vlpt.files import read_json, read_lines, whole_folder, write_json, write_lines
+from vpt.options import short
+
+STATE = {"step", "stage", "optimizer", "random"}  # what train.py keeps in trainer.pt, and needs
 
 
 def versions() -> dict[str, str]:
@@ -46,8 +51,11 @@ class Run:
             write_json(self.record, {"options": self.options, **versions()})
 
     def _check_options(self, wanted: dict) -> None:
-        found = read_json(self.record)["options"]
-        changed = [f"{k}={found.get(k)!r} then, {v!r} now" for k, v in wanted.items() if found.get(k) != v]
+        found = read_json(self.record)
+        if not isinstance(found, dict) or not isinstance(found.get("options"), dict):
+            raise ValueError(f"{self.record} does not say with which options the run was made: delete {self.folder}")
+        then = found["options"]
+        changed = [f"{k}={short(then.get(k))} then, {short(v)} now" for k, v in wanted.items() if then.get(k) != v]
         if changed:
             raise ValueError(
                 f"{self.folder} was made with other options ({'; '.join(changed)}): give --name another name, "
@@ -65,24 +73,48 @@ class Run:
             f.write(json.dumps(row) + "\n")
 
     def save(self, save_model: Callable[[Path], None], state: dict) -> None:
-        """Writes model and trainer state together: `model/` and `trainer.pt` of one step, or the last ones."""
-        with whole_folder(self.folder / "checkpoint") as unfinished:
-            save_model(unfinished / "model")
-            torch.save(state, unfinished / "trainer.pt")
+        """Writes model and trainer state together: `model/` and `trainer.pt` of one step, or the last ones.
 
-    def load(self) -> tuple[Path, dict] | None:
-        """(model folder, trainer state) of the last whole checkpoint, or None; the log is rewound to it."""
-        place = next((p for p in (self.folder / "checkpoint", self.folder / "checkpoint.old") if p.exists()), None)
-        if place is None:
-            (self.folder / "log.jsonl").unlink(missing_ok=True)
-            return None
-        state = torch.load(place / "trainer.pt", weights_only=True)
-        self._rewind_log(state["step"])
-        return place / "model", state
+        Raises ValueError where they cannot be written, as on a full disk; the last checkpoint then stays.
+        """
+        place = self.folder / "checkpoint"
+        try:
+            with whole_folder(place) as unfinished:
+                save_model(unfinished / "model")
+                torch.save(state, unfinished / "trainer.pt")
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch, safetensors: no OSError
+            raise ValueError(f"{place} cannot be written ({error}): make room there; what it held before is kept, and "
+                             "the same command goes on from it") from error
+
+    def load(self, load_model: Callable[[Path, dict], None]) -> dict | None:
+        """Gives the last whole checkpoint to `load_model(model folder, trainer state)`; the log is rewound to it.
+
+        Returns the trainer's state, None where nothing has been saved. Raises ValueError where nothing saved is whole.
+        """
+        broken = []
+        for place in (self.folder / "checkpoint", self.folder / "checkpoint.old"):
+            if not place.exists():
+                continue
+            try:
+                state = read_state(place / "trainer.pt")
+                if not (place / "model/config.json").exists():
+                    raise ValueError(f"{place}/model/config.json is missing")
+                load_model(place / "model", state)
+            except ValueError as error:
+                broken.append(str(error))
+                continue
+            if broken:
+                print(f"{broken[0]}: going on from {place}, step {state['step']}")
+            self._rewind_log(state["step"])
+            return state
+        if broken:
+            raise ValueError(f"{'; '.join(broken)}; to begin anew, delete {self.folder}")
+        (self.folder / "log.jsonl").unlink(missing_ok=True)
+        return None
 
     def _rewind_log(self, step: int) -> None:
         log = self.folder / "log.jsonl"
-        write_lines(log, [row for row in read_lines(log) if row["step"] <= step])
+        write_lines(log, [row for row in read_lines(log, appended=True) if row["step"] <= step])
 
     def finish(self, summary: dict) -> dict:
         """Marks the run as done; `summary` holds its last validation numbers."""
@@ -92,6 +124,18 @@ class Run:
     def summary(self) -> dict:
         """What `finish` wrote."""
         return read_json(self.folder / "done.json")
+
+
+def read_state(path: Path) -> dict:
+    """A `trainer.pt`, wherever it was written, on the processor. Raises ValueError naming a file that is not whole."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} cannot be read ({type(error).__name__}: {said})") from error
+    if not isinstance(state, dict) or not state.keys() >= STATE:
+        raise ValueError(f"{path} is not the state of a trainer")
+    return state
 
 
 def model_folder(path: Path | str) -> Path:
@@ -104,3 +148,10 @@ def model_folder(path: Path | str) -> Path:
         if (place / "config.json").exists():
             return place
     raise ValueError(f"no model in {path}: neither config.json nor checkpoint/model/config.json; train it first")
+
+
+def model_kind(folder: Path) -> str:
+    """The name of the model that a folder holds, as `Policy` or `VLPT`. Raises ValueError for a broken config.json."""
+    config = read_json(folder / "config.json")
+    found = config if isinstance(config, dict) else {}
+    return str(found.get("model") or found.get("model_type") or "model of an unknown kind")

@@ -2,18 +2,24 @@
 
     write_json("runs/demo/summary.json", numbers)
     rows = read_lines("runs/demo/play.jsonl")
-    with whole_folder("data/6_shards") as unfinished: ...
+    with locked("data/6_shards"), whole_folder("data/6_shards") as unfinished: ...
 """
 
+import fcntl
 import json
+import os
+import shlex
 import shutil
+import socket
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vpt.files import whole_file
+from vpt.files import errors_name, remove, unfinished_name, whole_file
 
-__all__ = ["read_json", "read_lines", "whole_file", "whole_folder", "write_json", "write_lines", "write_text"]
+__all__ = ["check_writable", "errors_name", "locked", "read_json", "read_lines", "whole_file", "whole_folder",
+           "write_json", "write_lines", "write_text"]  # fmt: skip
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -37,19 +43,44 @@ def read_json(path: Path | str):
     """Raises ValueError naming a file that is missing or broken."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as JSON: {error}") from error
 
 
-def read_lines(path: Path | str) -> list[dict]:
-    """One JSON object a line; [] when there is no such file. Raises ValueError naming the file and line."""
-    path, rows = Path(path), []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n") if path.exists() else [], start=1):
-        try:
-            rows += [json.loads(line)] if line else []
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
-    return rows
+def read_lines(path: Path | str, appended: bool = False) -> list[dict]:
+    """One JSON object a line; [] when there is no such file. Raises ValueError naming the file and line.
+
+    appended: the file is written line by line, so that a killed program may have left the last one unfinished (without
+    its end of line); it is left out.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace" if appended else "strict").split("\n")
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text: {error}") from error
+    return [_row(line, path, number) for number, line in enumerate(lines[:-1] if appended else lines, start=1) if line]
+
+
+def _row(line: str, path: Path, number: int) -> dict:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}, line {number}: {error}") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{path}, line {number}: not an object, as {{\"name\": value}}")
+    return row
+
+
+def check_writable(folder: Path | str) -> None:
+    """Raises ValueError where no folder of that name could be written; makes nothing."""
+    folder = Path(folder)
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise ValueError(f"{folder} cannot be a folder: {there} is a file; choose another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"{folder} cannot be written: nothing may be written in {there}; choose another place")
 
 
 @contextmanager
@@ -59,15 +90,75 @@ def whole_folder(folder: Path | str) -> Iterator[Path]:
     Killed between the two renamings it leaves the old folder as `<name>.old`.
     """
     folder = Path(folder)
-    unfinished, old = (folder.with_name(folder.name + ending) for ending in (".tmp", ".old"))
-    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished, old = unfinished_name(folder), folder.with_name(folder.name + ".old")
+    remove(unfinished)
     unfinished.mkdir(parents=True)
     try:
-        yield unfinished
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-        unfinished.rename(folder)
+        with errors_name(folder):
+            yield unfinished
+            if folder.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                folder.rename(old)
+            unfinished.rename(folder)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        remove(unfinished)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path | str) -> Iterator[None]:
+    """A context in which no other process is in the `locked` of the same folder, or file: one writes, at a time.
+
+    The lock is `<name>.lock` beside it, which tells who holds it; it ends with its process, however that ends. The
+    folder that both lie in is made, and gone again at the end if nothing came into it. Raises ValueError saying who
+    writes there.
+    """
+    place = Path(path).resolve()
+    made = [folder for folder in place.parents if not folder.exists()]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock = place.with_name(place.name + ".lock")
+    file = _take(lock)
+    if file is None:
+        raise ValueError(f"{path} is being written by {_holder(lock)}: wait for it, or end it")
+    try:
+        os.truncate(file, 0)
+        os.write(file, json.dumps(_this_process()).encode())
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        fcntl.flock(file, fcntl.LOCK_UN)  # said, for a forked child may hold the file open
+        os.close(file)
+        with suppress(OSError):  # not empty
+            for folder in made:
+                folder.rmdir()
+
+
+def _take(lock: Path) -> int | None:
+    """The locked file, open, or None where somebody else has it."""
+    while True:
+        file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return None
+        # Its last holder may have removed it after it was opened here: then it is no lock of anything.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), os.stat(lock)):
+                return file
+        os.close(file)
+
+
+def _this_process() -> dict:
+    """Who holds a lock, as its file says."""
+    program, *arguments = sys.orig_argv
+    command = " ".join(shlex.join([Path(program).name, *arguments]).split())
+    return {"process": os.getpid(), "host": socket.gethostname(), "command": command[:200]}
+
+
+def _holder(lock: Path) -> str:
+    """The holder of a lock in words; it may have ended meanwhile, or not have written yet."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(lock.read_text())
+        return f"process {found['process']} ({found['command']}) on {found['host']}"
+    return "another process"

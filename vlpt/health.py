@@ -10,13 +10,13 @@ degenerates becomes repetitive (perplexity falls, 4-grams return) or rambling (p
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from vlpt.data.trigrams import Trigrams
 from vlpt.data.words import Word, read_words
 from vlpt.files import read_lines, write_json
 from vlpt.options import Count, run
@@ -47,36 +47,6 @@ class Minute:
     silence: float  # share of ticks on which nothing begins
     repeated: float  # share of 4-grams that were said before in the same minute; nan where there are too few
     perplexity: float  # nan where nothing was said
-
-
-class Trigrams:
-    """P(word | the two before), Witten-Bell interpolated down to a uniform distribution over known words and one more.
-
-    Source: Witten & Bell 1991, as in Chen & Goodman 1999, section 2.
-    """
-
-    def __init__(self, texts: Iterable[Sequence[str]]) -> None:
-        self.followers: dict[tuple, Counter] = {}
-        for text in texts:
-            padded = ["<s>", "<s>", *text]
-            for i in range(2, len(padded)):
-                for order in range(3):
-                    context = tuple(padded[i - order : i])
-                    self.followers.setdefault(context, Counter())[padded[i]] += 1
-        self.known = len(self.followers.get((), ())) + 1
-
-    def nats(self, text: Sequence[str]) -> np.ndarray:
-        """-log P of each word."""
-        padded = ["<s>", "<s>", *text]
-        return np.array([-math.log(self._chance(padded[i], tuple(padded[i - 2 : i]))) for i in range(2, len(padded))])
-
-    def _chance(self, word: str, context: tuple) -> float:
-        lower = self._chance(word, context[1:]) if context else 1 / self.known
-        seen = self.followers.get(context)
-        if not seen:
-            return lower
-        total, kinds = seen.total(), len(seen)
-        return (seen[word] + kinds * lower) / (total + kinds)
 
 
 def words_of_play(rows: Iterable[dict]) -> list[Word]:

@@ -11,7 +11,10 @@ from vpt.options import (
     Count,
     CountOrNone,
     NotNegative,
+    PlainName,
     Positive,
+    PositiveShare,
+    Seed,
     Share,
     flag,
     from_dict,
@@ -22,8 +25,9 @@ from vpt.options import (
     without_effect,
 )
 
-__all__ = ["Count", "CountOrNone", "Device", "NotNegative", "Positive", "Share", "flag", "from_dict", "parse",
-           "pick_device", "run", "to_dict", "to_flags", "use_threads", "without_effect"]  # fmt: skip
+__all__ = ["Count", "CountOrNone", "Device", "NotNegative", "PlainName", "Positive", "PositiveShare",
+           "Seed", "Share", "flag", "from_dict", "parse", "pick_device", "run", "to_dict", "to_flags", "use_threads",
+           "without_effect"]  # fmt: skip
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -5,10 +5,12 @@ one line a frame: {"frame", "ms", "buttons", "camera_deg", "word", "heard", "p_s
 
     python -m vlpt.play --model runs/demo/joint --world luanti --seed 3 --seconds 60 --hear "let's chop a tree"
     python -m vlpt.play --model runs/demo/joint --recording data_gathering/samples/ch4-00.mp4 --out watched.mp4
+    python -m vlpt.play --model 2x.model --weights 2x.weights --world luanti
 
 In a world the agent's actions are carried out, and what is said to it (--hear) takes the place of its own words. On a
 recording it hears the words and sees the frames of the person who plays (as in training) and only predicts: its keys
-and words stand beside the true ones. A recording without <id>.words.jsonl is heard as the agent's own talk.
+and words stand beside the true ones. A recording without <id>.words.jsonl is heard as the agent's own talk. An agent
+that was never joined with a language model (stage base, or OpenAI's) plays and watches without words.
 """
 
 import time
@@ -20,10 +22,21 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from vlpt.agent import Agent, Sampling
+from vlpt.agent import Agent, Sampling, load_agent
 from vlpt.data.words import count_ticks, place, read_words, tokenise
 from vlpt.files import write_lines
-from vlpt.options import CountOrNone, Device, NotNegative, Positive, Share, pick_device, run, use_threads
+from vlpt.options import (
+    Count,
+    CountOrNone,
+    Device,
+    NotNegative,
+    Positive,
+    PositiveShare,
+    Seed,
+    run,
+    use_threads,
+    without_effect,
+)
 from vlpt.show.overlay import Moment, Overlay
 from vlpt.worlds import check_name, make, noop
 from vpt.actions import BUTTONS, read_contractor
@@ -34,19 +47,22 @@ from vpt.frames import FRAME_MS, FRAMES_PER_SECOND, count_frames, read_video, wr
 class Options:
     """Let the agent play in a world, or watch a recording, and film it."""
 
-    model: str  # model folder (config.json, model.safetensors, tokenizer.json) or a run of train.py
+    # model folder (config.json, model.safetensors and, if it speaks, tokenizer.json), a run of train.py, or OpenAI's
+    # .model file
+    model: str
+    weights: str = ""  # OpenAI's .weights file, where --model is their .model file
     out: str = "play.mp4"  # video to write; its words and keys go beside it as .jsonl
     world: str = "luanti"  # where it plays, by its name in vlpt.worlds: luanti or dummy
-    size: tuple[int, int] = (320, 180)  # width and height of the world's picture, pixels
+    size: tuple[Count, Count] = (320, 180)  # width and height of the world's picture, pixels
     errand: str = ""  # what the world's reset asks for, as chop or go_pillar:red; the world then ends when it is done
     recording: str = ""  # an mp4 to watch instead of playing
     seconds: Positive = 60.0  # length of play; a recording may end earlier
     hear: str = ""  # words that are said to the agent
     hear_at: NotNegative = 5.0  # when, in seconds from the start
-    seed: int = 0  # of the world and of all that the agent draws
+    seed: Seed = 0  # of the world and of all that the agent draws
     action_temperature: NotNegative = 1.0  # how freely keys are drawn; 0: always the likeliest
     word_temperature: NotNegative = 1.0  # how freely words are drawn; 0: always the likeliest
-    top_p: Share = 1.0  # draw only from the likeliest words that together have this probability
+    top_p: PositiveShare = 1.0  # draw only from the likeliest words that together have this probability
     threads: CountOrNone = 0  # processor threads; 0: torch's choice
     device: Device = "auto"  # where the networks run
     progress: bool = True  # show a progress bar
@@ -59,6 +75,8 @@ class Options:
             raise ValueError(f"--hear-at {self.hear_at} lies outside the {self.seconds} seconds of play")
         if not self.out.endswith(".mp4"):
             raise ValueError(f"--out ends in .mp4, got {self.out!r}")
+        if bool(self.weights) != self.model.endswith(".model"):
+            raise ValueError("OpenAI's agents are two files: --model names the .model, --weights the .weights")
 
     @property
     def frames(self) -> int:
@@ -69,8 +87,10 @@ def play(options: Options) -> list[dict]:
     """Writes the video and the lines beside it; returns the lines."""
     use_threads(options.threads)
     sampling = Sampling(options.action_temperature, options.word_temperature, options.top_p)
-    agent = Agent.from_pretrained(options.model, sampling, pick_device(options.device))
-    gates = {name: value for name, value in agent.model.gates().items() if "." not in name}
+    agent = load_agent(options.model, options.weights, sampling, options.device)
+    if not agent.speaks:
+        without_effect(options, f"{options.model}, which has no words", "hear", "hear_at", "word_temperature", "top_p")
+    gates = {name: value for name, value in agent.gates().items() if "." not in name}
     if options.recording:
         moments, other = watch(agent, options), "person"
         overlay = Overlay(Path(options.recording).stem, gates, other, watching=True)
@@ -78,7 +98,7 @@ def play(options: Options) -> list[dict]:
         moments, other = live(agent, options), "heard" if options.hear else ""
         overlay = Overlay(f"{options.world}, seed {options.seed}{', ' + options.errand if options.errand else ''}",
                           gates, other)
-    rows, begin = [], time.time()
+    rows, begin = [], time.monotonic()
     out = Path(options.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with closing(moments), write_video(out, overlay.size, fps=FRAMES_PER_SECOND, crf=30) as video:
@@ -86,7 +106,8 @@ def play(options: Options) -> list[dict]:
             video.write(overlay.draw(moment))
             rows.append(line(len(rows), moment, options.recording != ""))
     write_lines(out.with_suffix(".jsonl"), rows)
-    print(f"{out}: {len(rows)} frames at {len(rows) / (time.time() - begin):.1f} a second; said: {spoken(rows) or '-'}")
+    rate = len(rows) / (time.monotonic() - begin)
+    print(f"{out}: {len(rows)} frames at {rate:.1f} a second; said: {spoken(rows) or '-'}")
     return rows
 
 
@@ -107,17 +128,19 @@ def live(agent: Agent, options: Options) -> Iterator[Moment]:
 
 def watch(agent: Agent, options: Options) -> Iterator[Moment]:
     """The agent looking over a person's shoulder: at each frame what it would do and say, and what the person did."""
-    path, frames_per_tick = Path(options.recording), agent.model.config.frames_per_tick
+    path = Path(options.recording)
     keys = read_contractor(path.with_suffix(".jsonl")) if path.with_suffix(".jsonl").exists() else None
-    tokens = true_tokens(agent, path)
+    tokens = true_tokens(agent, path) if agent.speaks else None
+    frames_per_tick = agent.model.config.frames_per_tick if agent.speaks else 0
     memory = agent.start(seed=options.seed)
     for t, picture in zip(range(options.frames), read_video(path), strict=False):
         (action,), (word,), memory = agent.act([picture], memory)
         heard = ""
-        if tokens is not None and t % frames_per_tick == 0:
+        if tokens is not None and t % frames_per_tick == 0 and t // frames_per_tick < len(tokens):
             memory = agent.set_tokens([tokens[t // frames_per_tick]], memory)
             heard = agent.piece(int(tokens[t // frames_per_tick]))
-        true = (None, None) if keys is None else (keys.buttons[t], keys.camera_deg[t])
+        # A recording's keys may end before its pictures do.
+        true = (None, None) if keys is None or t >= len(keys.buttons) else (keys.buttons[t], keys.camera_deg[t])
         yield Moment(picture, action.buttons, action.camera_deg, word, heard, chance(memory), *true)
 
 

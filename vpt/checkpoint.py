@@ -7,18 +7,26 @@ In: a module built from one frozen dataclass, `Model(config)`, that keeps it as 
 """
 
 import json
+import reprlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import get_type_hints
 
 import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vpt.files import whole_file
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+# A config.json is a page: these keep one that means harm, or has a digit too many, from filling the memory. The largest
+# released model has half a milliard numbers in two hundred tensors.
+MOST_CHARACTERS, MOST_SIZE, MOST_NUMBERS, MOST_TENSORS = 1_000_000, 1_000_000, 8_000_000_000, 3_000
+KINDS = {int: int, float: int | float, str: str}
+MOST_NAMED = 12  # keys of weights that do not fit
 
 
 class Pretrained(ModelHubMixin):
@@ -36,8 +44,10 @@ class Pretrained(ModelHubMixin):
         folder = Path(pretrained_model_name_or_path)
         if not folder.is_dir():
             folder = _download(str(pretrained_model_name_or_path), **hub)
-        model = cls(read_config(folder, cls))
-        load_strictly(model, read_weights(folder / WEIGHTS), folder / WEIGHTS)
+        config, weights = read_config(folder, cls), read_weights(folder / WEIGHTS)
+        load_strictly(outline(cls, config, folder / CONFIG), weights, folder / WEIGHTS)  # before it takes memory
+        model = cls(config)
+        load_strictly(model, weights, folder / WEIGHTS)
         return model.eval()
 
 
@@ -65,19 +75,96 @@ def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
 def read_config(folder: Path, model_class: type):
     """`config.json` of a folder as `model_class.config_class`. Raises ValueError when it is another model's."""
     path = folder / CONFIG
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+    content = _read_object(path)
     name = content.pop("model", None)
     if name != model_class.__name__:
-        raise ValueError(f"{path} describes a {name}, not a {model_class.__name__}")
+        raise ValueError(f"{path} describes a {_plainly(name)}, not a {model_class.__name__}")
     renamed = getattr(model_class.config_class, "RENAMED", {})
     content = {renamed.get(name, name): value for name, value in content.items()}
     unknown = sorted(set(content) - {field.name for field in fields(model_class.config_class)})
     if unknown:
-        raise ValueError(f"{path} has settings that {model_class.config_class.__name__} does not know: {unknown}")
-    return model_class.config_class(**with_tuples(content))
+        raise ValueError(f"{path} has settings that {model_class.config_class.__name__} does not know: "
+                         f"{reprlib.repr(unknown)}")  # fmt: skip
+    try:
+        return check_sizes(model_class.config_class(**with_tuples(content)))
+    except Exception as error:  # a value of another kind than its setting takes may do anything
+        raise ValueError(f"{path} describes no {model_class.__name__}: {_said(error)}") from error
+
+
+def _read_object(path: Path) -> dict:
+    try:
+        if not path.is_file():
+            raise ValueError("it is missing, or no file")
+        with open(path, encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
+        if len(text) > MOST_CHARACTERS:
+            raise ValueError(f"it is longer than {MOST_CHARACTERS:,} characters")
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read: {_said(error)}") from error
+    return content
+
+
+def check_sizes(config):
+    """The configuration itself. Raises ValueError where a value in it is of another kind than its setting takes, or
+    larger than any model's."""
+    def check(name: str, value) -> None:
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        if len(parts) > MOST_TENSORS:
+            raise ValueError(f"{name} has {len(parts):,} entries")
+        for part in parts:
+            check(name, part)
+        if isinstance(value, int | float) and not abs(value) <= MOST_SIZE:  # nor nan
+            raise ValueError(f"{name} is {_plainly(value)}, beyond {MOST_SIZE:,}")
+
+    kinds = get_type_hints(type(config))
+    for field in fields(config):
+        value, kind = getattr(config, field.name), kinds[field.name]
+        if kind in KINDS and (not isinstance(value, KINDS[kind]) or isinstance(value, bool)):
+            raise ValueError(f"{field.name} takes {kind.__name__}, not {_plainly(value)}")
+        check(field.name, value)
+    return config
+
+
+def outline(model_class: type, config, source) -> nn.Module:
+    """The model without memory for its weights: to see whether weights fit before it is built.
+
+    Raises ValueError naming `source` where no such model can be built, or it has more than MOST_NUMBERS numbers.
+    """
+    try:
+        with _counted(), torch.device("meta"):
+            return model_class(config)
+    except Exception as error:
+        raise ValueError(f"{source} describes no {model_class.__name__} that can be built: {_said(error)}") from error
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """A context in which a model that grows too large is not built to its end."""
+    tensors = numbers = 0
+
+    def count(module, name, tensor) -> None:
+        nonlocal tensors, numbers
+        tensors, numbers = tensors + 1, numbers + (0 if tensor is None else tensor.numel())
+        if tensors > MOST_TENSORS or numbers > MOST_NUMBERS:
+            raise ValueError(f"it would have more than {MOST_NUMBERS:,} numbers, or {MOST_TENSORS:,} tensors")
+
+    with ExitStack() as hooks:
+        hooks.enter_context(nn.modules.module.register_module_parameter_registration_hook(count))
+        hooks.enter_context(nn.modules.module.register_module_buffer_registration_hook(count))
+        yield
+
+
+def _plainly(value) -> str:
+    """A value in a message, however long or deep it is."""
+    return value[:80] if isinstance(value, str) else reprlib.repr(value)
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in one line that a hostile file cannot make long."""
+    return " ".join(f"{'' if isinstance(error, ValueError) else type(error).__name__ + ': '}{str(error)[:500]}".split())
 
 
 def with_tuples(content: dict) -> dict:
@@ -88,15 +175,17 @@ def with_tuples(content: dict) -> dict:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """A safetensors file. Raises ValueError naming the file when it is missing or broken."""
     try:
+        if not path.is_file():
+            raise ValueError("it is missing, or no file")
         return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
+    except Exception as error:  # what a broken header makes the libraries stumble over
+        raise ValueError(f"{path} cannot be read as safetensors: {_said(error)}") from error
 
 
 def load_strictly(model: nn.Module, weights: dict[str, Tensor], source, names: dict[str, str] | None = None) -> None:
     """Copy weights into the model, its precision kept.
 
-    Raises ValueError that lists every key missing, extra or mis-shaped; `names` (ours -> the file's) words the list.
+    Raises ValueError that lists the keys missing, extra or mis-shaped; `names` (ours -> the file's) words the list.
     """
     own, told = model.state_dict(), names or {}
     problems = [f"missing {told.get(key, key)}" for key in sorted(set(own) - set(weights))]
@@ -105,6 +194,8 @@ def load_strictly(model: nn.Module, weights: dict[str, Tensor], source, names: d
         if own[key].shape != weights[key].shape:
             found, wanted = tuple(weights[key].shape), tuple(own[key].shape)
             problems.append(f"{told.get(key, key)} is {found} instead of {wanted}")
+    if len(problems) > MOST_NAMED:
+        problems[MOST_NAMED:] = [f"and {len(problems) - MOST_NAMED} more"]
     if problems:
         raise ValueError(f"{source} does not fit {type(model).__name__}: " + "; ".join(problems))
     with torch.no_grad():

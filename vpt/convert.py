@@ -15,12 +15,11 @@ from vpt.idm import IDM
 from vpt.options import run
 from vpt.policy import Policy
 from vpt.released import (
-    from_released,
     idm_config,
     is_idm,
+    load_released,
     policy_config,
     read_plain_pickle,
-    read_weights_file,
     write_released,
 )
 
@@ -28,8 +27,8 @@ from vpt.released import (
 def to_folder(model_file: str, weights_file: str, out: str) -> str:
     """Returns what was found, in words. Raises ValueError naming the file that is wrong."""
     content = read_plain_pickle(model_file)
-    model = IDM(idm_config(content, model_file)) if is_idm(content) else Policy(policy_config(content, model_file))
-    found = from_released(model, read_weights_file(weights_file), weights_file)
+    model_class, config_of = (IDM, idm_config) if is_idm(content, model_file) else (Policy, policy_config)
+    model, found = load_released(model_class, config_of(content, model_file), model_file, weights_file)
     model.save_pretrained(out)
     names = f"; value normaliser as {', '.join(found.values())}" if found else ""
     return f"{out}: {type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters{names}"
@@ -40,7 +39,11 @@ def to_files(folder: str, out: str) -> str:
     config = Path(folder) / CONFIG
     if not config.exists():
         raise ValueError(f"{config} is missing: --folder names a model that save_pretrained wrote")
-    model = {"IDM": IDM, "Policy": Policy}.get(json.loads(config.read_text()).get("model"))
+    try:
+        name = json.loads(config.read_text())["model"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{config} is not the config.json of a model of ours ({error!r})") from error
+    model = {"IDM": IDM, "Policy": Policy}.get(str(name))
     if model is None:
         raise ValueError(f"{config} describes neither a Policy nor an IDM")
     write_released(model.from_pretrained(folder), f"{out}.model", f"{out}.weights")

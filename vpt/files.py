@@ -2,12 +2,22 @@
 
     with whole_file("weights.safetensors") as unfinished:
         save_file(weights, unfinished)
+
+An unfinished name holds host and process, `weights.safetensors.<host>-<process>.tmp`, so that no two processes write to
+the same one; what a process left that was killed is removed when the next one writes in that folder.
 """
 
 import os
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from shutil import rmtree
+
+_HOST = re.sub(r"[^\w.]", "_", socket.gethostname())[:40]
+_OURS = re.compile(rf"\.{re.escape(_HOST)}-(\d+)\.tmp$")
 
 
 @contextmanager
@@ -17,9 +27,53 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     After an exception nothing new is left, and a file that was there before stays as it was.
     """
     path = Path(path)
-    unfinished = path.with_name(path.name + ".tmp")
+    unfinished = unfinished_name(path)
     try:
-        yield unfinished
-        os.replace(unfinished, path)
+        with errors_name(path):
+            yield unfinished
+            os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def errors_name(path: Path | str) -> Iterator[None]:
+    """A context in which an error of the system that names no file, as that of a full disk, names this one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def unfinished_name(path: Path) -> Path:
+    """The name beside `path` that this process alone writes to. Removes what dead processes left there."""
+    _remove_leftovers(path.parent)
+    return path.with_name(f"{path.name}.{_HOST}-{os.getpid()}.tmp")
+
+
+@cache  # once a folder: a folder may hold a file for each of 100,000 videos
+def _remove_leftovers(folder: Path) -> None:
+    """Only of this host: another's processes cannot be seen from here."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if (found := _OURS.search(path.name)) and not is_running(int(found[1])):
+            remove(path)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this id runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another person's
+        return True
+    return True
+
+
+def remove(path: Path) -> None:
+    """A file or a whole folder; nothing happens where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

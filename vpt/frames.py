@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from vpt.files import whole_file
+from vpt.media import Turn, count_stored, is_shown, open_media, picture_stream, turn_of
 
 FRAMES_PER_SECOND = 20  # Minecraft's and VPT's clock: frame t covers [50t, 50t + 50) ms
 FRAME_MS = 1000 // FRAMES_PER_SECOND
@@ -79,42 +80,39 @@ def draw_cursor(frame: np.ndarray, cursor: np.ndarray, x_px: int, y_px: int) -> 
 
 
 def read_video(path: str | Path) -> Iterator[np.ndarray]:
-    """Yield each frame (H, W, 3) uint8 RGB, in order, decoding once forwards.
+    """Yield each frame that is shown, (H, W, 3) uint8 RGB, upright, in order, decoding once forwards.
 
     Raises ValueError naming the file where it cannot be opened, holds no picture, is broken or ends early.
     """
-    count, promised = 0, 0
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            promised = stream.frames
-            stream.thread_type = "AUTO"
-            stream.codec_context.options = {"err_detect": "explode"}  # an error is better than a concealed picture
-            for frame in container.decode(stream):
-                count += 1
-                yield to_rgb(frame)
-    except (av.error.FFmpegError, IndexError) as error:
-        raise ValueError(f"{path} cannot be read as a video after {count} frames: {error}") from error
+    count, packets, promised, turn = 0, 0, 0, None
+    with open_media(path) as container:
+        stream = picture_stream(container)
+        promised = count_stored(stream)
+        stream.thread_type = "AUTO"
+        stream.codec_context.options = {"err_detect": "explode"}  # an error is better than a concealed picture
+        for packet in container.demux(stream):
+            packets += packet.size > 0 and is_shown(packet)
+            for frame in filter(is_shown, packet.decode()):
+                count, turn = count + 1, turn or turn_of(frame)
+                yield to_rgb(frame, turn)
+    promised = max(promised, packets)
     if count == 0 or count < promised:
         raise ValueError(f"{path} is cut short: it promises {promised} frames and holds {count}")
 
 
 def count_frames(path: str | Path) -> int:
-    """The number of frames the file's header promises; 0 where it does not say. Raises ValueError as `read_video`."""
-    try:
-        with av.open(str(path)) as container:
-            return container.streams.video[0].frames
-    except (av.error.FFmpegError, IndexError) as error:
-        raise ValueError(f"{path} cannot be read as a video: {error}") from error
+    """The number of shown frames that the file's header promises; 0 where it does not say. Raises as `read_video`."""
+    with open_media(path) as container:
+        return count_stored(picture_stream(container))
 
 
-def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """A decoded frame -> (H, W, 3) uint8 RGB."""
+def to_rgb(frame: av.VideoFrame, turn: Turn) -> np.ndarray:
+    """A decoded frame -> (H, W, 3) uint8 RGB, upright; turn: of its file."""
     even = frame.width % 2 == 0 and frame.height % 2 == 0
     plain = frame.colorspace in _BT601 and frame.color_range in _STUDIO
     if frame.format.name == "yuv420p" and even and plain:  # three times faster than the general conversion
-        return cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
-    return frame.to_ndarray(format="rgb24")
+        return turn.apply(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420))
+    return turn.apply(frame.to_ndarray(format="rgb24"))
 
 
 class VideoWriter:

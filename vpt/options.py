@@ -13,18 +13,22 @@
         run(main, {"idm": IDMOptions, ...})       # python program.py idm --name first
 
 tyro reads the command line and writes --help; pydantic checks kinds and bounds, there and in options from JSON. What a
-person got wrong is one line on stderr: status 2 for the command line, 1 for what the program then finds.
+person got wrong is one line on stderr: status 2 for the command line, 1 for what the program then finds. Ctrl-C is
+one line too, and status 130.
 """
 
 import dataclasses
 import difflib
+import errno
 import json
+import reprlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import tyro
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from tyro import _errors as parse_errors  # private: hence tyro's exact version in requirements.txt
 
 Count = Annotated[int, Field(ge=1)]
@@ -32,6 +36,29 @@ CountOrNone = Annotated[int, Field(ge=0)]  # 0 switches something off
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # numpy takes no other
+
+
+def _is_plain_name(name: str) -> str:
+    if not name or not (name[0].isalnum() or name[0] == "_") or set(name) & set("/\\") or not name.isprintable():
+        raise ValueError(f"should be one name without slashes that begins with a letter or digit, got {short(name)}")
+    if len(name.encode()) > 200:
+        raise ValueError(f"should be shorter than 200 bytes, got {short(name)}")
+    return name
+
+
+PlainName = Annotated[str, AfterValidator(_is_plain_name)]  # of a file or folder that is made in another one
+
+REPOSITORY = Path(__file__).parents[1]
+SHIPPED = ("pretrained", "data_gathering")  # its folders that defaults name
+
+MAKE_ROOM = "make room there, and give the same command again"
+ELSEWHERE = "choose another place, or change who may use it"
+CURES = {errno.ENOSPC: MAKE_ROOM, errno.EDQUOT: MAKE_ROOM, errno.EFBIG: MAKE_ROOM, errno.EACCES: ELSEWHERE,
+         errno.EPERM: ELSEWHERE, errno.EROFS: "choose another place", errno.ENOTDIR: "a part of this path is a file",
+         errno.EEXIST: "choose another name, or move away what has it", errno.EISDIR: "name a file, not a folder",
+         errno.ENAMETOOLONG: "choose a shorter name"}  # fmt: skip
 
 
 def parse(options_class: type | Mapping[str, type], argv: Sequence[str] | None = None):
@@ -51,12 +78,33 @@ def parse(options_class: type | Mapping[str, type], argv: Sequence[str] | None =
 
 
 def run(program: Callable, options_class: type | Mapping[str, type], argv: Sequence[str] | None = None):
-    """Calls `program(options)`; what a person got wrong ends as one line and status 1."""
+    """Calls `program(options)`; what a person got wrong ends as one line and status 1, and Ctrl-C as one and 130."""
     options = parse(options_class, argv)
     try:
         return program(options)
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {one_line(error)}")
+    except KeyboardInterrupt as interrupt:
+        print(f"{str(interrupt) or 'stopped'}; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+
+
+def one_line(error: Exception) -> str:
+    """What an error says; of the system's errors: the file, what is wrong with it, what to do about it."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return " ".join(str(error).split()) or type(error).__name__
+    said = error.strerror + (f": {CURES[error.errno]}" if error.errno in CURES else "")
+    return f"{error.filename}: {said}" if error.filename else said
+
+
+def short(value) -> str:
+    """`repr`, long and deeply nested values cut."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel = 3
 
 
 def to_dict(options) -> dict:
@@ -79,15 +127,41 @@ def to_flags(options) -> list[str]:
 
 
 def from_dict(options_class: type, values: dict):
-    """The inverse of `to_dict`; fields left out take their defaults.
+    """The inverse of `to_dict`; fields left out take their defaults, and those that name a file or folder of this
+    repository find it from any working directory.
 
     Raises ValueError for a name that is no field, a value of the wrong kind or out of bounds, a field not given.
     """
     try:
         checked = with_config(ConfigDict(extra="forbid"))(options_class)
-        return TypeAdapter(checked).validate_json(json.dumps(values), strict=True)
+        options = TypeAdapter(checked).validate_json(_json(values), strict=True)
     except ValidationError as error:
         raise ValueError(_said(options_class, error.errors()[0])) from None
+    for field in dataclasses.fields(options):
+        if (there := _shipped(getattr(options, field.name), field.default)) is not None:
+            object.__setattr__(options, field.name, there)
+    return options
+
+
+def _json(values: dict) -> str:
+    """Raises ValueError naming a value that JSON does not have: YAML makes dates of what looks like one."""
+    if not isinstance(values, dict):
+        raise ValueError(f"options are names with values, got {short(values)}")
+    for name, value in values.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError):
+            kind = type(value).__name__
+            raise ValueError(f"{flag(str(name))} should be text or numbers, got a {kind}, {short(value)}: write it in "
+                             "quotes if it is text") from None  # fmt: skip
+    return json.dumps({str(name): value for name, value in values.items()})
+
+
+def _shipped(value, default) -> str | None:
+    """Where a default lies that is a part of this repository and not of the working directory."""
+    if not isinstance(value, str) or value != default or not value.startswith(tuple(f"{name}/" for name in SHIPPED)):
+        return None
+    return str(REPOSITORY / value) if not Path(value).exists() and (REPOSITORY / value).exists() else None
 
 
 def without_effect(options, because: str, *names: str) -> None:
@@ -108,20 +182,20 @@ def _said(options_class: type, error: dict) -> str:
     name, got = ".".join(str(part) for part in error["loc"][:1]), error["input"]
     if error["type"] == "unexpected_keyword_argument":
         return _no_such_flag(flag(name), options_class)
-    if error["type"] == "value_error":  # of __post_init__
-        return str(error["ctx"]["error"])
+    if error["type"] == "value_error":  # of __post_init__, or of one field's kind
+        return f"{flag(name)} {error['ctx']['error']}" if name else str(error["ctx"]["error"])
     if error["type"] in ("missing", "missing_argument"):
         return f"{flag(name)} must be given"
     expected = error["msg"].removeprefix("Input should be ")
-    for long, short in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
-        expected = expected.replace(long, short)
-    return f"{flag(name)} should be {expected}, got {got!r}"
+    for theirs, ours in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
+        expected = expected.replace(theirs, ours)
+    return f"{flag(name)} should be {expected}, got {short(got)}"
 
 
 def _no_such_flag(given: str, options_class: type) -> str:
     flags = [flag(field.name) for field in dataclasses.fields(options_class)]
     near = difflib.get_close_matches(given.split("=")[0].replace("_", "-"), flags, n=1)
-    return f"no such flag {given!r}" + (f", did you mean {near[0]}?" if near else "")
+    return f"no such flag {short(given)}" + (f", did you mean {near[0]}?" if near else "")
 
 
 class _Refusal:
@@ -147,7 +221,7 @@ class _Refusal:
             case parse_errors.MissingSubcommand(found_token=found):
                 return self._which(found)
             case parse_errors.InvalidChoice(value=value, choices=choices):
-                return f"{argument.lowered.name_or_flags[0]} is one of {', '.join(choices)}, got {value!r}"
+                return f"{argument.lowered.name_or_flags[0]} is one of {', '.join(choices)}, got {short(value)}"
             case parse_errors.InstantiationFailure(argument=None, message=message):
                 return message
             case parse_errors.InstantiationFailure(message=message):
@@ -164,9 +238,11 @@ class _Refusal:
         return said + (f" ({', '.join(owners)} takes it)" if owners else "")
 
     def _which(self, found: str | None) -> str:
-        return f"say first what to do, one of {', '.join(self.commands)}" + (f"; got {found!r}" if found else "")
+        return f"say first what to do, one of {', '.join(self.commands)}" + (f"; got {short(found)}" if found else "")
 
 
 def _refuse(said: str) -> NoReturn:
-    print(f"{' '.join(said.split())} (--help lists every flag)", file=sys.stderr)
+    said = " ".join(said.split())
+    said = said if len(said) <= 500 else f"{said[:400]} ... {said[-80:]}"
+    print(f"{said} (--help lists every flag)", file=sys.stderr)
     sys.exit(2)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from vpt.frames import to_rgb
+from vpt.media import is_shown, open_media, picture_stream, read_clock, turn_of
 
 COLUMNS, ROWS = 4, 4
 TILE = (320, 240)  # a picture fits into this, pixels
@@ -48,7 +49,7 @@ class Sheets:
 
 def contact_sheet(path: Path) -> bytes:
     """A video's sheet as JPEG. Raises ValueError naming the file that cannot be read."""
-    tiles = [_fit(picture) for picture in sample_frames(path, COLUMNS * ROWS)]
+    tiles = [_fit(picture) for picture in read_samples(path, COLUMNS * ROWS)]
     height, width = tiles[0].shape[:2]
     sheet = np.full((ROWS * (height + GAP_PX) - GAP_PX, COLUMNS * (width + GAP_PX) - GAP_PX, 3), GAP_GREY, np.uint8)
     for i, tile in enumerate(tiles):
@@ -58,29 +59,38 @@ def contact_sheet(path: Path) -> bytes:
 
 
 def sample_frames(path: Path, n_frames: int) -> list[np.ndarray]:
+    """All that `read_samples` gives, in memory at once."""
+    return list(read_samples(path, n_frames))
+
+
+def read_samples(path: Path, n_frames: int) -> Iterator[np.ndarray]:
     """`n_frames` pictures (H, W, 3) uint8 RGB, one from the first half of each `n_frames`-th part of the video.
 
     A key frame in that half is taken as it is, so long videos cost a seek a picture; else the frames before it are
     decoded. Raises ValueError naming the file that cannot be opened, is broken or ends early.
     """
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1  # threads decode ahead, for nothing after a seek
-            return [to_rgb(frame) for frame in _decode_spread(container, stream, n_frames)]
-    except (av.error.FFmpegError, IndexError, OSError) as error:
-        raise ValueError(f"{path.name} cannot be read as a video: {error}") from error
-    except EOFError as error:
-        raise ValueError(f"{path.name} is cut short: {error}") from error
+    (begin, length), turn = _extent(path), None
+    with open_media(path) as container:
+        stream = picture_stream(container)
+        stream.codec_context.thread_count = 1  # threads decode ahead, for nothing after a seek
+        for frame in _decode_spread(container, stream, begin, length, n_frames):
+            turn = turn or turn_of(frame)
+            yield to_rgb(frame, turn)
 
 
-def _decode_spread(container, stream, n_frames: int) -> Iterator[av.VideoFrame]:
+def _extent(path: Path) -> tuple[int, int]:
+    """When the pictures begin and how long they last, in units of their stream's clock."""
+    with open_media(path) as container:
+        stream = picture_stream(container)
+        if stream.duration:
+            return stream.start_time or 0, stream.duration
+        tick_s = float(stream.time_base)
+    clock = read_clock(path)  # the header knows of pictures and sound together only, and sound may be longer
+    return round(clock.begin_s / tick_s), round(clock.end_s / tick_s)
+
+
+def _decode_spread(container, stream, begin: int, length: int, n_frames: int) -> Iterator[av.VideoFrame]:
     """The first frame shown in each part, or the key frame after it. Times are in units of the stream's clock."""
-    begin, length = stream.start_time or 0, stream.duration
-    if not length:
-        length = int((container.duration or 0) / av.time_base / stream.time_base)
-    if length <= 0:
-        raise EOFError("it does not say how long it is")
     keys = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
     frames, frame = None, None
     for start in (begin + length * i // n_frames for i in range(n_frames)):
@@ -88,12 +98,12 @@ def _decode_spread(container, stream, n_frames: int) -> Iterator[av.VideoFrame]:
         key = max((time for time in keys if time <= latest), default=latest)
         if frame is None or key > frame.pts:
             container.seek(latest, stream=stream)
-            frames, frame = container.decode(stream), None
+            frames, frame = filter(is_shown, container.decode(stream)), None
         while frame is None or frame.pts is None or frame.pts + (frame.duration or 1) <= start:
             frame = next(frames, None)
             if frame is None:
-                second = float((start - begin) * stream.time_base)
-                raise EOFError(f"no picture at {second:.0f} s of {float(length * stream.time_base):.0f} s")
+                second, lasts_s = (float(time * stream.time_base) for time in (start - begin, length))
+                raise ValueError(f"it is cut short: no picture at {second:.0f} s of {lasts_s:.0f} s")
         yield frame
 
 

@@ -9,7 +9,8 @@ the picture say what is shown, maxima that something small is laid over it: both
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -33,20 +34,22 @@ class FrameVectors:
             self.key += "+text"
 
     @torch.inference_mode()
-    def __call__(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        made = [self.network(batch) for batch in self._batches(pictures)]
+    def __call__(self, pictures: Iterable[np.ndarray]) -> np.ndarray:
+        """pictures, each read once -> (N, D). Of large ones only one is held at a time."""
+        made, boxes = [], []
+        seen = ((self._small(rgb), self.find_text(rgb) if self.find_text else ()) for rgb in pictures)
+        while batch := list(islice(seen, BATCH)):
+            small, text = zip(*batch, strict=True)
+            made.append(self.network(torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float()))
+            boxes += text
         vectors = torch.cat(made).float().numpy() if made else np.zeros((0, self.network.width), np.float32)
         if self.find_text is not None:
-            boxes = np.array([self.find_text(rgb) for rgb in pictures], np.float32).reshape(len(vectors), -1)
-            vectors = np.concatenate([vectors, boxes], axis=1)
+            vectors = np.concatenate([vectors, np.array(boxes, np.float32).reshape(len(vectors), -1)], axis=1)
         return vectors
 
-    def _batches(self, pictures: Sequence[np.ndarray]) -> Iterator[Tensor]:
+    def _small(self, rgb: np.ndarray) -> np.ndarray:
         size = self.network.size
-        for i in range(0, len(pictures), BATCH):
-            small = [cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if rgb.shape[0] > size else
-                                cv2.INTER_LINEAR) for rgb in pictures[i : i + BATCH]]  # fmt: skip
-            yield torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float()
+        return cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if rgb.shape[0] > size else cv2.INTER_LINEAR)
 
 
 class Lite0:

@@ -9,6 +9,7 @@ words late or early, each by its own amount. Needs pip install pocketsphinx.
 
 import importlib.util
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,8 +19,10 @@ import numpy as np
 
 from data_gathering.transcription.word_scores import plain
 from vlpt.data.words import Word
+from vpt.media import LONGEST_GAP_S, LONGEST_S, has_pictures, open_media, read_clock
 
 RATE_HZ, FRAME_MS = 16_000, 10  # of pocketsphinx's models
+HOLE_S = 0.02  # by which timestamps may be off where sound goes on: containers round them to milliseconds
 GAP_MS = 350.0  # of silence parts two phrases
 MARGIN_MS = 300.0  # of sound before and after a phrase that the aligner hears too
 EARLY_MS = 60.0  # by which it begins words too early, measured on a natural voice with known times
@@ -32,16 +35,71 @@ EXTRA = {"pickaxe": "P IH K AE K S", "creeper": "K R IY P ER", "creepers": "K R 
 
 
 def read_sound(path: Path | str) -> np.ndarray:
-    """The sound track, (n,) int16 mono at 16 kHz. Raises ValueError naming a file that has none."""
-    try:
-        with av.open(str(path)) as container:
-            resampler, parts = av.AudioResampler("s16", "mono", RATE_HZ), []
-            for frame in container.decode(container.streams.audio[0]):
-                parts += [one.to_ndarray()[0] for one in resampler.resample(frame)]
-            parts += [one.to_ndarray()[0] for one in resampler.resample(None)]
-    except (av.error.FFmpegError, IndexError) as error:
-        raise ValueError(f"{path} has no sound that can be read: {error}") from error
-    return np.concatenate(parts) if parts else np.zeros(0, np.int16)
+    """The sound track, (n,) int16 mono at 16 kHz, on the pictures' clock: sample 0 is heard as the first one shows.
+
+    It is placed by its timestamps: holes are silence, what comes before the first picture or long after the last is
+    cut. Raises ValueError naming a file that has no sound, and as `read_clock`.
+    """
+    begin_s, longest_s = _picture_times(path)
+    with open_media(path, "sound") as container:
+        runs = list(_runs(container, begin_s, longest_s))
+    sound = np.zeros(max((start + len(samples) for start, samples in runs), default=0), np.int16)
+    for start, samples in runs:
+        sound[max(start, 0) : max(start + len(samples), 0)] = samples[max(-start, 0) :]
+    return sound
+
+
+def _picture_times(path: Path | str) -> tuple[float | None, float]:
+    """When the first picture is shown, and until how long after it sound is kept; None where there is sound alone."""
+    with open_media(path, "sound") as container:
+        if not container.streams.audio:
+            raise ValueError("it has none")
+        if not has_pictures(container):
+            return None, LONGEST_S
+    clock = read_clock(path)
+    return clock.begin_s, clock.end_s + LONGEST_GAP_S
+
+
+def _runs(container, begin_s: float | None, longest_s: float) -> Iterator[tuple[int, np.ndarray]]:
+    """(place of its first sample on the clock that begins at `begin_s`, (n,) int16) of each piece without a hole."""
+    run: _Run | None = None
+    for frame in container.decode(container.streams.audio[0]):
+        time_s = frame.time if frame.time is not None else run.end_s if run else 0.0
+        begin_s = time_s if begin_s is None else begin_s
+        if time_s - begin_s > longest_s:
+            break
+        if run is None or not run.takes(frame, time_s):
+            if run is not None:
+                yield run.samples(begin_s)
+            run = _Run(frame, time_s)
+        run.add(frame)
+    if run is not None:
+        yield run.samples(begin_s)
+
+
+class _Run:
+    """Sound without a hole, made 16 kHz mono as it comes."""
+
+    def __init__(self, first: av.AudioFrame, start_s: float) -> None:
+        self.kind, self.start_s, self.end_s = _kind(first), start_s, start_s
+        self.resampler, self.parts = av.AudioResampler("s16", "mono", RATE_HZ), []
+
+    def takes(self, frame: av.AudioFrame, time_s: float) -> bool:
+        """Whether the frame goes on where this ends, in the same form."""
+        return _kind(frame) == self.kind and abs(time_s - self.end_s) < HOLE_S
+
+    def add(self, frame: av.AudioFrame | None) -> None:
+        self.parts += [one.to_ndarray()[0] for one in self.resampler.resample(frame)]
+        self.end_s += frame.samples / frame.sample_rate if frame else 0.0
+
+    def samples(self, begin_s: float) -> tuple[int, np.ndarray]:
+        self.add(None)
+        samples = np.concatenate(self.parts) if self.parts else np.zeros(0, np.int16)
+        return round((self.start_s - begin_s) * RATE_HZ), samples
+
+
+def _kind(frame: av.AudioFrame) -> tuple:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def refine(words: list[Word], sound: np.ndarray) -> tuple[list[Word], int]:

@@ -51,7 +51,7 @@ class WordScores:
 
 def plain(word: str) -> str:
     """Without capitals and punctuation."""
-    return PLAIN.sub("", word.lower())
+    return PLAIN.sub("", word.lower().replace("’", "'"))
 
 
 def spelt(words: Sequence[Word]) -> list[Word]:

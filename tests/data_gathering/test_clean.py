@@ -1,14 +1,18 @@
 """The classifier of pictures: fitted on some channels, it judges others; and what it keeps, says and refuses."""
 
 import json
+import os
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from support.gathering import configure, gathered
+from support.numbered_recordings import numbers
 from support.overlaid_pictures import lay_over, other_scene
 from support.places import SAMPLES
+from support.real_files import ffmpeg, needs_ffmpeg
+from support.real_files import film as film_of_numbers
 
 from data_gathering import clean
 from data_gathering.frame_quality.contact_sheet import sample_frames
@@ -195,6 +199,47 @@ def test_nothing_is_looked_at_twice_and_what_is_broken_is_named(fitted, capsys, 
         assert (folder / "3_clean.jsonl").read_bytes() == before
     finally:
         broken.unlink()
+
+
+def test_one_bad_video_stops_no_other(fitted, tmp_path, capsys):
+    """A pipe, a folder, a link to nothing, an unknown codec, a broken meta file; a kept vector file that is torn."""
+    folder, *_ = fitted
+    videos, kept = tmp_path / "3_video", tmp_path / "3_looks"
+    videos.mkdir()
+    kept.mkdir()
+    whole = (folder / "3_video/ch0-clean.mp4").read_bytes()
+    for id_ in ("ch0-codec", "ch0-good", "ch0-list", "ch0-meta"):
+        (videos / f"{id_}.mp4").write_bytes(whole.replace(b"avc1", b"zzzz") if id_ == "ch0-codec" else whole)
+    (videos / "ch0-folder.mp4").mkdir()
+    (videos / "ch0-link.mp4").symlink_to("nowhere")
+    os.mkfifo(videos / "ch0-pipe.mp4")
+    (videos / "ch0-list.meta.json").write_text('{"channel": ["a"]}')
+    (videos / "ch0-meta.meta.json").write_text("{")
+    (kept / "ch0-good.npz").write_bytes(b"PK\x03\x04 torn")
+    places = {name: str(tmp_path / f"{name}.jsonl") for name in ("out", "next")}
+    with pytest.raises(SystemExit):
+        clean.main(options(folder, videos=str(videos), **places))
+    said = capsys.readouterr()
+    lines = [line for line in said.err.splitlines() if line.startswith("failed: ")]
+    assert [line.split()[1] for line in lines] == [
+        f"ch0-{name}:" for name in ("codec", "folder", "link", "list", "meta", "pipe")]
+    assert "6 failed" in said.out and [row["key"] for row in rows(tmp_path / "out.jsonl")] == ["ch0-good"]
+
+
+@needs_ffmpeg
+def test_pictures_are_sampled_from_what_is_shown_of_a_cut_turned_or_long_heard_video(tmp_path):
+    """None of them is called cut short; the pictures are those that a player shows."""
+    film_of_numbers(tmp_path / "a.mp4", range(0, 6000, 50), key_every=40)
+    ffmpeg("-i", tmp_path / "a.mp4", "-f", "lavfi", "-i", "sine=d=30", "-c:v", "copy", tmp_path / "heard.mkv")
+    ffmpeg("-ss", "2.5", "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "cut.mp4")
+    ffmpeg("-i", tmp_path / "a.mp4", "-metadata:s:v", "rotate=90", "-c", "copy", tmp_path / "turned.mp4")
+    found = {name: sample_frames(tmp_path / name, 8) for name in ("heard.mkv", "cut.mp4", "turned.mp4")}
+    assert [len(pictures) for pictures in found.values()] == [8, 8, 8]
+    for name, first in (("heard.mkv", 0), ("cut.mp4", 50)):
+        shown = numbers(np.stack(found[name]))
+        parts = (shown - first) / (120 - first) * 8
+        assert (np.diff(shown) > 0).all() and (np.abs(parts - 0.25 - np.arange(8)) <= 0.4).all()
+    assert found["turned.mp4"][0].shape == (320, 180, 3)
 
 
 def test_verdicts_of_videos_that_are_gone_are_kept(fitted, tmp_path):

@@ -1,9 +1,11 @@
 """Captions whose clock is off: found by where voice is, on sounds made here and on espeak's voice."""
 
 import ctypes.util
+import wave
 
 import numpy as np
 import pytest
+from support.real_files import ffmpeg, film, needs_ffmpeg
 
 from data_gathering import rehearsal, transcribe
 from data_gathering.rehearsal_site import rolled_up
@@ -73,3 +75,21 @@ def test_captions_that_are_late_are_mended_where_the_video_speaks(tmp_path):
               for a, b in zip(read_words(tmp_path / f"words/{id_}.words.jsonl"), true, strict=True)]
     assert np.median(errors) < 120
     assert read_sound(tmp_path / f"{id_}.mp4").any()
+
+
+@needs_ffmpeg
+def test_right_captions_of_late_sound_are_left_alone_and_wrong_ones_mended(tmp_path):
+    """The sound begins 1.7 s late; captions are by the picture's clock, as a site makes them."""
+    words, sound = talk(3, 0, 0.03)
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
+        file.writeframes(sound.tobytes())
+    film(tmp_path / "a.mkv", range(0, 182_000, 2000), size=(64, 36))
+    ffmpeg("-i", tmp_path / "a.mkv", "-itsoffset", "1.7", "-i", tmp_path / "a.wav", "-map", "0:v", "-map", "1:a",
+           "-c:v", "copy", tmp_path / "a.mp4")  # fmt: skip
+    right = shifted(words, -1700, 0)
+    assert transcribe.in_time(right, tmp_path / "a.mp4", "captions") == (right, "captions")
+    mended, source = transcribe.in_time(words, tmp_path / "a.mp4", "captions")
+    assert "clock mended by +1" in source
+    assert np.median([abs(a.start_ms - b.start_ms) for a, b in zip(mended, right, strict=True)]) < 80
+    assert find_clock(right, read_sound(tmp_path / "a.mp4")).offset_ms == pytest.approx(0, abs=80)

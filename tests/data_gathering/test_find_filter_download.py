@@ -1,14 +1,18 @@
 """Finding, filtering and downloading, against a video site on this machine that misbehaves."""
 
 import json
+import shutil
+import subprocess
+import sys
 
+import av
 import pytest
-from support.places import SAMPLES
+from support.places import ROOT, SAMPLES
 
 from data_gathering import download, filter, find
-from data_gathering.ledger import Ledger
+from data_gathering.ledger import Ledger, read_ledger
 from data_gathering.rehearsal_site import rehearsal_site
-from data_gathering.site import check_address, file_name
+from data_gathering.site import check_address, file_name, seconds_of
 from vpt.frames import count_frames
 
 SAMPLE = (SAMPLES / "ch0-00.mp4").read_bytes()
@@ -225,3 +229,165 @@ def test_a_full_disk_stops_it_and_other_sites_are_refused(site, kept, capsys):
     with pytest.raises(SystemExit):
         fetch(kept, extractors=("youtube.*",))
     assert not site.asked
+
+
+def test_refused_captions_cost_the_captions_and_not_the_video(site, kept, tmp_path):
+    site.refuse["/files/one.vtt"] = [429] * 1000
+    site.refuse["/files/two.vtt"] = [429, 503]
+    assert fetch(kept, attempts=3) == {"new": 3, "known": 0, "failed": 0}
+    rows = {row["key"]: row for row in found(tmp_path / "3_downloaded.jsonl")}
+    assert rows["generic:one"]["captions"] == [] and "429" in rows["generic:one"]["captions_refused"]
+    assert rows["generic:two"]["captions"] and "captions_refused" not in rows["generic:two"]
+    assert (tmp_path / "3_video/generic-one.mp4").read_bytes() == SAMPLE
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_what_was_cut_off_goes_on_also_at_its_very_end(share, site, kept, tmp_path):
+    part = tmp_path / "3_video/.coming/generic-two.mp4.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(SAMPLE[: round(share * len(SAMPLE))])
+    assert fetch(kept) == {"new": 3, "known": 0, "failed": 0}
+    assert (tmp_path / "3_video/generic-two.mp4").read_bytes() == SAMPLE
+    assert site.bytes_sent["/files/two.mp4"] <= len(SAMPLE) - round(share * len(SAMPLE))
+    assert not part.parent.exists()
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs Debian's ffmpeg")
+def test_pictures_and_sound_that_a_site_has_apart_are_joined_at_the_height_asked_for(site, tmp_path):
+    for height in (240, 480, 720):
+        ffmpeg("-f", "lavfi", "-i", f"testsrc=s={2 * height}x{height}:r=20:d=2", "-pix_fmt", "yuv420p",
+               tmp_path / f"{height}.mp4")  # fmt: skip
+    ffmpeg("-f", "lavfi", "-i", "sine=440:d=2", "-c:a", "aac", tmp_path / "sound.m4a")
+    pictures = {height: (tmp_path / f"{height}.mp4").read_bytes() for height in (240, 480, 720)}
+    site.apart("four", pictures, (tmp_path / "sound.m4a").read_bytes())
+    ledger = Ledger(tmp_path / "2_kept.jsonl")
+    ledger.add({"key": "generic:four", "url": f"{site.address}/dash/four.mpd", "title": "four", "duration_s": "2"})
+    assert fetch(ledger) == {"new": 1, "known": 0, "failed": 0}
+    with av.open(str(tmp_path / "3_video/generic-four.mp4")) as joined:
+        assert joined.streams.video[0].height == 480 and len(joined.streams.audio) == 1
+    assert sorted(path.name for path in (tmp_path / "3_video").iterdir()) == [
+        "generic-four.meta.json", "generic-four.mp4"]  # fmt: skip
+
+
+def ffmpeg(*arguments) -> None:
+    subprocess.run(["ffmpeg", "-loglevel", "error", *map(str, arguments)], check=True)
+
+
+@pytest.mark.parametrize("begin", [100_000, 250_000, 400_000])
+def test_bytes_of_another_file_are_found_wherever_they_are(begin, tmp_path):
+    other = (SAMPLES / "ch1-00.mp4").read_bytes()
+    mixed = SAMPLE[:begin] + other[begin : begin + 20_000] + SAMPLE[begin + 20_000 :]
+    (tmp_path / "mixed.mp4").write_bytes(mixed)
+    assert count_frames(tmp_path / "mixed.mp4") == 1000  # the header knows nothing of it
+    with pytest.raises(ValueError, match="mixed.mp4 cannot be read as a video"):
+        download.check(tmp_path / "mixed.mp4", None)
+    assert not (tmp_path / "mixed.mp4").exists()
+
+
+def test_no_video_is_seen_by_other_programs_before_it_is_whole(site, kept, tmp_path):
+    site.files["/files/two.mp4"] = SAMPLE[: len(SAMPLE) // 2]
+    with pytest.raises(SystemExit):
+        fetch(kept)
+    assert not list((tmp_path / "3_video").glob("generic-two*"))
+
+
+def test_a_video_that_was_there_before_it_could_be_noted_is_not_asked_for_again(site, kept, tmp_path):
+    fetch(kept)
+    (tmp_path / "3_downloaded.jsonl").unlink()
+    site.asked.clear()
+    assert fetch(kept) == {"new": 3, "known": 0, "failed": 0} and not site.asked
+    assert all(row["captions"] and row["frames"] == 1000 for row in found(tmp_path / "3_downloaded.jsonl"))
+
+
+def test_one_that_nobody_foresaw_is_named_and_the_rest_comes(site, kept, tmp_path, capsys):
+    for number, odd in enumerate(({"url": ["no", "text"]}, {}, {"url": None, "title": 5}, {"url": "http://[::/x"})):
+        kept.add({"key": f"odd:{number}", **odd})
+    with pytest.raises(SystemExit):
+        fetch(kept)
+    said = capsys.readouterr()
+    assert "3 new, 0 there before, 4 failed" in said.out and said.err.count("failed: odd:") == 4
+
+
+# ---- two at once
+
+
+def program(name: str, *flags) -> subprocess.Popen:
+    command = [sys.executable, "-m", f"data_gathering.{name}", *map(str, flags)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_of_two_downloads_into_a_folder_one_is_refused_and_no_byte_is_foreign(site, kept, tmp_path):
+    for name in ("one", "two", "three"):
+        site.stall[f"/files/{name}.mp4"] = 2.0
+    flags = ("--kept", kept.path, "--out", tmp_path / "3_video", "--extractors", *GENERIC, "--pause-s", 0, "--wait-s",
+             0.01, "--keep-free-gb", 0)  # fmt: skip
+    both = [program("download", *flags) for _ in range(2)]
+    said = sorted((one.communicate(timeout=120)[1], one.returncode) for one in both)
+    (_, status), (refusal, refused) = sorted(said, key=lambda pair: "is being written" in pair[0])
+    assert status == 0 and refused == 1 and "3_video is being written by" in refusal and "Traceback" not in refusal
+    assert all((tmp_path / f"3_video/generic-{name}.mp4").read_bytes() == SAMPLE for name in ("one", "two", "three"))
+    assert len(found(tmp_path / "3_downloaded.jsonl")) == len(found(tmp_path / "credits.jsonl")) == 3
+    assert fetch(kept) == {"new": 0, "known": 3, "failed": 0}  # the lock went with its process
+
+
+def test_of_two_finds_into_a_ledger_one_is_refused_and_no_row_is_double(site, tmp_path):
+    site.stall["/feed"] = 2.0
+    flags = ("--sources", f"{site.address}/feed", "--extractors", *GENERIC, "--out", tmp_path / "1_found.jsonl")
+    both = [program("find", *flags) for _ in range(2)]
+    said = sorted((one.returncode, one.communicate(timeout=120)[1]) for one in both for _ in [one.wait(120)])
+    assert [status for status, _ in said] == [0, 1] and "1_found.jsonl is being written by" in said[1][1]
+    assert len(found(tmp_path / "1_found.jsonl")) == 3
+
+
+# ---- lists and indices as people have them
+
+
+def test_an_index_that_is_no_list_is_an_error_and_a_bad_entry_costs_only_itself(tmp_path, capsys):
+    index, out = tmp_path / "youtube_full.json", tmp_path / "1_found.jsonl"
+    good = [{"id": f"abcdefghij{i}", "title": "a\u2028b \ud83d", "duration": "533"} for i in range(3)]
+    for content in ({"items": good}, "abcdefghij1", 5, None):
+        index.write_text(json.dumps(content))
+        with pytest.raises(SystemExit):
+            find.main(find.Options(minedojo=str(index), out=str(out)))
+        assert "is no list of videos" in capsys.readouterr().err
+    index.write_text(json.dumps([good[0], "x", {"id": ["y"]}, [[[1]]], good[1], {"id": "abcdefghij\n"}, good[2]]))
+    with pytest.raises(SystemExit):
+        find.main(find.Options(minedojo=str(index), out=str(out)))
+    said = capsys.readouterr()
+    assert "3 new" in said.out and said.err.count("no YouTube video") == 4
+    rows = read_ledger(out, "find")
+    assert [row["duration_s"] for row in rows] == [533.0] * 3 and rows[0]["title"] == "a\u2028b ?"
+    assert filter.main(filter.Options(found=str(out), out=str(tmp_path / "2_kept.jsonl")))["dropped"] == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"# nothing\n\n", b"\xff\xfe\x00x"])
+def test_a_list_of_ids_that_names_nothing_is_an_error(content, tmp_path):
+    (tmp_path / "ids.txt").write_bytes(content)
+    with pytest.raises(ValueError, match="ids.txt .*takes an id or an address a line"):
+        find.main(find.Options(ids=str(tmp_path / "ids.txt"), out=str(tmp_path / "f.jsonl")))
+
+
+@pytest.mark.parametrize(("said", "seconds"), [
+    ("533", 533), ("8:53", 533), (533.5, 533.5), (None, None), (True, None), (-1, None), (float("nan"), None),
+    (float("inf"), None), ("soon", None), ([533], None), ("", None), (10**400, None),
+])  # fmt: skip
+def test_durations_as_sites_write_them(said, seconds):
+    assert seconds_of(said) == seconds
+
+
+@pytest.mark.parametrize("length", ["long", float("nan"), float("inf"), True, [450], {"s": 1}])
+def test_what_is_no_number_is_an_unknown_number(tmp_path, length):
+    """One odd row of a site never stops the others, and is kept or dropped as the rule says of unknown values."""
+    def rules(unknown_is: str) -> list[str]:
+        path = tmp_path / "rules.toml"
+        path.write_text(f'[[rule]]\nname = "short"\nfield = "duration_s"\nleast = 0\nunknown_is = "{unknown_is}"\n')
+        return [rule.name for rule in filter.read_rules(path) if rule.broken_by({"duration_s": length})]
+
+    assert rules("kept") == [] and rules("dropped") == ["short"]
+
+
+@pytest.mark.parametrize("rules", ["rule = [1]", '[[rule]]\nname = "a"\nfield = "duration_s"\nleast = "x"'])
+def test_rules_of_another_form_are_named(tmp_path, rules):
+    (tmp_path / "rules.toml").write_text(rules)
+    with pytest.raises(ValueError, match="rules.toml, "):
+        filter.read_rules(tmp_path / "rules.toml")

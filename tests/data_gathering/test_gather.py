@@ -20,6 +20,7 @@ from support.places import ROOT, SAMPLES
 from data_gathering import gather, pipeline
 from vlpt.data.shards import Shards
 from vlpt.data.words import read_words
+from vlpt.files import locked
 
 
 def states(folder: Path) -> dict[str, str]:
@@ -49,12 +50,49 @@ def single(tmp_path_factory):
     ("download: {out: elsewhere}", "download: out is gather's to say"),
     ("find: {limit: many}", "find: --limit should be a valid integer, got 'many'"),
     ("find: [", "while parsing"),
+    ("a: &a [x]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi")),
+     "aliases"),
+    ("find: &a {limit: *a}", "aliases"), ("[" * 50_000, "RecursionError"), ("data: 2020-01-01", ".*2020, 1, 1"),
+    ("label: " + "[" * 300 + "]" * 300, "label takes options"), ("data: " + "x" * 200_000, "no configuration"),
 ])  # fmt: skip
 def test_a_wrong_configuration_is_named(content, message, tmp_path):
     path = tmp_path / "gather.yaml"
     path.write_text(content)
     with pytest.raises(ValueError, match=f"gather.yaml: .*{message}"):
         gather.read_config(path)
+
+
+def test_an_alias_stands_for_what_it_names(tmp_path):
+    path = tmp_path / "gather.yaml"
+    path.write_text("find: {extractors: &sites [generic, html5]}\ndownload: {extractors: *sites}")
+    plan, _ = gather.read_config(path)
+    assert plan.programs["download"].extractors == plan.programs["find"].extractors == ("generic", "html5")
+
+
+def test_of_two_gatherers_of_a_folder_one_is_refused_and_no_download_interferes(tmp_path):
+    path = tmp_path / "gather.yaml"
+    path.write_text(f"data: {tmp_path / 'data'}")
+    for held in ("data", "data/3_video"):
+        with locked(tmp_path / held), pytest.raises(ValueError, match=f"{held} is being written by"):
+            gather.main(gather.Options(config=str(path)))
+
+
+@pytest.mark.parametrize("content", [
+    "[]", '{"steps": []}', '{"steps": {"label": 5}}', '{"steps": {"label": {"noted": [], "seconds": 1, "where": "a"}}}',
+    '{"steps": {"label": {"noted": {}, "seconds": "x", "where": "a"}}}', "{", "[" * 100_000, '{"steps": null}',
+])  # fmt: skip
+def test_progress_that_is_none_is_begun_anew_and_what_nobody_foresaw_fails_one_video(content, tmp_path):
+    (tmp_path / "carried").mkdir()
+    (tmp_path / "carried/generic-a.json").write_text(content)
+    progress = pipeline.VideoProgress({"key": "generic:a"}, pipeline.Plan(tmp_path, {}))
+    assert progress.steps == {}
+
+    def work() -> dict:
+        raise KeyError("no such thing")
+
+    assert not progress.step("shrink", work) and progress.end == {"failed": "shrink: KeyError: 'no such thing'"}
+    row = pipeline.guarded(lambda row: {}["odd"], progress.row())
+    assert json.loads(row["progress"])["failed"] == "KeyError: 'odd'"
 
 
 def test_the_example_is_right():

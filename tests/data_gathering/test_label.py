@@ -1,5 +1,7 @@
 """Labelling: every frame once whatever the length, the same as the model by hand, and a failure stops nothing else."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -188,6 +190,25 @@ def test_videos_of_any_kind_are_labelled_or_named(play, capsys):
     assert all(f"ch1-0{i}.mp4" in said.err for i in (1, 2, 3)) and "ch0" not in said.err.split("failed", 1)[1]
     assert len(read_labels(play / "5_actions/ch1-00.parquet")) == 60
     assert not list((play / "5_actions").glob("*.tmp"))
+
+
+def test_whatever_lies_there_is_named_in_a_line_and_the_rest_is_labelled(play, capsys):
+    folder = play / "3_video"
+    whole = (folder / "ch0-00.mp4").read_bytes()
+    os.mkfifo(folder / "ch1-00.mp4")
+    (folder / "ch1-01.mp4").mkdir()
+    (folder / "ch1-02.mp4").symlink_to("nowhere")
+    (folder / "ch1-03.mp4").write_bytes(whole.replace(b"avc1", b"zzzz"))
+    (folder / "ch1-04.mp4").write_bytes(whole)
+    os.mkfifo(folder / "ch1-04.jsonl")  # its truth
+    (folder / "ch1-05.mp4").write_bytes(whole)
+    (folder / "ch1-05.meta.json").write_text("[" * 100_000)
+    with pytest.raises(SystemExit):
+        label(play, channels=("ch0", "ch1"))
+    said = capsys.readouterr()
+    failed = [line for line in said.err.splitlines() if "failed: " in line]
+    assert "9 videos: 4 labelled, 0 done before, 5 failed" in said.out and len(failed) == 5
+    assert all(any(f"ch1-0{i}." in line for line in failed) for i in range(5))
 
 
 def test_openai_s_two_files_label_too(tmp_path):

@@ -22,6 +22,7 @@ from support.places import SAMPLES
 
 from data_gathering import ledger, review
 from data_gathering.frame_quality import contact_sheet
+from vlpt.files import locked
 from vlpt.options import from_dict
 from vpt.frames import write_video
 
@@ -551,3 +552,42 @@ def test_what_cannot_be_saved_comes_back_and_says_so(browser, tmp_path):
         view.page.keyboard.press("2")
         view.saved(1)
         assert labels(tmp_path) == [("ch0-00", "artefacts")]
+
+
+# ---- what others leave in the folder, or send
+
+
+def test_what_is_sent_is_held_to_what_the_page_sends(client, tmp_path):
+    def much():
+        for _ in range(600):
+            yield b" " * 1_000_000
+
+    began = time.monotonic()
+    assert client.post("/label", content=much()).status_code == 413  # chunked: no length is told
+    assert client.post("/label", content=b" " * 20_000).status_code == 413
+    assert client.post("/label", content=b"{}", headers={"content-length": "600000000"}).status_code == 413
+    assert time.monotonic() - began < 5
+    assert client.post("/label", json={"key": "ch0-00", "label": "clean"}).status_code == 200
+    assert labels(tmp_path) == [("ch0-00", "clean")]
+
+
+def test_a_meta_file_that_is_none_is_not_waited_for_and_tells_nothing(queue, tmp_path):
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"title": "secret"}')
+    metas = [tmp_path / f"3_video/{id_}.meta.json" for id_ in queue.ids]
+    for meta in metas:
+        meta.unlink()
+    os.mkfifo(metas[0])
+    metas[1].symlink_to(secret)
+    metas[2].mkdir()
+    metas[3].write_text("[" * 100_000)
+    metas[4].write_text('{"title": "' + "x" * 2_000_000 + '"}')
+    metas[5].write_text('{"title": "half \\ud83d"}')
+    items = client_of(queue).get("/next?after=-1").json()["items"]
+    assert [item["title"] for item in items] == ["", "", "", "", "", "half ?"]
+
+
+def test_of_two_reviews_of_a_folder_one_is_refused(tmp_path):
+    folder(tmp_path)
+    with locked(tmp_path / "3_reviewed.jsonl"), pytest.raises(ValueError, match="3_reviewed.jsonl is being written by"):
+        review.main(options(tmp_path, port=0))

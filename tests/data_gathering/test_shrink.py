@@ -1,14 +1,25 @@
 """Shrinking contractors' recordings: the pointer in open windows, as the published loader draws it; what is refused."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
 from support.fixture_data import arrays
 from support.numbered_recordings import numbers, record
+from support.real_files import film
 
-from data_gathering.recordings import pressed_path, video_path, write_agent_video
+from data_gathering.recordings import (
+    find_recordings,
+    meta_of,
+    meta_path,
+    pressed_path,
+    repeated_frames,
+    video_path,
+    write_agent_video,
+)
 from data_gathering.shrink import Options, main
-from vlpt.files import read_lines, write_lines
+from vlpt.files import read_json, read_lines, write_json, write_lines
 from vlpt.options import run
 from vpt.actions import action_to_step
 from vpt.frames import read_cursor, read_video, write_video
@@ -107,3 +118,60 @@ def test_a_cursor_that_cannot_be_drawn_is_one_line(tmp_path, cursor):
     with pytest.raises(ValueError, match="--cursor has no effect"):
         main(Options(videos=str(tmp_path / "videos"), out=str(tmp_path / "out"), cursor=cursor))
     assert not (tmp_path / "out").exists()
+
+
+def test_repeated_pictures_are_noted_frame_by_frame(tmp_path):
+    """At 10 pictures a second, then 20: the note outlives the small file, which is 20 a second all along."""
+    videos, small, again = (tmp_path / name for name in ("videos", "small", "again"))
+    videos.mkdir()
+    film(video_path(videos, "cat-01"), [*range(0, 1000, 100), *range(1000, 2000, 50)])
+    film(video_path(videos, "cat-02"), range(0, 2000, 50))
+    write_json(meta_path(videos, "cat-01"), {"channel": "tom", "seed": 3})
+    expected = [False, True] * 10 + [False] * 20
+    main(Options(videos=str(videos), out=str(small)))
+    main(Options(videos=str(small), out=str(again)))  # nothing is to do: notes come along
+    for folder in (small, again):
+        meta = read_json(meta_path(folder, "cat-01"))
+        assert meta["repeated"] == 0.25 and (meta["channel"], meta["seed"]) == ("tom", 3)
+        assert not meta_path(folder, "cat-02").exists()
+    for folder in (videos, small, again):
+        assert repeated_frames(folder, "cat-01").tolist() == expected
+        assert not repeated_frames(folder, "cat-02").any()
+    write_json(meta_path(small, "cat-02"), {"repeated": 0.5, "repeated_frames": "AAAA"})  # 24 frames, of 40
+    with pytest.raises(ValueError, match=r"cat-02\.meta\.json cannot be read as notes of 40 frames: .* 24; shrink the"):
+        repeated_frames(small, "cat-02")
+
+
+def test_one_bad_recording_stops_no_other(tmp_path, capsys):
+    """Whatever lies there under the name of a video or beside it is named in a line, and the totals add up."""
+    videos = tmp_path / "videos"
+    record(videos, "cat-good", 1, 12, size=(320, 180))
+    whole = video_path(videos, "cat-good").read_bytes()
+    os.mkfifo(video_path(videos, "cat-pipe"))
+    video_path(videos, "cat-folder").mkdir()
+    video_path(videos, "cat-link").symlink_to("nowhere")
+    video_path(videos, "cat-codec").write_bytes(whole.replace(b"avc1", b"zzzz"))
+    for id_ in ("cat-meta", "cat-deep", "cat-list", "cat-rows"):
+        video_path(videos, id_).write_bytes(whole)
+    meta_path(videos, "cat-meta").write_bytes(b"\xff\xfe")
+    meta_path(videos, "cat-deep").write_text("[" * 100_000)
+    meta_path(videos, "cat-list").write_text('{"channel": ["a"]}')
+    os.mkfifo(pressed_path(videos, "cat-rows"))
+    bad = ["codec", "deep", "folder", "link", "list", "meta", "pipe", "rows"]
+    with pytest.raises(SystemExit) as stop:
+        main(Options(videos=str(videos), out=str(tmp_path / "out")))
+    said = capsys.readouterr()
+    assert stop.value.code == 1 and "1 new, 0 there before, 8 failed" in said.out
+    lines = [line for line in said.err.splitlines() if line.startswith("failed: ")]
+    assert [line.split(":")[1].strip() for line in lines] == [f"cat-{name}" for name in bad]
+    assert all(str(videos / f"cat-{name}") in line for name, line in zip(bad, lines, strict=True))
+    assert [path.name for path in sorted((tmp_path / "out").glob("*.mp4*"))] == ["cat-good.mp4"]
+
+
+def test_a_broken_meta_file_hides_no_other_recording(tmp_path):
+    for id_ in ("cat-01", "cat-02", "dog-01"):
+        record(tmp_path, id_, 1, 2)
+    meta_path(tmp_path, "cat-01").write_text("{")
+    assert find_recordings(tmp_path, ("cat",)) == ["cat-01", "cat-02"]
+    with pytest.raises(ValueError, match=r"cat-01\.meta\.json"):
+        meta_of(tmp_path, "cat-01")

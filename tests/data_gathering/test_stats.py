@@ -24,6 +24,9 @@ def data(tmp_path_factory):
     rows = [{"key": "a", "dropped_by": ["short"]}, {"key": "b", "dropped_by": ["short", "live"]}]
     (folder / "2_dropped.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "1_found.jsonl").write_text('{"key": "a"}\n{"key": "b"}\n{"key": "c"}\n')
+    (folder / "4_words").mkdir()
+    (folder / "4_words/transcripts.jsonl").write_text(
+        '{"key": "a", "left_out": "a gap"}\n{"key": "b"}\n{"key": "c", "left_out": "a gap"}\n{"key": "a"}\n')
     return folder
 
 
@@ -42,7 +45,7 @@ def test_numbers_are_those_counted_by_hand(numbers):
     assert sum(numbers["camera"]["yaw"]) == pytest.approx(1) and numbers["confidence"]["50 %"] == 1
     assert numbers["silence"] == pytest.approx(1 - numbers["tokens"] / 90)
     assert numbers["lateness_ms_95"] > numbers["lateness_ms_median"] >= 0  # three words at one time wait for each other
-    assert numbers["gathered"] == {"videos": {"found": 3}, "dropped_by": {"short": 2, "live": 1}}
+    assert numbers["gathered"] == {"videos": {"found": 3, "transcribed": 2}, "dropped_by": {"short": 2, "live": 1}}
 
 
 def test_the_page_needs_nothing_from_elsewhere(data, numbers):
@@ -58,3 +61,13 @@ def test_the_card_has_front_matter_that_the_hub_reads(data, numbers):
     front = yaml.safe_load(card.split("---")[1])
     assert front["size_categories"] == ["n<1K"] and "LeRobot" in front["tags"] and front["configs"]
     assert "2 episodes" in card
+
+
+def test_each_transcript_has_its_pace(data, numbers):
+    rows = [json.loads(line) for line in (data / "stats.transcripts.jsonl").read_text().splitlines()]
+    assert rows == numbers["transcripts"] and [row["id"] for row in rows] == ["ch0-00", "ch1-00"]
+    assert rows[0]["words_a_second"] == {"median": 1.0, "most": 1.2}  # every 20 frames; the first two are nearer
+    assert rows[1]["longest_gap_s"] == 0 and rows[1]["words_a_second"]["most"] == 0.6
+    assert all(row["nats_a_token"] > 0 for row in rows)
+    page = (data / "stats.html").read_text()
+    assert "How the talk runs" in page and "1 of 2" in page and "LiveCC" in page

@@ -2,10 +2,12 @@
 
 import importlib.util
 import json
+import shutil
 
 import numpy as np
 import pytest
 from support.numbered_recordings import record
+from support.places import SAMPLES
 
 from data_gathering.label_file import Labels, write_labels
 from data_gathering.shard import Options as ShardOptions
@@ -13,6 +15,7 @@ from data_gathering.shard import main as shard
 from data_gathering.streamer.speech import VOICES
 from data_gathering.transcribe import Options, main, measure, mend
 from data_gathering.transcription.captions import read_captions
+from data_gathering.transcription.pace import TextLoss, measure_pace, words_a_second
 from data_gathering.transcription.refine import phrases, refine
 from data_gathering.transcription.word_scores import WordScores, align
 from vlpt.data.shards import Shards
@@ -92,6 +95,25 @@ def test_dreamt_loops_are_said_once_and_people_may_repeat_themselves(loop, times
     assert len(mended) == left + 2 and faults["repeated"] == len(said) - len(mended)
 
 
+@pytest.mark.parametrize(("each_ms", "times", "left"), [(160, 6, 6), (400, 30, 30), (60, 6, 1)])
+def test_what_can_be_spoken_is_no_loop(each_ms, times, left):
+    words = [Word("no", each_ms * i, each_ms * (i + 1)) for i in range(times)]
+    assert len(mend(words)[0]) == left
+    at_once = [Word("no", 0, 0)] * (times - 1) + [Word("no", 0, each_ms * times)]  # a piece of captions with one time
+    assert len(mend(at_once)[0]) == left
+
+
+def test_words_at_impossible_times_are_left_out_and_counted():
+    bad = [Word("a", float("nan"), 1), Word("b", 5, float("inf")), Word("c", -3, 1), Word("d", 9, 8)]
+    mended, faults = mend([Word("ok", 0, 10), *bad, Word("ok", 20, 30)])
+    assert [word.word for word in mended] == ["ok", "ok"] and faults["at_an_impossible_time"] == 4
+
+
+def test_many_words_at_one_time_are_spread_in_no_time():
+    mended, faults = mend([Word(f"w{i}", 0, 10) for i in range(30_000)])
+    assert faults["at_one_time"] == 29_999 and mended[-1].end_ms == pytest.approx(1_800_000)
+
+
 # ---- the program
 
 
@@ -149,6 +171,104 @@ def test_words_of_another_folder_go_into_shards(videos):
     episodes = Shards(videos / "6_shards").episodes
     assert [word.word for word in episodes[0].words] == ["okay", "so", "let's", "dig"]
     assert all(episode.true_buttons is None for episode in episodes)
+
+
+def rows_of(folder) -> dict[str, dict]:
+    return {row["key"]: row for row in map(json.loads, (folder / "4_words/transcripts.jsonl").read_text().splitlines())}
+
+
+def test_one_bad_video_never_stops_the_others_and_totals_add_up(videos, capsys):
+    folder = videos / "3_video"
+    (folder / "a-00.words.jsonl").write_text("no truth")  # to compare with
+    (folder / "b-00.en-orig.vtt").write_bytes(b"WEBVTT\n\xff\xfe")
+    written(folder / "c-00.en.json3", "[" * 100_000)
+    (folder / "d-00.mp4").write_text("no video")
+    (folder / "e-00.en.json3").mkdir()
+    shutil.copy(folder / "a-00.mp4", folder / "e-00.mp4")
+    shutil.copy(folder / "a-00.mp4", folder / "f-00.mp4")
+    written(folder / "f-00.en.json3", JSON3)
+    with pytest.raises(SystemExit):
+        run(videos)
+    said = capsys.readouterr()
+    assert "1 new, 0 there before, 5 failed" in said.out and len(said.err.strip().splitlines()[-5:]) == 5
+    failed = [line for line in said.err.splitlines() if line.startswith("failed: ")]
+    for id_, line in zip("abcde", failed, strict=True):
+        assert line.startswith(f"failed: {id_}-00: ") and f"{id_}-00." in line.removeprefix(f"failed: {id_}-00: ")
+    assert (videos / "4_words/with_words.txt").read_text().split() == ["a-00", "f-00"]
+
+
+@pytest.mark.parametrize("name", ["Play [abc]", "50% *?", "a.b", "[!x]-01"])
+def test_captions_are_found_whatever_a_video_is_called(videos, name):
+    for path in (videos / "3_video").iterdir():
+        path.rename(path.with_name(path.name.replace("a-00", name))) if "a-00" in path.name else path.unlink()
+    assert run(videos) == {"new": 1, "known": 0, "failed": 0}
+    assert len(read_words(videos / f"4_words/{name}.words.jsonl")) == 4
+
+
+def only_a(videos, captions=None):
+    for path in (videos / "3_video").glob("[bcd]-*"):
+        path.unlink()
+    if captions:
+        written(videos / "3_video/a-00.en.json3", captions)
+
+
+def test_words_that_nobody_can_speak_so_fast_are_refused(videos, capsys):
+    only_a(videos, {"events": [{"tStartMs": 1000, "dDurationMs": 5000, "segs": [
+        {"utf8": f" w{i}", "tOffsetMs": 5000 * i // 150} for i in range(150)]}]})  # fmt: skip
+    with pytest.raises(SystemExit):
+        run(videos)
+    assert "a-00: 150 words in the 5 s from 1 s on are more than can be spoken" in capsys.readouterr().err
+    assert not (videos / "4_words/a-00.words.jsonl").exists()
+
+
+def test_a_transcript_that_cannot_be_read_is_made_anew(videos):
+    only_a(videos)
+    run(videos)
+    path = videos / "4_words/a-00.words.jsonl"
+    whole = path.read_text()
+    path.write_text('{"word": "okay", "start_ms": Infinity, "end_ms": Infinity}\n')  # as earlier versions wrote them
+    assert run(videos) == {"new": 1, "known": 0, "failed": 0} and path.read_text() == whole
+    assert run(videos) == {"new": 0, "known": 1, "failed": 0}
+
+
+def test_talk_out_of_bounds_is_left_out_once_and_comes_back_without_them(videos, capsys):
+    only_a(videos)
+    for bound in ({"longest_gap_s": 3.0}, {"least_words_a_second": 2.0}, {"most_words_a_second": 0.5},
+                  {"least_nats_a_token": 30.0}, {"most_nats_a_token": 0.1}):  # fmt: skip
+        assert run(videos, **bound) == {"new": 0, "known": 0, "failed": 0, "left_out": 1}
+        row = rows_of(videos)["a-00"]
+        assert "--" + next(iter(bound)).replace("_", "-") in row["left_out"] and not list(
+            (videos / "4_words").glob("*.words.jsonl"))  # fmt: skip
+    assert row["longest_gap_s"] == pytest.approx(3.4) and row["words_a_second"] == {"median": 0.3, "most": 0.6}
+    assert row["nats_a_token"] > 1 and (videos / "4_words/with_words.txt").read_text() == ""
+    (videos / "3_video/a-00.en.json3").rename(videos / "kept")
+    assert run(videos, most_nats_a_token=0.1)["left_out"] == 1  # by its line: nothing is read again
+    (videos / "kept").rename(videos / "3_video/a-00.en.json3")
+    assert run(videos) == {"new": 1, "known": 0, "failed": 0} and "left_out" not in rows_of(videos)["a-00"]
+    assert run(videos, longest_gap_s=3.0)["known"] == 1 and "a-00 has words from before" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="--most-nats-a-token has no effect with an empty --tokenizer"):
+        Options(tokenizer="", most_nats_a_token=5.0)
+    with pytest.raises(ValueError, match="nothing.json"):
+        run(videos, tokenizer="nothing.json")
+
+
+def test_pace_by_hand():
+    times = (0, 500), (400, 900), (4900, 5000), (5000, 5100), (20_000, 20_001)
+    words = [Word("a", start_ms, end_ms) for start_ms, end_ms in times]
+    assert words_a_second(words).tolist() == [0.6, 0.6, 0.4, 0.2, 0.2]
+    assert measure_pace(words) == {"longest_gap_s": 14.9, "words_a_second": {"median": 0.4, "most": 0.6}}
+    assert measure_pace([])["longest_gap_s"] == 0 and measure_pace([])["words_a_second"]["most"] == 0
+
+
+def test_text_loss_tells_talk_of_the_sample_from_other_languages_and_does_not_judge_it_by_itself():
+    def words(text: str) -> list[Word]:
+        return [Word(word, 0, 0) for word in text.split()]
+
+    loss = TextLoss("pretrained/words/tokenizer.json")
+    sample = read_words(SAMPLES / "ch0-00.words.jsonl")
+    alike, german = "okay let's dig some of that sand", "also graben wir ein wenig von dem sand weg"
+    assert loss.nats_a_token(words(alike)) < 5 < loss.nats_a_token(words(german))
+    assert loss.nats_a_token(sample, "ch0-00") > 1.5 + loss.nats_a_token(sample) and loss.nats_a_token([]) is None
 
 
 def test_recognition_says_what_it_needs(videos):

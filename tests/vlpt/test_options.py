@@ -1,18 +1,32 @@
 """Options: what the command line, the dataclass and JSON say is one and the same; a wrong flag is one line."""
 
+import datetime
 import importlib
 import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_type_hints
 
 import pytest
 from support.places import ROOT
 
-from vlpt.options import Count, Positive, Share, from_dict, parse, pick_device, run, to_dict, to_flags, without_effect
+from train import OPTIONS
+from vlpt.options import (
+    Count,
+    PlainName,
+    Positive,
+    Share,
+    from_dict,
+    parse,
+    pick_device,
+    run,
+    to_dict,
+    to_flags,
+    without_effect,
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,36 @@ def test_json_that_does_not_fit_is_refused(wrong, says):
         from_dict(Options, {})
 
 
+def deep(levels: int) -> list:
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("wrong, says", [
+    ({"stage": datetime.date(2026, 1, 1)}, "--stage should be text or numbers, got a date"),  # of YAML
+    ({"stage": {1, 2}}, "--stage should be text or numbers, got a set"),
+    ({"held_out": deep(10_000)}, "--held-out should be"), ({"held_out": deep(90)}, "--held-out should be"),
+    ({"steps": "9" * 10_000}, "--steps should be"), ({"stage": "x" * 10_000}, "--stage should be"),
+    ({"x" * 10_000: 1}, "no such flag"), ({True: 1}, "no such flag '--True'"),
+    (["videos"], "options are names with values"), (None, "options are names with values"),
+])  # fmt: skip
+def test_what_yaml_makes_of_a_file_is_refused_in_a_short_line(wrong, says):
+    with pytest.raises(ValueError) as refusal:
+        from_dict(Options, {"videos": "a"} | wrong if isinstance(wrong, dict) else wrong)
+    assert str(refusal.value).startswith(says) and len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize("flags", [["--steps", "9" * 9999], ["--steps", "x" * 9999], ["--" + "x" * 9999],
+                                   ["--stage", "x" * 9999], ["--size", "1", *["2"] * 9999]])
+def test_a_very_long_mistake_is_a_short_line(flags, capsys):
+    with pytest.raises(SystemExit):
+        parse(Options, ["--videos", "a", *flags])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and len(said) < 600
+
+
 def test_help_shows_every_flag_with_its_default(capsys):
     with pytest.raises(SystemExit):
         parse(Options, ["--help"])
@@ -109,12 +153,48 @@ def test_help_shows_every_flag_with_its_default(capsys):
     assert "longest run in seconds, if there is one" in page.replace("│ │ ", "")
 
 
-def test_run_turns_a_users_error_into_one_line():
+@pytest.mark.parametrize("error, status, says", [
+    (ValueError("clip.mp4 is broken:\n record it again"), 1, "error: clip.mp4 is broken: record it again\n"),
+    (FileNotFoundError(2, "No such file or directory", "clip.mp4"), 1, "error: clip.mp4: No such file or directory\n"),
+    (OSError(28, "No space left on device", "a.json"), 1, "error: a.json: No space left on device: make room there"),
+    (PermissionError(13, "Permission denied", "a"), 1, "error: a: Permission denied: choose another place"),
+    (OSError("the site is silent"), 1, "error: the site is silent\n"),
+    (KeyboardInterrupt(), 130, "stopped; the same command goes on\n"),
+    (KeyboardInterrupt("stopped after step 48"), 130, "stopped after step 48; the same command goes on\n"),
+])  # fmt: skip
+def test_run_turns_what_stops_a_program_into_one_line(error, status, says, capsys):
     def program(options):
-        raise ValueError("clip.mp4 is broken: record it again")
+        raise error
 
-    with pytest.raises(SystemExit, match="error: clip.mp4 is broken"):
-        run(program, Options, ["--videos", "a"])
+    with pytest.raises(SystemExit) as stop:
+        run(program, Other, [])
+    text = isinstance(stop.value.code, str)  # which Python prints, and makes status 1 of
+    said, found = (stop.value.code + "\n", 1) if text else (capsys.readouterr().err, stop.value.code)
+    assert found == status and said.startswith(says) and said.count("\n") == 1
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Options whose defaults are parts of this repository."""
+
+    base: str = "pretrained/base"  # weights
+    videos: str = "data_gathering/samples"  # recordings
+    other: str = "pretrained/none"  # not there
+    runs: str = "docs"  # a folder that is written to
+
+
+def test_defaults_in_the_repository_are_found_from_any_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert parse(Shipped, []) == Shipped() and to_flags(parse(Shipped, [])) == []
+    monkeypatch.chdir(tmp_path)
+    found = parse(Shipped, [])
+    assert found == Shipped(f"{ROOT}/pretrained/base", f"{ROOT}/data_gathering/samples")
+    assert parse(Shipped, to_flags(found)) == found
+    assert parse(Shipped, ["--base", "pretrained/idm"]).base == "pretrained/idm"  # said by a person: as said
+    (tmp_path / "pretrained/base").mkdir(parents=True)
+    assert parse(Shipped, []).base == "pretrained/base"
+    asked = parse(OPTIONS, ["language", "--name", "x", "--start", "a"])
+    assert Path(asked.language, "config.json").exists()
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
@@ -171,3 +251,56 @@ def test_one_default_for_a_device_and_for_threads():
             for field in fields(options) if hasattr(options, "__dataclass_fields__") else ():
                 wanted = {"device": "auto", "threads": 0}.get(field.name, field.default)
                 assert field.default == wanted, f"{program}: --{field.name}"
+
+
+# ---- every number is bounded where it is declared
+
+WRONG = {"threads": -2, "lanes": 0, "chunk": 0, "accumulate": 0, "size": "huge", "device": "gpu0", "rate_new": "nan",
+         "rate_pretrained": 0, "rate_gates": -1, "heads_rate": 0, "vocabulary": -5, "seed": -1, "steps": 0,
+         "warmup": -1, "clip": 0, "weight_decay": -0.1, "validate_every": -1, "save_every": 0, "stop_after": -1,
+         "precision": "int8", "lora_rank": -1, "frames_per_tick": 0, "drop_words": 1.5, "max_distance": -1,
+         "kl_weight": "inf", "token_weight": -1, "trunk": "thawed", "max_lateness_ms": -1,
+         "language_window": 0}  # fmt: skip
+CASES = [(stage, field.name) for stage, options in OPTIONS.items() for field in fields(options) if field.name in WRONG]
+
+
+@pytest.mark.parametrize("stage, name", CASES)
+def test_what_no_stage_can_do_is_refused_where_it_is_declared(stage, name, capsys):
+    flag = "--" + name.replace("_", "-")
+    with pytest.raises(SystemExit) as stop:
+        parse(OPTIONS, [stage, "--name", "x", flag, str(WRONG[name])])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.startswith(flag) and said.count("\n") == 1, said
+
+
+def options_of(program: str) -> list[type]:
+    module = importlib.import_module(program)
+    found = (getattr(module, name) for name in dir(module) if name.endswith("Options"))
+    return [options for options in found if is_dataclass(options)]
+
+
+@pytest.mark.parametrize("program", programs())
+def test_wrong_threads_and_lanes_are_refused_by_every_program(program):
+    for options in options_of(program):
+        given = {field.name: "x" for field in fields(options) if field.default is MISSING}
+        for name, value in ("threads", -2), ("lanes", 0), ("seconds", 0), ("top_p", 0), ("swaps", 0):
+            if name in {field.name for field in fields(options)}:
+                with pytest.raises(ValueError, match="--" + name.replace("_", "-") + " should be"):
+                    from_dict(options, given | {name: value})
+
+
+@pytest.mark.parametrize("program", [name for name in programs() if not name.startswith("data_gathering.")])
+def test_no_number_is_without_bounds(program):
+    for options in options_of(program):
+        free = {name for name, kind in get_type_hints(options, include_extras=True).items() if kind in (int, float)}
+        assert not free, f"{options.__module__}.{options.__name__}"
+
+
+def test_a_plain_name_leads_nowhere():
+    @dataclass(frozen=True)
+    class Named:
+        name: PlainName  # of something
+
+    assert from_dict(Named, {"name": "a-b 2"}).name == "a-b 2"
+    with pytest.raises(ValueError, match="--name should be one name without slashes .*, got '../a'"):
+        from_dict(Named, {"name": "../a"})

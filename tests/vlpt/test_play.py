@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 from support.numbered_recordings import action, record
-from support.toy_agent import FRAMES_PER_TICK, save_toy
+from support.places import ROOT
+from support.toy_agent import FRAMES_PER_TICK, save_toy, toy_model
 
-from vlpt.agent import Agent
+from vlpt.agent import Agent, Sampling, load_agent
 from vlpt.options import parse
 from vlpt.play import Options, play, true_tokens
 from vlpt.show.overlay import Moment, Overlay, Subtitle
 from vlpt.show.paint import AGENT, OTHER
-from vpt.actions import BUTTONS
+from vpt.actions import BUTTONS, MINECRAFT, to_world
 from vpt.frames import read_video, write_video
+from vpt.released import write_released
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,82 @@ def test_a_recording_without_words_or_keys_is_watched_all_the_same(model, tmp_pa
     assert len(rows) == 9 and not any("true" in row or row["heard"] for row in rows)
 
 
+def test_keys_that_end_before_the_pictures_are_shown_as_far_as_they_go(model, tmp_path):
+    record(tmp_path, "ch0-00", 1, 12)
+    keys = tmp_path / "ch0-00.jsonl"
+    keys.write_text("".join(keys.read_text().splitlines(keepends=True)[:9]))
+    rows = play(options(model, tmp_path / "watched.mp4", recording=str(tmp_path / "ch0-00.mp4")))
+    assert ["true" in row for row in rows] == [True] * 9 + [False] * 3
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """The toy's agent before it was joined with a language model: as a folder of ours, and as OpenAI's two files."""
+    folder = tmp_path_factory.mktemp("bare")
+    policy = toy_model().policy
+    policy.save_pretrained(folder / "policy")
+    write_released(policy, folder / "2x.model", folder / "2x.weights")
+    return folder
+
+
+def test_an_agent_without_words_plays_and_watches(bare, tmp_path):
+    how = dict(seconds=1.0, seed=3)
+    ours = play(options(f"{bare}/policy", tmp_path / "ours.mp4", **how))
+    theirs = play(options(f"{bare}/2x.model", tmp_path / "theirs.mp4", weights=f"{bare}/2x.weights", **how))
+    assert ours == theirs and len(ours) == 20 and len({str(row["buttons"]) for row in ours}) > 1
+    assert not any(row["word"] or row["heard"] or row["p_silence"] for row in ours)
+    assert len(list(read_video(tmp_path / "ours.mp4"))) == 20
+    record(tmp_path / "recordings", "ch0-00", 1, 12, word_frames=(3, 9))
+    rows = play(options(f"{bare}/policy", tmp_path / "watched.mp4", recording=f"{tmp_path}/recordings/ch0-00.mp4"))
+    assert len(rows) == 12 and all("true" in row and not row["heard"] for row in rows)
+
+
+def test_a_streaming_policy_does_what_its_forward_says(bare):
+    calm, policy = load_agent(bare / "policy", sampling=Sampling(action_temperature=0)), toy_model().policy
+    seen = np.random.default_rng(0).integers(0, 256, (9, 128, 128, 3)).astype(np.uint8)
+    memory, said = calm.start(), []
+    for picture in seen:
+        (action,), _, memory = calm.act([picture], memory)
+        said.append(action)
+    first = torch.zeros(1, 9, dtype=torch.bool)
+    first[0, 0] = True
+    with torch.no_grad():
+        output, _ = policy(torch.from_numpy(seen)[None], first, policy.start(1))
+    buttons, camera_deg = MINECRAFT.decode(*(index[0].numpy() for index in output.action.sample(temperature=0)))
+    for t, action in enumerate(said):
+        assert action.keys() == (told := to_world(buttons[t], camera_deg[t])).keys()
+        assert all(np.array_equal(action[name], told[name]) for name in told)
+
+
+@pytest.mark.parametrize("changes, says", [
+    (dict(hear="hello", hear_at=0.1), "--hear has no effect with .*policy, which has no words"),
+    (dict(word_temperature=0.5), "--word-temperature has no effect"), (dict(top_p=0.5), "--top-p has no effect"),
+])
+def test_words_for_an_agent_without_words_are_refused(bare, tmp_path, changes, says):
+    with pytest.raises(ValueError, match=says):
+        play(options(f"{bare}/policy", tmp_path / "a.mp4", **changes))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("folder, says", [
+    ("pretrained/words", "holds a TransformerXL: vlpt.play takes a VLPT or a Policy"),
+    ("pretrained/idm", "holds an IDM: vlpt.play takes a VLPT or a Policy"),
+    ("tests", "no model in .*tests"),
+])
+def test_a_model_of_another_kind_is_refused_by_name(folder, says, tmp_path):
+    with pytest.raises(ValueError, match=says):
+        play(options(str(ROOT / folder), tmp_path / "a.mp4"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_published_decoder_and_a_broken_config_are_named(tmp_path):
+    for text, says in (('{"model_type": "llama"}', "holds a llama"), ("{", "config.json cannot be read"),
+                       ("[]", "holds a model of an unknown kind")):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=says):
+            load_agent(tmp_path)
+
+
 def test_a_broken_recording_leaves_nothing_behind(model, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(ValueError, match="broken.mp4"):
@@ -93,7 +171,10 @@ def test_wrong_flags_are_one_clear_line(model, tmp_path, capsys):
     for flags, told in ((["--recording", "a.mp4", "--hear", "hello"], "need a world"),
                         (["--world", "mars"], "dummy, luanti"), (["--seconds", "0"], "should be greater than 0"),
                         (["--hears", "hello"], "did you mean --hear?"), (["--out", "film.avi"], "ends in .mp4"),
-                        (["--hear", "hello", "--hear-at", "70"], "outside the 60.0 seconds")):
+                        (["--hear", "hello", "--hear-at", "70"], "outside the 60.0 seconds"),
+                        (["--weights", "2x.weights"], "OpenAI's agents are two files"),
+                        (["--size", "0", "5"], "--size should be at least 1"), (["--top-p", "0"], "--top-p should be"),
+                        (["--seed", "-1"], "--seed should be at least 0")):
         with pytest.raises(SystemExit):
             parse(Options, ["--model", model, *flags])
         error = capsys.readouterr().err

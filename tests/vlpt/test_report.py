@@ -86,7 +86,9 @@ def test_what_is_missing_is_named_and_the_page_shows_the_rest(tmp_path):
     assert not (tmp_path / "summary.json").exists()
     with pytest.raises(ValueError, match="holds no run"):
         read_results(tmp_path / "elsewhere")
-    (folder / "base" / "log.jsonl").write_text('{"step": 1}\n{"step": ')
+    (folder / "base" / "log.jsonl").write_text('{"step": 1}\n{"step": ')  # a run that writes, or was killed
+    assert read_results(folder).runs["base"].rows == [{"step": 1}]
+    (folder / "base" / "log.jsonl").write_text('{"step": 1}\n{"step": \n')
     with pytest.raises(ValueError, match="log.jsonl, line 2"):
         read_results(folder)
 

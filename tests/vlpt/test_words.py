@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from vlpt.data.text import encode
 from vlpt.data.words import (
     Word,
     count_ticks,
@@ -153,7 +154,7 @@ def test_a_burst_is_late_and_then_counted():
 
 @pytest.mark.parametrize("tokens, onsets, says", [
     ([9], [0.0], "below silence"), ([-1], [0.0], "below silence"), ([1], [-1.0], "milliseconds"),
-    ([1], [float("nan")], "milliseconds"), ([1, 2], [0.0], "one onset a token"),
+    ([1], [float("nan")], "milliseconds"), ([1], [1e300], "milliseconds"), ([1, 2], [0.0], "one onset a token"),
 ])
 def test_what_cannot_be_placed_is_refused(tokens, onsets, says):
     with pytest.raises(ValueError, match=says):
@@ -202,3 +203,80 @@ def test_words_files_say_what_is_wrong(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ValueError, match="tokenizer.json"):
         load_tokenizer(tmp_path / "tokenizer.json")
+
+
+# ---- words as people write them
+
+
+def with_special(kind: str) -> Tokenizer:
+    """A tokenizer whose special tokens anybody may spell; in `word level` and `unigram` its model knows them, too."""
+    special = ["<|im_end|>", "<eos>"]
+    if kind == "word level":
+        tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "<eos>": 1, "<|im_end|>": 2, "tree": 3}, unk_token="<unk>"))
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        special.append("<unk>")
+    elif kind == "unigram":
+        letters = [(letter, -3.0) for letter in "<>|_abcdefghijklmnopqrstuvwxyz"]
+        tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("<eos>", 0.0), ("<|im_end|>", 0.0), ("▁", -1.0),
+                                              ("tree", -1.0), *letters], unk_id=0))  # fmt: skip
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        special.append("<unk>")
+    else:
+        tokenizer = train_tokenizer(CORPUS, 320)
+    tokenizer.add_special_tokens(special)
+    return tokenizer
+
+
+SPECIAL = {kind: with_special(kind) for kind in ("ours", "word level", "unigram")}
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.sampled_from(["tree", "<|im_end|>", "<eos>", "tree<eos>", "<|im_end|><eos>", "<eo s>", "☃"])
+                | st.text(st.sampled_from("<>|eos_imnd "), max_size=8), max_size=8), st.sampled_from(list(SPECIAL)))
+def test_no_spoken_word_is_a_special_token(texts, kind):
+    tokenizer = SPECIAL[kind]
+    special = {tokenizer.token_to_id("<|im_end|>"), tokenizer.token_to_id("<eos>")}
+    speech = tokenise([Word(text, 100.0 * i, 100.0 * i) for i, text in enumerate(texts)], tokenizer)
+    assert not special & set(speech.tokens.tolist()) and len(speech.tokens) == len(speech.onsets_ms) == len(speech.word)
+    assert (np.diff(speech.word) >= 0).all()
+    assert not special & set(encode([" ".join(texts)], tokenizer).tolist())
+    assert special & set(tokenizer.encode("<eos>").ids), "others may still write special tokens"
+
+
+def test_what_spells_a_special_token_is_said_letter_for_letter(tmp_path):
+    save_tokenizer(SPECIAL["ours"], tmp_path / "tokenizer.json")
+    tokenizer = load_tokenizer(tmp_path / "tokenizer.json")
+    words = [Word("tree", 0, 0), Word("<|im_end|>", 100, 100), Word("tree", 200, 200)]
+    speech = tokenise(words, tokenizer)
+    assert tokenizer.decode(speech.tokens[speech.word == 1].tolist()).strip() == "<|im_end|>"
+    assert speech.tokens[speech.word == 0].tolist() == speech.tokens[speech.word == 2].tolist()
+    assert not {1, 2} & set(tokenise(words, SPECIAL["unigram"]).tokens.tolist())
+    assert 0 in tokenise([Word("☃", 0, 0)], SPECIAL["unigram"]).tokens, "what it cannot spell it says as unknown"
+
+
+@pytest.mark.parametrize("line", [
+    '{"word": "a", "start_ms": NaN, "end_ms": 1}', '{"word": "a", "start_ms": 0, "end_ms": Infinity}',
+    '{"word": "a", "start_ms": Infinity, "end_ms": Infinity}', '{"word": "a", "start_ms": -1, "end_ms": 1}',
+    '{"word": "a", "start_ms": 1e300, "end_ms": 1e301}', '{"word": null, "start_ms": 0, "end_ms": 1}',
+    '{"word": "\\ud800", "start_ms": 0, "end_ms": 1}', '{"word": "a", "start_ms": 1' + "0" * 400 + ', "end_ms": 1}',
+    '{"word": "a", "start_ms": 1' + "0" * 5000 + ', "end_ms": 1}', "[" * 100_000, '{"word": "a", "start_ms": {}}',
+    '{"word": "' + "a" * 2000 + '", "start_ms": 0, "end_ms": 1}',
+])  # fmt: skip
+def test_a_word_that_cannot_be_is_named_with_its_line(tmp_path, line):
+    path = tmp_path / "a.words.jsonl"
+    path.write_text('\ufeff{"word": "a\u2028b", "start_ms": 0, "end_ms": 1}\r\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="a.words.jsonl, line 2: ") as found:
+        read_words(path)
+    assert len(str(found.value)) < len(str(path)) + 600
+
+
+def test_no_word_is_written_that_cannot_be_read(tmp_path):
+    path = tmp_path / "a.words.jsonl"
+    write_words(path, [Word("ok", 0, 1)])
+    for start_ms, end_ms in ((-1, 1), (0, float("nan")), (float("inf"), float("inf")), (2, 1), (0, 1e12)):
+        with pytest.raises(ValueError, match="a.words.jsonl, word 2 is not written"):
+            write_words(path, iter([Word("ok", 0, 1), Word("bad", start_ms, end_ms)]))
+    assert read_words(path) == [Word("ok", 0, 1)]
+    path.write_bytes(b'{"word": "\xff"}\n')
+    with pytest.raises(ValueError, match="a.words.jsonl cannot be read"):
+        read_words(path)

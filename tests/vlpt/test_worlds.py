@@ -10,10 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
+from importlib import import_module
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 from support.places import ROOT
 
 from vlpt.worlds import BUTTONS, make, noop
@@ -70,7 +74,9 @@ def dummy():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda action: action.pop("jump"), "missing.*jump"),
+        (lambda action: action.pop("camera"), "missing.*camera"),
+        (lambda action: action.update(chat="hello"), "chat.*must be empty"),
+        (lambda action: action.update(camera=np.zeros((2, 1))), "two numbers"),
         (lambda action: action.update(fly=1), "unknown.*fly"),
         (lambda action: action.update(attack=2), "attack.*0 or 1"),
         (lambda action: action.update(camera=np.zeros(3)), "two numbers"),
@@ -83,6 +89,69 @@ def test_wrong_action_is_refused_with_its_key(dummy, change, says):
     change(action)
     with pytest.raises(ValueError, match=says):
         dummy.step(action)
+
+
+def played(*actions) -> list:
+    """Where the player stands and looks after each of these."""
+    world = make("dummy", size=(48, 32))
+    world.reset(seed=1)
+    truths = [world.step(action)[-1]["truth"] for action in actions]
+    return [(truth["position"], truth["yaw_deg"], truth["hotbar"]) for truth in truths]
+
+
+def test_an_absent_button_is_not_pressed_and_minestudios_actions_pass():
+    whole = [pressing((0, 6), forward=1), pressing((3, 0), hotbar_3=1), noop()]
+    short = [{"forward": 1, "camera": [0, 6]}, {"hotbar.3": np.array([1]), "camera": np.array([[3.0, 0.0]])},
+             {"camera": np.zeros(2)}]  # fmt: skip
+    assert played(*short) == played(*whole) != played(*[noop()] * 3)
+    minestudio = [{name: np.array(action[name]) for name in (*BUTTONS, "camera")} | {"chat": ""} for action in whole]
+    assert played(*minestudio) == played(*whole)
+
+
+@pytest.mark.parametrize("name", ["vlpt/Dummy-v0", "vlpt/Luanti-v0"])
+def test_gymnasium_knows_the_worlds_and_what_of_them_is_repeatable(name):
+    spec = gymnasium.spec(name)
+    world = import_module(spec.entry_point.split(":")[0]).__dict__[spec.entry_point.split(":")[1]]
+    assert world.metadata["nondeterministic"] == spec.nondeterministic == (name == "vlpt/Luanti-v0")
+    assert world.metadata["render_modes"] == ["rgb_array"]
+
+
+def test_gymnasium_makes_a_world_with_the_same_border():
+    world = gymnasium.make("vlpt.worlds:vlpt/Dummy-v0", size=(48, 32), render_mode="rgb_array")
+    assert world.action_space.contains(noop()) and world.render_mode == "rgb_array"
+    observation, _ = world.reset(seed=3, options={"errand": "chop"})
+    alone = make("dummy", size=(48, 32))
+    assert np.array_equal(observation["pov"], alone.reset(seed=3, options={"errand": "chop"})[0]["pov"])
+    observation, *_ = world.step({"camera": [[0, 5]]})
+    assert np.array_equal(observation["pov"], alone.step(pressing((0, 5)))[0]["pov"])
+    assert np.array_equal(world.render(), observation["pov"])
+    with pytest.raises(ValueError, match="unknown.*fly"):
+        world.step({"camera": [0, 5], "fly": 1})
+    silent = gymnasium.make("vlpt/Dummy-v0", render_mode=None, size=(48, 32))
+    silent.reset(seed=3)
+    assert silent.unwrapped.render() is None
+
+
+def test_gymnasiums_own_checker_finds_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*symmetric and normalized space.*")  # the camera is in degrees
+        check_env(gymnasium.make("vlpt/Dummy-v0", size=(48, 32)).unwrapped)
+
+
+@pytest.mark.parametrize("name", ["dummy", "luanti"])
+@pytest.mark.parametrize(("options", "says"), [
+    (dict(colour=3, sizes=4), "knows no option colour, sizes; it knows size, .*render_mode"),
+    (dict(render_mode="human"), "render_mode must be 'rgb_array' or None, got 'human'"),
+    (dict(size=128), "size must be .width, height.*got 128"),
+    (dict(size=(128, 128, 3)), "size must be .width, height"),
+    (dict(size=(128.0, 128)), "size must be .width, height"),
+    (dict(size=(8, 128)), "at least .* pixels each, got .8, 128."),
+])
+def test_wrong_options_are_one_line(name, options, says):
+    with pytest.raises(ValueError, match=says) as error:
+        make(name, **options)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -293,6 +362,23 @@ def test_windows_of_the_game_open_and_close(luanti):
     assert not info["truth"]["gui_open"]
     *_, info = luanti.step(pressing((0, 3)))
     assert info["truth"]["yaw_deg"] == pytest.approx(yaw_deg + 3, abs=0.01)
+
+
+@needs_luanti
+def test_one_seed_shows_nearly_the_same_picture_twice(luanti):
+    first, other, again = (luanti.reset(seed=seed)[0]["pov"].astype(int) for seed in (5, 6, 5))
+    assert np.abs(first - again).mean() < 10 < np.abs(first - other).mean()
+
+
+@needs_luanti
+def test_gymnasium_makes_luanti():
+    world = gymnasium.make("vlpt/Luanti-v0", size=(64, 64), render_mode="rgb_array")
+    try:
+        world.reset(seed=3)
+        observation, *_ = world.step({"forward": 1, "camera": [0, 3]})
+        assert np.array_equal(world.render(), observation["pov"])
+    finally:
+        world.close()
 
 
 @needs_luanti

@@ -1,5 +1,7 @@
 """Any video as the agent sees it: 20 pictures a second by the file's clock, no borders, and bad files named."""
 
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -7,28 +9,10 @@ import numpy as np
 import pytest
 from support.fixture_data import arrays
 from support.numbered_recordings import numbers, picture
+from support.real_files import ffmpeg, film, needs_ffmpeg, seen
 
 from vpt.agent_video import Pointer, inspect_video
 from vpt.frames import resize_to_agent, write_video
-
-
-def film(path, times_ms, size=(320, 180), border=(0, 0)) -> None:
-    """A video whose pictures, numbered 0, 1, 2 ..., are shown from these times on; border: (rows, columns) of black."""
-    rows, columns = border
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=1000, options={"crf": "12", "g": "10"})
-        stream.width, stream.height, stream.pix_fmt = size[0] + 2 * columns, size[1] + 2 * rows, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for number, time_ms in enumerate(times_ms):
-            shown = np.pad(picture(number, size), ((rows, rows), (columns, columns), (0, 0)))
-            frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
-            frame.pts, frame.time_base = int(time_ms), Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
-def seen(path) -> list[int]:
-    return numbers(np.stack(list(inspect_video(path).read_frames()))).tolist()
 
 
 @pytest.mark.parametrize("rate", [10, 20, 25, 30, 59.94])
@@ -139,3 +123,80 @@ def test_the_pointer_follows_the_files_pictures(tmp_path):
     assert np.flatnonzero((plain != drawn).any((1, 2, 3))).tolist() == [4, 5]
     rows, columns = np.nonzero((plain != drawn)[4].any(-1))  # 360 of 720 lines: pixel 110 of 220, 90 inside the border
     assert abs(rows.min() - 90 * 128 / 180) <= 2 and abs(columns.min() - 74 * 128 / 320) <= 2
+
+
+def test_a_picture_that_is_seen_again_is_marked(tmp_path):
+    """At 10 pictures a second every second one is a repetition: nothing can have moved in it, whatever was pressed."""
+    film(tmp_path / "slow.mp4", range(0, 1000, 100))
+    film(tmp_path / "fast.mp4", range(0, 1000, 25))
+    film(tmp_path / "hole.mp4", [0, 50, 100, 250, 300])
+    assert inspect_video(tmp_path / "slow.mp4").repeated.tolist() == [False, True] * 10
+    assert not inspect_video(tmp_path / "fast.mp4").repeated.any()
+    assert np.flatnonzero(inspect_video(tmp_path / "hole.mp4").repeated[:7]).tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(("size", "pixels"), [((321, 181), "yuv444p"), ((320, 180), "yuv420p10le"),
+                                              ((320, 180), "yuv422p"), ((322, 182), "yuv420p")])  # fmt: skip
+def test_odd_sizes_and_ten_bits_are_seen(tmp_path, size, pixels):
+    film(tmp_path / "a.mp4", range(0, 1000, 50), size=size, pixels=pixels)
+    assert seen(tmp_path / "a.mp4") == list(range(20))
+
+
+def test_of_two_pictures_at_one_time_the_later_is_seen(tmp_path):
+    film(tmp_path / "a.mp4", range(0, 1000, 50))
+    with av.open(str(tmp_path / "a.mp4")) as whole, av.open(str(tmp_path / "b.mkv"), "w") as doubled:
+        stream = doubled.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                if packet.pts * packet.time_base == Fraction(1, 2):  # picture 10 comes when 9 does
+                    packet.pts -= int(Fraction(1, 20) / packet.time_base)
+                doubled.mux(packet)
+    shown = seen(tmp_path / "b.mkv")
+    assert shown[:9] == list(range(9)) and shown[9] in (9, 10) and shown[10:] == [shown[9], *range(11, 20)]
+
+
+@pytest.mark.parametrize(("times_ms", "said"), [
+    ([0, 50, 100, 10**10], "shows one picture for 10000000 s, from 0 s on"),
+    ([0, 50, 601_000], "shows one picture for 601 s"),
+    (range(0, 26 * 3600_000, 500_000), "lasts 2[56].. hours: 24 are the most"),
+])  # fmt: skip
+def test_absurd_times_are_refused_before_they_cost_anything(tmp_path, times_ms, said):
+    film(tmp_path / "a.mkv", times_ms, size=(64, 36))
+    with pytest.raises(ValueError, match=rf"a\.mkv {said}[^\n]*$"):
+        inspect_video(tmp_path / "a.mkv")
+
+
+def test_ten_minutes_of_one_picture_are_still_seen(tmp_path):
+    film(tmp_path / "a.mkv", [0, 50, 590_000], size=(64, 36))
+    assert inspect_video(tmp_path / "a.mkv").count >= 590 * 20
+
+
+def test_large_pictures_are_held_one_at_a_time(tmp_path):
+    """A picture of 4K is 25 MB as RGB: of 24 of them the program holds far fewer at once."""
+    with write_video(tmp_path / "a.mp4", (3840, 2160), preset="ultrafast") as video:
+        for number in range(2):
+            video.write(picture(number, (3840, 2160)))
+    with av.open(str(tmp_path / "a.mp4")) as once, av.open(str(tmp_path / "b.mkv"), "w") as often:
+        stream, packets = often.add_stream_from_template(once.streams.video[0]), list(once.demux(video=0))
+        for n in range(24):
+            packet = av.Packet(bytes(packets[0]))
+            packet.pts = packet.dts = n * 1000
+            packet.time_base, packet.is_keyframe, packet.stream = Fraction(1, 1000), True, stream
+            often.mux(packet)
+    code = ("import re, sys; from vpt.agent_video import inspect_video\n"
+            "peak = lambda: int(re.search('VmHWM:\\\\s+(\\\\d+)', open('/proc/self/status').read())[1]) / 1024\n"
+            "before = peak(); video = inspect_video(sys.argv[1]); print(len(set(video.source)), peak() - before)")
+    said = subprocess.run([sys.executable, "-c", code, str(tmp_path / "b.mkv")], capture_output=True, text=True)
+    pictures, grown_mb = said.stdout.split()
+    assert pictures == "24" and 25 < float(grown_mb) < 200
+
+
+@needs_ffmpeg
+def test_a_video_that_changes_its_size_is_refused(tmp_path):
+    for name, begin_ms, size in (("small", 0, (320, 180)), ("large", 500, (640, 360))):
+        film(tmp_path / f"{name}.mkv", range(begin_ms, begin_ms + 500, 50), size)
+        ffmpeg("-copyts", "-i", tmp_path / f"{name}.mkv", "-c", "copy", tmp_path / f"{name}.ts")
+    (tmp_path / "both.ts").write_bytes((tmp_path / "small.ts").read_bytes() + (tmp_path / "large.ts").read_bytes())
+    with pytest.raises(ValueError, match=r"both\.ts changes its size at picture 10: encode it anew"):
+        list(inspect_video(tmp_path / "both.ts").read_frames())

@@ -3,12 +3,16 @@
 import json
 import os
 import pickle
+import subprocess
+import sys
+import zipfile
 from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
 import torch
 from support.fixture_data import record, tensors
+from support.places import ROOT
 
 import vpt
 from vpt.convert import Options, main
@@ -301,3 +305,95 @@ def test_what_the_released_idm_lacks_is_kept_in_the_config(tmp_path):
     with pytest.raises(SystemExit, match="max_distance 3 cannot be written as OpenAI's files"):
         run(main, Options, ["--folder", str(tmp_path / "m"), "--out", str(tmp_path / "theirs")])
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+# ---- small files, large cost
+
+DEEP = b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 60  # a tuple of itself twice, sixty times over
+COPIES = b"\x80\x02c__builtin__\nset\nq\x00](" + b"M\x01\x02" * 9_000 + b"eq\x01" + b"h\x00h\x01\x85R0" * 9_000 + b"}."
+
+
+PICKLES = {
+    "memo index": b"\x80\x02}r\xff\xff\xff\x7f.", "length of bytes": b"\x80\x04\x8e" + b"\xff" * 5 + bytes(3) + b".",
+    "hash": DEEP + b"}h\x00Ns.", "copies": COPIES, "bytearray": b"\x80\x05\x96\x00\x00\x00\x00\xff\x00\x00\x00.",
+    "frame": b"\x80\x04\x95" + b"\xff" * 7 + b"\x00}.", "nesting": DEEP + b".",
+    "size": b"\x80\x02}" + b"M\x01\x02N" * 300_000 + b".",
+}  # fmt: skip
+
+
+def test_small_pickles_take_little_and_end_soon(tmp_path):
+    for name, content in PICKLES.items():
+        (tmp_path / f"{name}.model").write_bytes(content)
+    paths = [str(tmp_path / f"{name}.model") for name in PICKLES]
+    for path, (said, seconds, megabytes) in measured("policy_config(read_plain_pickle(path))", paths).items():
+        assert said.startswith("ValueError: ") and len(said) < 700 and seconds < 5 and megabytes < 300, (path, said)
+
+
+CHANGES = ({"width": 10**9}, {"width": 999_000}, {"blocks": 10**9}, {"blocks": 900_000}, {"impala_width": 1e300},
+           {"px": -1}, {"impala_channels": [16] * 20_000}, {"n_buttons": 10**6}, {"width": "16"}, {"width": None},
+           {"temperature": []}, {"heads": 0}, {"odd": ["x"] * 100_000})  # fmt: skip
+
+
+def test_absurd_sizes_are_one_line_before_they_take_memory(tmp_path):
+    for number, change in enumerate(CHANGES):
+        Policy(SMALL).save_pretrained(tmp_path / str(number))
+        config = tmp_path / f"{number}/config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    paths = [str(tmp_path / str(number)) for number in range(len(CHANGES))]
+    for path, (said, seconds, megabytes) in measured("Policy.from_pretrained(path)", paths).items():
+        assert said.startswith(f"ValueError: {path}") and len(said) < 2000, (path, said)
+        assert seconds < 5 and megabytes < 300, (path, said, seconds, megabytes)
+
+
+@pytest.mark.parametrize("what", ["deflated", "a storage larger than its file", "a tensor larger than its storage"])
+def test_weights_are_as_large_as_their_file(what, tmp_path):
+    path, weights = tmp_path / "w.weights", {"a": torch.zeros(100)}
+    torch.save(weights, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    pressed = zipfile.ZIP_DEFLATED if what == "deflated" else zipfile.ZIP_STORED
+    names = next(name for name in entries if name.endswith("data.pkl"))
+    if what == "deflated":
+        entries[next(name for name in entries if name.endswith("data/0"))] = bytes(400_000_000)
+    elif what.startswith("a storage"):
+        assert entries[names].count(b"Kd") == 2  # how many elements it has, and the shape
+        entries[names] = entries[names].replace(b"Kd", b"J\x00\x00\x00\x7f")
+    else:
+        head, _, tail = entries[names].rpartition(b"Kd")
+        entries[names] = head + b"J\x00\x00\x00\x7f" + tail
+    with zipfile.ZipFile(path, "w", pressed) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    ((said, seconds, megabytes),) = measured("read_weights_file(path)", [str(path)]).values()
+    assert said.startswith(f"ValueError: {path} cannot be read as weights") and seconds < 5 and megabytes < 300
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_weights_of_both_formats_are_read(new_format, tmp_path):
+    policy = Policy(SMALL)
+    torch.save(OrderedDict(policy.state_dict()), tmp_path / "w.weights", _use_new_zipfile_serialization=new_format)
+    same(read_weights_file(tmp_path / "w.weights"), policy.state_dict())
+
+
+def measured(expression: str, paths: list[str]) -> dict[str, tuple[str, float, float]]:
+    """What it ends with for each path, in a process of its own: seconds of a processor, and MB beyond the imports'."""
+    program = f"""
+import json, os, resource, sys, time
+from vpt.policy import Policy
+from vpt.released import policy_config, read_plain_pickle, read_weights_file
+for path in sys.argv[1:]:
+    if os.fork() == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+        used = lambda: (time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+        before, said = used(), "nothing"
+        try:
+            {expression}
+        except Exception as error:
+            said = f"{{type(error).__name__}}: {{error}}"
+        print(json.dumps([path, [said, *(b - a for a, b in zip(before, used()))]]), flush=True)
+        os._exit(0)
+    os.wait()"""
+    done = subprocess.run([sys.executable, "-c", program, *paths], cwd=ROOT, capture_output=True, text=True)
+    found = dict(json.loads(line) for line in done.stdout.splitlines())
+    assert done.returncode == 0 and list(found) == paths, done.stdout[-500:] + done.stderr[-2000:]
+    return found

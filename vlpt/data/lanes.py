@@ -31,7 +31,8 @@ class Chunk:
     spoken: torch.Tensor  # (B, T) int64: this tick's token, the target
     buttons_index: torch.Tensor  # (B, T) int64
     camera_index: torch.Tensor  # (B, T) int64
-    action_mask: torch.Tensor  # (B, T) bool: counts in the action loss; null frames only where somebody speaks
+    # (B, T) bool: counts in the action loss; null frames only where somebody speaks, and none whose label is unknown
+    action_mask: torch.Tensor
     language_mask: torch.Tensor  # (B, T) bool: counts in the language loss; not where words are too late
     episode: torch.Tensor  # (B, T) int64: number in the list of episodes, -1 where a lane has nothing left
     frame: torch.Tensor  # (B, T) int64: frame number in the episode
@@ -184,7 +185,8 @@ class Lanes:
         row["buttons_index"][here] = episode.buttons_index[recorded]
         row["camera_index"][here] = episode.camera_index[recorded]
         silent = self.streams.placements[lane.episode].tokens == self.silence  # always by the true words
-        row["action_mask"][here] = ~(episode.null[recorded] & silent[frame[:seen] // self.frames_per_tick])
+        idle = episode.null[recorded] & silent[frame[:seen] // self.frames_per_tick]
+        row["action_mask"][here] = ~idle & (episode.confidence[recorded] > 0)
         tokens, late = self.streams.tokens(lane.episode, self.word_source, lane.epoch)
         at = np.flatnonzero(frame % self.frames_per_tick == 0)
         tick = frame[at] // self.frames_per_tick

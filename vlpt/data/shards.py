@@ -9,26 +9,35 @@ learnt from is marked (`null`), what is not known is marked (-1, nan).
     for episode in shards.episodes:
         pictures = shards.read_frames(episode, 0, 128)          # (128, 128, 128, 3) uint8 RGB
 
-Columns of a frame: `action` (buttons index, camera index) as labelled, `null`, `confidence` of the label (1 for truth),
-`truth.buttons` (20, 0/1, -1 unknown) and `truth.camera_deg` (pitch, yaw; nan unknown).
+Columns of a frame: `action` (buttons index, camera index) as labelled, `null`, `confidence` of the label (1: truth, 0:
+unknown), `truth.buttons` (20, 0/1, -1 unknown) and `truth.camera_deg` (pitch, yaw; nan unknown). LeRobot's tools drop
+the columns of an episode that are not theirs, so what is said stands on the frames too (`language_events`), and what an
+episode is on its first one (`recording`, JSON).
 """
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from pydantic import Field
 
 from vlpt.data import lerobot
+from vlpt.data.dataset_card import write_card
+from vlpt.data.language_events import EVENTS, from_events, to_events
+from vlpt.data.language_events import FEATURE as EVENTS_FEATURE
 from vlpt.data.video_reader import PictureCache, VideoReader, join, signature
 from vlpt.data.words import Word
 from vlpt.files import read_json, write_json
-from vpt.actions import BUTTONS
+from vpt.actions import BUTTONS, MINECRAFT
 from vpt.frames import AGENT_SIZE, FRAMES_PER_SECOND
 
 PICTURES = "observation.images.pov"
+RECORDING = "recording"
 SOURCE_PATH = "meta/source.json"
 FREE_PLAY = "free play"
 
@@ -40,6 +49,8 @@ FEATURES = {
     "truth.buttons": {"dtype": "int8", "shape": [len(BUTTONS)], "names": list(BUTTONS)},
     "truth.camera_deg": {"dtype": "float32", "shape": [2], "names": ["pitch", "yaw"]},
 }
+# Written beside them. A dataset need not have them where its episodes have columns of their own for what they say.
+ON_FRAMES = {RECORDING: {"dtype": "string", "shape": [1], "names": None}, EVENTS: EVENTS_FEATURE}
 _WORDS = pa.list_(pa.struct({"word": pa.string(), "start_ms": pa.float64(), "end_ms": pa.float64()}))
 _ERRANDS = pa.list_(pa.struct({"name": pa.string(), "start_frame": pa.int64(), "end_frame": pa.int64(),
                                "done": pa.bool_()}))  # fmt: skip
@@ -56,7 +67,7 @@ class Episode:
     buttons_index: np.ndarray  # (N,) int64, as labelled
     camera_index: np.ndarray  # (N,) int64
     null: np.ndarray  # (N,) bool: the labelled action is "nothing"
-    confidence: np.ndarray  # (N,) float32, probability the labeller gave its label
+    confidence: np.ndarray  # (N,) float32, probability the labeller gave its label; 0: unknown, not learnt from
     true_buttons: np.ndarray | None = None  # (N, 20) uint8 where known
     true_camera_deg: np.ndarray | None = None  # (N, 2) float32 pitch, yaw
     errands: list[dict] = field(default_factory=list)  # {"name", "start_frame", "end_frame" (exclusive), "done"}
@@ -93,35 +104,78 @@ def write_shards(folder: Path | str, episodes: Sequence[Episode], source: dict) 
         each = [_columns(episode) for episode in episodes]
         columns = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
         columns |= lerobot.index_columns(lengths, FRAMES_PER_SECOND, task_index)
-        lerobot.write_data(unfinished, columns, lengths)
+        lerobot.write_data(unfinished, columns | _on_frames(episodes), lengths)
         rows = [_episode_row(i, episode, place, own, tasks, sum(lengths[:i]))
                 for i, (episode, place, own) in enumerate(zip(episodes, places, each, strict=True))]
         lerobot.write_episodes(unfinished, rows, {"words": _WORDS, "errands": _ERRANDS, "tasks": pa.list_(pa.string())})
         lerobot.write_tasks(unfinished, tasks)
         write_json(unfinished / lerobot.STATS_PATH, _statistics(unfinished, columns))
-        write_json(unfinished / SOURCE_PATH, source)
-        lerobot.write_info(unfinished, FEATURES, FRAMES_PER_SECOND, len(episodes), sum(lengths), len(tasks))
+        features = FEATURES | ON_FRAMES
+        lerobot.write_info(unfinished, features, FRAMES_PER_SECOND, len(episodes), sum(lengths), len(tasks))
+        write_json(unfinished / SOURCE_PATH, source | {"bytes": _sizes(unfinished)})
+        write_card(unfinished, {"episodes": len(episodes), "channels": len({episode.channel for episode in episodes}),
+                                "frames": sum(lengths), "words": sum(len(episode.words) for episode in episodes)})
+        _verify(unfinished)
 
 
 def read_source(folder: Path | str) -> dict | None:
-    """What a finished dataset was made from; None when there is none."""
-    folder = Path(folder)
-    if not (folder / lerobot.INFO_PATH).exists() or not (folder / SOURCE_PATH).exists():
+    """What a finished dataset was made from; None when there is none, or it does not say."""
+    source = _source(Path(folder))
+    if source is None or not (Path(folder) / lerobot.INFO_PATH).exists():
         return None
-    return read_json(folder / SOURCE_PATH)
+    return {name: value for name, value in source.items() if name != "bytes"}
+
+
+def damaged(folder: Path | str) -> str | None:
+    """What of a finished dataset is not as it was written, in words; None when all files are there, and whole."""
+    folder = Path(folder)
+    written, found = (_source(folder) or {}).get("bytes"), _sizes(folder)
+    if not isinstance(written, dict):
+        return f"{folder / SOURCE_PATH} does not say how large its files are"
+    for name in sorted({*written, *(name for name in found if name.endswith(".parquet"))}):  # which are read unnamed
+        if written.get(name) != found.get(name):
+            return f"{folder / name} has {found.get(name, 'no')} bytes, {written.get(name, 'none')} were written"
+    return None
+
+
+def _source(folder: Path) -> dict | None:
+    with suppress(ValueError):
+        source = read_json(folder / SOURCE_PATH)
+        return source if isinstance(source, dict) else None
+    return None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of every table, video and description of a dataset; not of its card, which others may rewrite."""
+    paths = [path for part in ("data", "meta", "videos") for path in (folder / part).rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(paths)
+            if path != folder / SOURCE_PATH}  # fmt: skip
+
+
+def _verify(folder: Path) -> None:
+    """Reads the dataset as whoever trains will: its tables, and whether each video has the frames they speak of."""
+    promised: dict[Path, int] = {}
+    for episode in Shards(folder).episodes:
+        promised[episode.video] = max(promised.get(episode.video, 0), episode.first_frame + episode.n_frames)
+    for video, n_frames in promised.items():
+        if len(VideoReader(video)) != n_frames:
+            raise ValueError(f"{video} was written with {len(VideoReader(video))} frames, {n_frames} were meant: "
+                             "try again, perhaps on another disk")
 
 
 def _write_videos(folder: Path, episodes: list[Episode]) -> list[dict]:
-    """Join the videos, those encoded alike into one file up to a size; returns each episode's place."""
+    """Join the videos, those encoded alike into one file up to a size and length; returns each episode's place."""
     batches: list[list[int]] = []
-    last, size = None, 0
+    last, size, n_frames = None, 0, 0
     for i, episode in enumerate(episodes):
-        kind, size = signature(episode.video), size + episode.video.stat().st_size
+        kind = signature(episode.video)
+        size, n_frames = size + episode.video.stat().st_size, n_frames + episode.n_frames
         if not fits(episode.video):
             raise ValueError(f"{episode.video} is not 128x128 H.264 as vpt.frames.write_video makes it, but {kind[:4]}")
-        if kind != last or size > lerobot.VIDEO_FILE_MB * 2**20:
+        full = size > lerobot.VIDEO_FILE_MB * 2**20 or n_frames > lerobot.VIDEO_FILE_S * FRAMES_PER_SECOND
+        if kind != last or full:
             batches.append([])
-            last, size = kind, 0
+            last, size, n_frames = kind, episode.video.stat().st_size, episode.n_frames
         batches[-1].append(i)
     places = [{} for _ in episodes]
     for file_index, batch in enumerate(batches):
@@ -150,6 +204,19 @@ def _columns(episode: Episode) -> dict[str, np.ndarray]:
     }
 
 
+def _on_frames(episodes: list[Episode]) -> dict[str, pa.Array]:
+    """The columns ON_FRAMES."""
+    about = [[json.dumps(_about(episode), ensure_ascii=False)] + [""] * (episode.n_frames - 1) for episode in episodes]
+    return {RECORDING: pa.array([text for texts in about for text in texts], pa.string()),
+            EVENTS: pa.concat_arrays([to_events(episode.words, episode.n_frames) for episode in episodes])}
+
+
+def _about(episode: Episode) -> dict:
+    """What an episode is, words apart."""
+    return {"id": episode.id, "channel": episode.channel, "seed": episode.seed, "world": episode.world,
+            "errands": episode.errands}  # fmt: skip
+
+
 def _task_of_frames(episode: Episode, tasks: list[str]) -> np.ndarray:
     index = np.full(episode.n_frames, tasks.index(FREE_PLAY))
     for errand in episode.errands:
@@ -165,8 +232,7 @@ def _episode_row(index: int, episode: Episode, place: dict, columns: dict, tasks
         "episode_index": index, "tasks": [tasks[i] for i in present], "length": episode.n_frames,
         "dataset_from_index": start, "dataset_to_index": start + episode.n_frames,
         **{f"videos/{PICTURES}/{key}": value for key, value in place.items()},
-        "id": episode.id, "channel": episode.channel, "seed": episode.seed, "world": episode.world,
-        "words": [asdict(word) for word in episode.words], "errands": episode.errands, **statistics,
+        **_about(episode), "words": [asdict(word) for word in episode.words], **statistics,
     }  # fmt: skip
 
 
@@ -202,63 +268,111 @@ class Shards:
         return self.videos[episode.video].read_frames(episode.first_frame + start, episode.first_frame + stop)
 
 
+@dataclass(frozen=True)
+class Errand:
+    """What the player was about for some frames."""
+
+    name: str
+    start_frame: lerobot.Number
+    end_frame: lerobot.Number | None = None  # none where the recording ended
+    done: bool | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """What an episode is, as its meta file and its dataset say."""
+
+    id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f]+$")]  # files are named after it
+    channel: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=-1, lt=2**63)] = -1
+    world: str = ""
+    errands: tuple[Errand, ...] = ()
+
+
 def _read_episodes(folder: Path) -> list[Episode]:
     info = _read_info(folder)
-    rows, table = _read_table(folder, "meta/episodes").to_pylist(), _read_table(folder, "data")
-    if table.num_rows != info["total_frames"] or len(rows) != info["total_episodes"]:
-        raise ValueError(_cure(folder, f"meta/info.json promises {info['total_frames']} frames in "
-                               f"{info['total_episodes']} episodes, there are {table.num_rows} in {len(rows)}"))
-    columns = {name: _to_numpy(table[name]) for name in FEATURES if name != PICTURES}
-    return [_episode(folder, row, columns) for row in sorted(rows, key=lambda row: row["episode_index"])]
+    rows = lerobot.read_episodes(folder, PICTURES, [*About.__dataclass_fields__, "words"])
+    index = {name: lerobot.INDEX_FEATURES[name] for name in ("episode_index", "frame_index")}
+    stored = {name: feature for name, feature in FEATURES.items() if name != PICTURES}
+    columns = lerobot.read_data(folder, stored | index, list(ON_FRAMES))
+    n_frames = len(columns["frame_index"])
+    with lerobot.reading(folder):
+        if n_frames != info.total_frames or len(rows) != info.total_episodes:
+            raise ValueError(f"meta/info.json promises {info.total_frames} frames in {info.total_episodes} episodes, "
+                             f"there are {n_frames} in {len(rows)}")
+    with lerobot.reading(folder / "data"):
+        _check_actions(columns)
+    return [_episode(folder, row, own, columns) for row, own in rows]
 
 
-def _read_info(folder: Path) -> dict:
-    path = folder / lerobot.INFO_PATH
-    if not path.exists():
-        raise ValueError(f"{path} is missing: {folder} is no dataset; make one with data_gathering.shard")
-    info = read_json(path)
-    if info["codebase_version"] != lerobot.VERSION or info["fps"] != FRAMES_PER_SECOND:
-        raise ValueError(_cure(path, f"version {info['codebase_version']} at {info['fps']} frames a second, "
-                               f"expected {lerobot.VERSION} at {FRAMES_PER_SECOND}"))
-    if not set(FEATURES) <= set(info["features"]):
-        raise ValueError(_cure(path, f"features {sorted(set(FEATURES) - set(info['features']))} are missing"))
+def _read_info(folder: Path) -> lerobot.Info:
+    info = lerobot.read_info(folder)
+    with lerobot.reading(folder / lerobot.INFO_PATH):
+        if info.fps != FRAMES_PER_SECOND:
+            raise ValueError(f"{info.fps:g} frames a second, expected {FRAMES_PER_SECOND}")
+        if missing := sorted(set(FEATURES) - set(info.features)):
+            raise ValueError(f"features {missing} are missing")
+        for name, feature in FEATURES.items():
+            if list(info.features[name].shape) != feature["shape"]:
+                raise ValueError(f"feature {name} has the shape {list(info.features[name].shape)}, "
+                                 f"expected {feature['shape']}")
     return info
 
 
-def _episode(folder: Path, row: dict, columns: dict[str, np.ndarray]) -> Episode:
-    rows = slice(row["dataset_from_index"], row["dataset_to_index"])
-    mine = {name: column[rows] for name, column in columns.items()}
+def _check_actions(columns: dict[str, np.ndarray]) -> None:
+    for name, values, most in (("buttons_index", columns["action"][:, 0], MINECRAFT.n_buttons_index - 1),
+                               ("camera_index", columns["action"][:, 1], MINECRAFT.n_camera_index - 1),
+                               ("truth.buttons", columns["truth.buttons"] + 1, 2)):  # fmt: skip
+        if values.size and not 0 <= values.min() <= values.max() <= most:
+            raise ValueError(f"{name} lies in {values.min()}..{values.max()}, expected 0..{most}")
+
+
+def _episode(folder: Path, row: lerobot.Row, own: dict, columns: dict[str, np.ndarray]) -> Episode:
+    where = slice(*np.searchsorted(columns["episode_index"], [row.episode_index, row.episode_index + 1]))
+    mine = {name: column[where] for name, column in columns.items()}
+    with lerobot.reading(folder / "data"):
+        if not np.array_equal(mine["frame_index"], np.arange(row.length)):
+            raise ValueError(f"episode {row.episode_index} should have the frames 0..{row.length - 1}, "
+                             f"has {len(mine['frame_index'])}")
+    about, words = _read_about(folder, own, mine), _read_words(folder, own, mine)
     known = bool((mine["truth.buttons"] >= 0).all())
-    place = {key: row[f"videos/{PICTURES}/{key}"] for key in ("chunk_index", "file_index", "from_timestamp")}
-    first_frame = round(place.pop("from_timestamp") * FRAMES_PER_SECOND)
+    video = lerobot.VIDEO_PATH.format(video_key=PICTURES, chunk_index=row.chunk_index, file_index=row.file_index)
     return Episode(
-        row["id"], row["channel"], folder / lerobot.VIDEO_PATH.format(video_key=PICTURES, **place),
-        [Word(**word) for word in row["words"]],
+        about.id, about.channel, folder / video, words,
         mine["action"][:, 0].copy(), mine["action"][:, 1].copy(), mine["null"], mine["confidence"],
         mine["truth.buttons"].astype(np.uint8) if known else None, mine["truth.camera_deg"] if known else None,
-        row["errands"], row["seed"], row["world"], first_frame,
+        [asdict(errand) for errand in about.errands], about.seed, about.world,
+        round(row.from_timestamp * FRAMES_PER_SECOND),
     )  # fmt: skip
 
 
-def _read_table(folder: Path, below: str) -> pa.Table:
-    paths = sorted((folder / below).glob("*/*.parquet"))
-    if not paths:
-        raise ValueError(_cure(folder / below, "no Parquet file"))
-    tables = []
-    for path in paths:
-        try:
-            tables.append(pq.read_table(path))
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(_cure(path, str(error).splitlines()[0])) from error
-    return pa.concat_tables(tables)
+def _read_about(folder: Path, own: dict, columns: dict[str, np.ndarray]) -> About:
+    """From the episode's own columns, or where LeRobot's tools dropped them, from its first frame."""
+    if own.get("id") is not None and own.get("channel") is not None:
+        with lerobot.reading(folder / "meta/episodes"):
+            there = {name: own.get(name) for name in About.__dataclass_fields__}
+            return lerobot.checked(About, {name: value for name, value in there.items() if value is not None})
+    with lerobot.reading(folder / "data"):
+        if not columns[RECORDING][0]:
+            raise ValueError(_dropped("id", RECORDING))
+        return lerobot.checked(About, json.loads(columns[RECORDING][0]))
 
 
-def _to_numpy(column: pa.ChunkedArray) -> np.ndarray:
-    array = column.combine_chunks()
-    if pa.types.is_fixed_size_list(array.type):
-        return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), -1)
-    return array.to_numpy(zero_copy_only=False)
+def _read_words(folder: Path, own: dict, columns: dict[str, np.ndarray]) -> list[Word]:
+    """As `_read_about`."""
+    with lerobot.reading(folder / ("data" if own.get("words") is None else "meta/episodes")):
+        if own.get("words") is not None:
+            words = lerobot.checked(list[Word], own["words"])
+        elif columns[RECORDING][0]:
+            words = lerobot.checked(list[Word], [asdict(word) for word in from_events(columns[EVENTS])])
+        else:
+            raise ValueError(_dropped("words", EVENTS))
+        for word in words:
+            if not 0 <= word.start_ms <= word.end_ms < np.inf:
+                raise ValueError(f"a word needs 0 <= start_ms <= end_ms, got {word}")
+    return words
 
 
-def _cure(path, problem: str) -> str:
-    return f"{path} cannot be read ({problem}): make the dataset again with data_gathering.shard"
+def _dropped(of_episodes: str, of_frames: str) -> str:
+    return (f"meta/episodes has no column {of_episodes!r} and data no column {of_frames!r}: a tool that changed the "
+            "dataset dropped them; change one that data_gathering.shard wrote for lerobot 0.6")

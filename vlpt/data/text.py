@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from vlpt.data.words import read_words
+from vlpt.data.words import encode_text, read_words
 
 
 def transcripts(folder: Path | str, held_out: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
@@ -38,15 +38,18 @@ def read_texts(videos: str, text: str, held_out: tuple[str, ...]) -> tuple[list[
     if text:
         if not Path(text).is_file():
             raise ValueError(f"{text} is no file: --text names a text to learn from")
-        words = Path(text).read_text(encoding="utf-8").split()
+        try:
+            words = Path(text).read_text(encoding="utf-8-sig").split()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{text} is not UTF-8 (byte {error.start}: {error.reason}): convert it") from error
         kept = len(words) if videos else len(words) - len(words) // 20
         train, valid = [*train, " ".join(words[:kept])], valid + ([" ".join(words[kept:])] if not videos else [])
     return train, valid
 
 
 def encode(texts: list[str], tokenizer: Tokenizer) -> torch.Tensor:
-    """All texts as one row of ids (N,) int64."""
-    ids = [i for text in texts for i in tokenizer.encode(" " + text.strip(), add_special_tokens=False).ids]
+    """All texts as one row of ids (N,) int64; what spells a special token is ordinary text."""
+    ids = [i for text in texts for i in encode_text(" " + text.strip(), tokenizer)]
     return torch.tensor(ids, dtype=torch.int64)
 
 

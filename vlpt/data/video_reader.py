@@ -16,6 +16,8 @@ import av
 import cv2
 import numpy as np
 
+from vpt.media import is_shown, open_media, picture_stream, readable
+
 
 class PictureCache:
     """The decoded groups used last, up to `budget_mb`; kept as I420 planes, half the size of RGB."""
@@ -46,19 +48,21 @@ class VideoReader:
 
     def __init__(self, path: Path | str, cache: PictureCache | None = None):
         self.path, self.cache = Path(path), cache or PictureCache(100)
-        try:
-            self.container = av.open(str(path))
-            self.stream = self.container.streams.video[0]
-            packets = [packet for packet in self.container.demux(self.stream) if packet.pts is not None]
-        except (av.error.FFmpegError, IndexError) as error:
-            raise ValueError(_broken(path, error)) from error
-        if self.stream.codec_context.pix_fmt != "yuv420p" or not packets or not packets[0].is_keyframe:
-            raise ValueError(_broken(path, f"pixel format {self.stream.codec_context.pix_fmt}, {len(packets)} frames"))
+        with _reading(path):
+            self.container = av.open(str(path), metadata_errors="replace")
+            self.stream = picture_stream(self.container)
+            packets = [(packet.pts, packet.dts, packet.is_keyframe, is_shown(packet))
+                       for packet in self.container.demux(self.stream) if packet.pts is not None]  # fmt: skip
+            pixels = self.stream.codec_context.pix_fmt
+            if pixels != "yuv420p" or not packets or not packets[0][2]:
+                raise ValueError(f"pixel format {pixels}, {len(packets)} frames")
+            if not all(shown for *_, shown in packets):
+                raise ValueError("its edit list hides frames")
         self.stream.codec_context.thread_count = 1  # frame threads would decode past the group's end for nothing
         self.stream.codec_context.options = {"err_detect": "explode"}
-        self.pts = sorted(packet.pts for packet in packets)
+        self.pts = sorted(pts for pts, *_ in packets)
         number = {pts: i for i, pts in enumerate(self.pts)}
-        keys = sorted((number[packet.pts], packet.dts) for packet in packets if packet.is_keyframe)
+        keys = sorted((number[pts], dts) for pts, dts, is_key, _ in packets if is_key)
         self.group_start = np.array([start for start, _ in keys] + [len(self.pts)])
         self.group_dts = [dts for _, dts in keys]
 
@@ -92,16 +96,14 @@ class VideoReader:
         """One group of pictures -> (n, 3H/2, W) uint8 planes."""
         start, stop = self.group_start[group: group + 2]
         decoder, shown = self.stream.codec_context, []
-        try:
+        with _reading(self.path):
             for packet in self._group_packets(group):
                 shown += decoder.decode(packet)
             shown += decoder.decode(None)
             decoder.flush_buffers()
-        except av.error.FFmpegError as error:
-            raise ValueError(_broken(self.path, error)) from error
-        if [frame.pts for frame in shown] != self.pts[start:stop]:
-            raise ValueError(_broken(self.path, f"frames {start}..{stop - 1} do not decode in order"))
-        return np.stack([frame.to_ndarray() for frame in shown])
+            if [frame.pts for frame in shown] != self.pts[start:stop]:
+                raise ValueError(f"frames {start}..{stop - 1} do not decode in order")
+            return np.stack([frame.to_ndarray() for frame in shown])
 
     def _group_packets(self, group: int):
         """The group's packets only: the decoder must not be fed the next group's, whose frames would come out first."""
@@ -117,14 +119,11 @@ class VideoReader:
 
 def signature(path: Path | str) -> tuple:
     """What two files must share to be joined: size, pixel format, codec and its parameter sets, colours, clock."""
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            context = stream.codec_context
-            return (context.width, context.height, context.pix_fmt, context.name, bytes(context.extradata or b""),
-                    context.colorspace, context.color_range, stream.average_rate, stream.time_base)
-    except (av.error.FFmpegError, IndexError) as error:
-        raise ValueError(_broken(path, error)) from error
+    with _open(path) as container:
+        stream = picture_stream(container)
+        context = stream.codec_context
+        return (context.width, context.height, context.pix_fmt, context.name, bytes(context.extradata or b""),
+                context.colorspace, context.color_range, stream.average_rate, stream.time_base)
 
 
 def join(paths: Sequence[Path | str], out: Path | str) -> list[int]:
@@ -156,20 +155,22 @@ def join(paths: Sequence[Path | str], out: Path | str) -> list[int]:
 def _display_order(path) -> np.ndarray:
     """For each picture in decoding order, its number when shown (H.264 decodes some pictures ahead of time)."""
     pts = [packet.pts for packet in _packets(path)]
-    if not pts:
-        raise ValueError(_broken(path, "no picture"))
+    with _reading(path):
+        if not pts:
+            raise ValueError("no picture")
     return np.argsort(np.argsort(pts))
 
 
 def _packets(path):
-    try:
-        with av.open(str(path)) as container:
-            for packet in container.demux(container.streams.video[0]):
-                if packet.pts is not None:  # an empty packet ends a stream
-                    yield packet
-    except av.error.FFmpegError as error:
-        raise ValueError(_broken(path, error)) from error
+    with _open(path) as container:
+        for packet in container.demux(picture_stream(container)):
+            if packet.pts is not None:  # an empty packet ends a stream
+                yield packet
 
 
-def _broken(path, error) -> str:
-    return f"{path} cannot be read as H.264 video ({error}): copy or record it again"
+def _reading(path):
+    return readable(path, "H.264 video", "copy or record it again")
+
+
+def _open(path):
+    return open_media(path, "H.264 video", "copy or record it again")

@@ -85,7 +85,10 @@ class WordStreams:
             speech = tokenise(episode.words, self.tokenizer)
             onsets_ms, tokens, tokenless = speech.onsets_ms, speech.tokens, speech.tokenless_words
         self.tokenless.append(tokenless)
-        return place(tokens, onsets_ms, ticks, self.frames_per_tick, self.max_lateness_ms, self.silence)
+        try:
+            return place(tokens, onsets_ms, ticks, self.frames_per_tick, self.max_lateness_ms, self.silence)
+        except ValueError as error:
+            raise ValueError(f"episode {episode.id}: {error}") from error
 
     def _oracle(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """At tick k-1 it says what tick k will do: heard at tick k, it names the actions of tick k."""

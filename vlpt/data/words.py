@@ -13,7 +13,9 @@ before the end of the video and what is later than `max_lateness_ms` is counted.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import reprlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +24,12 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 
 from vlpt.files import whole_file, write_lines
 from vpt.frames import FRAME_MS
+
+LATEST_MS = 360_000_000.0  # a hundred hours: no video is longer, and a word that is later has a broken time
+LONGEST_WORD, LONGEST_LINE = 1000, 10_000  # characters, the line with all its escapes
+UNKNOWN = " \U0002a6d6"  # a character that is in hardly any vocabulary: what a tokenizer says for what it does not know
+SHORT = reprlib.Repr()  # what is shown of something wrong, however long it is
+SHORT.maxstring = SHORT.maxother = 160
 
 
 @dataclass(frozen=True)
@@ -89,8 +97,9 @@ def _check(tokens: np.ndarray, onsets_ms: np.ndarray, silence: int) -> None:
     if tokens.size and not (0 <= tokens.min() and tokens.max() < silence):
         raise ValueError(f"token ids must lie below silence = {silence}, got {tokens.min()}..{tokens.max()}: "
                          "take the vocabulary of the tokenizer that made them")
-    if not (np.isfinite(onsets_ms) & (onsets_ms >= 0)).all():
-        raise ValueError("onsets are milliseconds from the start of the video: none negative, none missing")
+    if not ((onsets_ms >= 0) & (onsets_ms <= LATEST_MS)).all():  # false for what is not a number, too
+        raise ValueError("onsets are milliseconds from the start of the video: none negative, none missing, none after "
+                         f"{LATEST_MS / 3_600_000:.0f} hours")
 
 
 def tokenise(words: Sequence[Word], tokenizer: Tokenizer) -> Speech:
@@ -101,15 +110,55 @@ def tokenise(words: Sequence[Word], tokenizer: Tokenizer) -> Speech:
     """
     # The leading blank gives the first word the same tokens as any other in byte-level vocabularies.
     spelled = [" " + " ".join(word.word.split()) for word in words]
+    ids, owner = _encode_words(spelled, tokenizer)
+    control = np.array(sorted(control_ids(tokenizer)), dtype=np.int64)
+    if (wrong := np.isin(ids, control)).any():  # the vocabulary itself holds what a word spells: letter by letter
+        for i in np.unique(owner[wrong]):
+            spelled[i] = " " + " ".join(spelled[i].replace(" ", ""))
+        ids, owner = _encode_words(spelled, tokenizer)
+        ordinary = ~np.isin(ids, control)
+        ids, owner = ids[ordinary], owner[ordinary]
+    onsets = np.array([word.start_ms for word in words], dtype=np.float64)
+    return Speech(ids, onsets[owner], owner, len(words) - len(np.unique(owner)))
+
+
+def _encode_words(spelled: Sequence[str], tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
+    """Words, each with a blank before it -> ids (n,) int64, and the word (n,) int64 that each belongs to."""
     written = np.array([i for i, text in enumerate(spelled) if len(text) > 1], dtype=np.int64)
     ends = np.cumsum([len(spelled[i]) for i in written])
     text = "".join(spelled[i] for i in written)
-    encoding = tokenizer.encode(text, add_special_tokens=False)
+    with special_as_text(tokenizer):
+        encoding = tokenizer.encode(text, add_special_tokens=False)
     last = [_last_visible(text, start, end) for start, end in encoding.offsets]
     owner = written[np.searchsorted(ends, last, side="right")] if last else written[:0]
     owner = np.maximum.accumulate(owner)  # normalisers may swap a character's pieces; time only runs forwards
-    onsets = np.array([word.start_ms for word in words], dtype=np.float64)
-    return Speech(np.array(encoding.ids, dtype=np.int64), onsets[owner], owner, len(words) - len(np.unique(owner)))
+    return np.array(encoding.ids, dtype=np.int64), owner
+
+
+def encode_text(text: str, tokenizer: Tokenizer) -> list[int]:
+    """The ids of a text, none of them special: what people write is never a command to the model."""
+    with special_as_text(tokenizer):
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+    if control_ids(tokenizer).isdisjoint(ids):
+        return ids
+    return tokenise([Word(word, 0.0, 0.0) for word in text.split()], tokenizer).tokens.tolist()
+
+
+@contextmanager
+def special_as_text(tokenizer: Tokenizer) -> Iterator[None]:
+    """A context in which text that spells a special token (`<|im_end|>`) is cut into pieces as any other."""
+    before = tokenizer.encode_special_tokens
+    tokenizer.encode_special_tokens = True
+    try:
+        yield
+    finally:
+        tokenizer.encode_special_tokens = before
+
+
+def control_ids(tokenizer: Tokenizer) -> set[int]:
+    """Ids that no spoken word may have: special ones, except what stands for a piece that it cannot spell."""
+    special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    return special - set(tokenizer.encode(UNKNOWN, add_special_tokens=False).ids) if special else special
 
 
 def _last_visible(text: str, start: int, end: int) -> int:
@@ -154,11 +203,16 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path | str) -> None:
 
 
 def load_tokenizer(path: Path | str) -> Tokenizer:
-    """Read any `tokenizer.json`. Raises ValueError naming the file when it is missing or broken."""
+    """Read any `tokenizer.json`. Raises ValueError naming the file when it is missing or broken.
+
+    It reads text that spells a special token as text, for people write such things into captions.
+    """
     try:
-        return Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
+        tokenizer = Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
     except Exception as error:  # the library raises bare Exceptions
-        raise ValueError(f"{path} is not a tokenizer.json ({error}); train one or copy it again") from error
+        raise ValueError(f"{path} is not a tokenizer.json ({SHORT.repr(error)}); train one or copy it again") from error
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def read_words(path: Path | str) -> list[Word]:
@@ -169,19 +223,53 @@ def read_words(path: Path | str) -> list[Word]:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"{path} is missing: transcribe the recording, or write an empty file if nobody speaks in it")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: a word may hold a rarer line's end
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read ({SHORT.repr(error)}): transcribe the recording again") from error
     words = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            word = Word(str(row["word"]), float(row["start_ms"]), float(row["end_ms"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}, line {number}: not a word with start_ms and end_ms ({error!r})") from error
-        if not 0 <= word.start_ms <= word.end_ms:
-            raise ValueError(f"{path}, line {number}: a word needs 0 <= start_ms <= end_ms, got {line}")
-        words.append(word)
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                words.append(_word(line))
+            except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+                raise ValueError(f"{path}, line {number}: {SHORT.repr(line)} is not a word with start_ms and end_ms "
+                                 f"({SHORT.repr(error)}): transcribe the recording again, or mend the line") from error
     return words
 
 
+def _word(line: str) -> Word:
+    """One line of a words file; raises what is wrong with it."""
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"{len(line)} characters are more than a line with a word has")
+    row = json.loads(line)
+    if not isinstance(row["word"], str):
+        raise TypeError(f"the word is {SHORT.repr(row['word'])}")
+    word = Word(row["word"], float(row["start_ms"]), float(row["end_ms"]))
+    if fault := fault_of(word):
+        raise ValueError(fault)
+    return word
+
+
+def fault_of(word: Word) -> str:
+    """Why a word cannot be in a words file; "" where it can."""
+    if not 0 <= word.start_ms <= word.end_ms <= LATEST_MS:  # false for what is not a number, too
+        return (f"a word needs 0 <= start_ms <= end_ms <= {LATEST_MS:.0f}, got {SHORT.repr(word.start_ms)} and "
+                f"{SHORT.repr(word.end_ms)}")
+    if len(word.word) > LONGEST_WORD:
+        return f"{len(word.word)} characters are no word"
+    if any("\ud800" <= letter <= "\udfff" for letter in word.word):
+        return f"{SHORT.repr(word.word)} holds half a character"
+    return ""
+
+
 def write_words(path: Path | str, words: Iterable[Word]) -> None:
-    """Write `<id>.words.jsonl`, whole or not at all; its folder is made."""
+    """Write `<id>.words.jsonl`, whole or not at all; its folder is made.
+
+    Raises ValueError for a word that `read_words` would refuse: a broken file would stop every dataset it is part of.
+    """
+    words = list(words)
+    for number, word in enumerate(words, start=1):
+        if fault := fault_of(word):
+            raise ValueError(f"{path}, word {number} is not written: {fault}")
     write_lines(path, map(asdict, words))

@@ -125,7 +125,7 @@ def read_vocabulary(folder: Path | str) -> list[str]:
         return text.read_text(encoding="utf-8").split("\n")[:-1]
     if not pickled.exists():
         raise ValueError(f"neither {text} nor {pickled} is there: which word is which?")
-    words = read_plain_pickle(pickled).get("idx2sym")
+    words = read_plain_pickle(pickled, most_bytes=64_000_000).get("idx2sym")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ValueError(f"{pickled} has no list of words (idx2sym)")
     return words

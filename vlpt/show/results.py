@@ -10,7 +10,6 @@ In: a folder of runs, as demo.py leaves it:
 Out: `Results`, and from it `summary.json`. What vlpt/show/report.py and main.ipynb show is read here.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +80,11 @@ def read_results(folder: Path | str) -> Results:
 def read_run(folder: Path) -> RunRecord:
     """One run of train.py, finished or not."""
     made = read_json(folder / "options.json")
+    if not isinstance(made, dict) or not isinstance(made.get("options"), dict):
+        raise ValueError(f"{folder / 'options.json'} does not say with which options the run was made")
     done = read_json(folder / "done.json") if (folder / "done.json").exists() else {}
     versions = {key: value for key, value in made.items() if key != "options"}
-    return RunRecord(folder.name, made["options"], versions, read_lines(folder / "log.jsonl"), done)
+    return RunRecord(folder.name, made["options"], versions, read_lines(folder / "log.jsonl", appended=True), done)
 
 
 def idm_scores(evaluation: dict | None) -> Scores | None:
@@ -115,7 +116,9 @@ def episode_differences(evaluation: dict, name: str) -> np.ndarray:
 def summary(results: Results) -> dict:
     """The numbers of the demo under fixed keys. Raises ValueError naming what is missing."""
     joint = results.runs["joint"].done if "joint" in results.runs else {}
-    needed = {"joint/done.json (train.py joint)": joint, "evaluation.json (evaluate.py dependence)": results.evaluation,
+    measured = "valid/action" in joint and "valid/token" in joint
+    needed = {"joint/done.json (train.py joint)": joint, "losses on held-out channels in it (--held-out)": measured,
+              "evaluation.json (evaluate.py dependence)": results.evaluation,
               "labelled shards with true keys on the held-out channels": results.idm}
     if missing := [what for what, there in needed.items() if not there]:
         raise ValueError(f"{results.folder}: no summary without {'; '.join(missing)}")
@@ -148,7 +151,7 @@ def minutes(folder: Path) -> float:
     made = [path for name in ("*/done.json", "evaluation.json", "*.mp4") for path in folder.glob(name)]
     if (folder / "started").exists() and made:
         return (max(path.stat().st_mtime for path in made) - float((folder / "started").read_text())) / 60
-    return math.fsum(json.loads(path.read_text()).get("minutes", 0) for path in folder.glob("*/done.json"))
+    return math.fsum(read_json(path).get("minutes", 0) for path in folder.glob("*/done.json"))
 
 
 def peak_gb(results: Results) -> float:

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
-from vlpt.options import Count, CountOrNone, Device, NotNegative, Positive
+from vlpt.options import Count, CountOrNone, Device, NotNegative, PlainName, Positive, Seed
 from vlpt.training.losses import LossPart
 from vpt.trees import map_tensors
 
@@ -25,7 +25,7 @@ class StageOptions:
 
     stage: ClassVar[str]  # the stage whose options these are
 
-    name: str  # of the run: it lies in runs/<name>
+    name: PlainName  # of the run: it lies in runs/<name>
     held_out: tuple[str, ...] = ("ch4", "ch5")  # channels kept for validation
     # batches
     lanes: Count = 8  # episodes (idm: clips; words: parts of the text) side by side
@@ -42,7 +42,7 @@ class StageOptions:
     stop_after: CountOrNone = 0  # interrupt after this many updates, to be resumed by the same command (0: never)
     runs: str = "runs"  # folder of the runs
     export: str = ""  # a folder to write the final weights to, in half precision
-    seed: CountOrNone = 0  # of everything random
+    seed: Seed = 0  # of everything random
     threads: CountOrNone = 0  # processor threads (0: torch's choice)
     device: Device = "auto"  # where the model is trained; auto: a GPU if there is one
     # of products; auto: bfloat16 on a GPU, float32 on a processor, where bfloat16 wants AMX and pays when training

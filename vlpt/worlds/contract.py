@@ -1,7 +1,9 @@
 """What crosses the border between an agent and a world: MineRL's HumanSurvival dictionaries.
 
-In (action): one int 0/1 for each of BUTTONS and WORLD_ONLY, and "camera": (pitch_deg, yaw_deg) float, the change of
-gaze in this step, down and right positive. Out (observation): {"pov": (H, W, 3) uint8 RGB}. A step is 50 ms.
+In (action): one int 0/1 for each of BUTTONS and WORLD_ONLY, 0 where it is left out, and "camera": (pitch_deg, yaw_deg)
+float, the change of gaze in this step, down and right positive. MineStudio's dictionaries pass as they are: without
+WORLD_ONLY, with an empty "chat", "camera" of shape (1, 2). Out (observation): {"pov": (H, W, 3) uint8 RGB}. A step is
+50 ms.
 
 `info` of every reset and step:
     "truth"       {"position": [x, y, z], "yaw_deg" clockwise from +z, "pitch_deg" down positive, "hotbar": 0..8,
@@ -14,6 +16,7 @@ and of a reset: "arena", where things are (see `luanti/mods/grove/arena.lua`).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,8 +24,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-__all__ = ["BUTTONS", "DEGREES_PER_COUNT", "STEP_S", "WORLD_ONLY", "CheckSpaces", "action_space", "noop",
-           "observation_space"]  # fmt: skip
+__all__ = ["BUTTONS", "DEGREES_PER_COUNT", "STEP_S", "WORLD_ONLY", "CheckSpaces", "action_space", "check_render_mode",
+           "check_size", "noop", "observation_space", "whole_action"]  # fmt: skip
 
 # VPT's clock, mouse and button names. A world imports nothing of ours, so they are repeated here; a test compares them.
 STEP_S = 0.05
@@ -30,6 +33,7 @@ DEGREES_PER_COUNT = 0.15  # a mouse moves in whole counts
 HOTBAR = tuple(f"hotbar.{slot}" for slot in range(1, 10))
 BUTTONS = ("attack", "back", "forward", "jump", "left", "right", "sneak", "sprint", "use", "drop", "inventory", *HOTBAR)
 WORLD_ONLY = ("ESC", "pickItem", "swapHands")  # MineRL has them; no policy presses them, and only ESC may do something
+UNHEARD = "chat"  # MineStudio sends it; no world here has a chat
 CAMERA_LIMIT_DEG = 180.0
 TRUTH = {"position", "yaw_deg", "pitch_deg", "hotbar", "hand", "inventory", "gui_open", "events"}
 
@@ -47,26 +51,57 @@ def observation_space(width: int, height: int) -> spaces.Dict:
 
 def noop() -> dict[str, Any]:
     """A fresh action that presses nothing and moves nothing."""
-    return {**dict.fromkeys((*BUTTONS, *WORLD_ONLY), 0), "camera": np.zeros(2)}
+    return {**dict.fromkeys((*BUTTONS, *WORLD_ONLY), 0), "camera": np.zeros(2, np.float32)}
+
+
+def whole_action(action: Mapping[str, Any]) -> dict[str, Any]:
+    """`action` with the buttons that it leaves out, each an int, and "camera" of shape (2,).
+
+    Raises ValueError as check_action.
+    """
+    check_action(action)
+    buttons = {name: int(np.asarray(action.get(name, 0)).item()) for name in (*BUTTONS, *WORLD_ONLY)}
+    return {**buttons, "camera": np.asarray(action["camera"]).reshape(2)}
 
 
 def check_action(action: Mapping[str, Any]) -> None:
-    """Raises ValueError unless `action` has every key of the contract, no other, and values in range."""
+    """Raises ValueError unless `action` has "camera", no key that the contract does not know, and values in range."""
     if not isinstance(action, Mapping):
         raise ValueError(f"an action is a dictionary, got {type(action).__name__}; start from noop()")
-    expected = {*BUTTONS, *WORLD_ONLY, "camera"}
-    missing, unknown = sorted(expected - set(action)), sorted(set(action) - expected)
+    missing = sorted({"camera"} - set(action))
+    unknown = sorted(map(str, set(action) - {*BUTTONS, *WORLD_ONLY, "camera", UNHEARD}))
     if missing or unknown:
         raise ValueError(f"action keys: missing {missing or 'none'}, unknown {unknown or 'none'}; start from noop()")
-    for name in (*BUTTONS, *WORLD_ONLY):
+    if np.asarray(action.get(UNHEARD, "")).tolist() not in ("", None, []):
+        raise ValueError(f"action['{UNHEARD}'] must be empty, for this world has no chat, got {action[UNHEARD]!r:.80}")
+    for name in sorted(set(action) & {*BUTTONS, *WORLD_ONLY}):
         value = np.asarray(action[name])
         if value.size != 1 or value.item() not in (0, 1):
             raise ValueError(f"action[{name!r}] must be 0 or 1, got {action[name]!r}")
     camera = np.asarray(action["camera"])
-    if camera.shape != (2,) or camera.dtype.kind not in "fiu":
+    if camera.shape not in ((2,), (1, 2)) or camera.dtype.kind not in "fiu":
         raise ValueError(f"action['camera'] must be two numbers (pitch_deg, yaw_deg), got {action['camera']!r}")
     if not (np.isfinite(camera).all() and (np.abs(camera) <= CAMERA_LIMIT_DEG).all()):
         raise ValueError(f"action['camera'] must lie within ±{CAMERA_LIMIT_DEG:g} degrees, got {camera.tolist()}")
+
+
+def check_size(size: Any, least: int, even: bool = False) -> tuple[int, int]:
+    """`size` as (width, height) pixels. Raises ValueError unless it is two whole numbers that are large enough."""
+    try:
+        width, height = map(operator.index, size)
+    except (TypeError, ValueError):
+        width = height = 0
+    if min(width, height) < least or even and (width % 2 or height % 2):
+        wanted = f"{'even and ' if even else ''}at least {least} pixels each"
+        raise ValueError(f"size must be (width, height), {wanted}, got {size!r:.80}")
+    return width, height
+
+
+def check_render_mode(render_mode: str | None) -> str | None:
+    """Raises ValueError unless it is one that gymnasium may ask a world for."""
+    if render_mode not in (None, "rgb_array"):
+        raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
+    return render_mode
 
 
 def check_observation(observation: Mapping[str, Any], space: spaces.Dict) -> None:
@@ -89,8 +124,8 @@ def check_info(info: Mapping[str, Any]) -> None:
 class CheckSpaces(gymnasium.Wrapper):
     """Lets only what the contract allows cross the border, in both directions; raises ValueError otherwise."""
 
-    def __init__(self, world: gymnasium.Env) -> None:
-        super().__init__(world)
+    def __init__(self, env: gymnasium.Env) -> None:
+        super().__init__(env)
         self._running = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -107,8 +142,7 @@ class CheckSpaces(gymnasium.Wrapper):
         """As the world's own `step`; raises ValueError before the first reset and for a wrong action."""
         if not self._running:
             raise ValueError("step before reset: call reset() first")
-        check_action(action)
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = self.env.step(whole_action(action))
         check_observation(observation, self.observation_space)
         check_info(info)
         return observation, float(reward), bool(terminated), bool(truncated), info

@@ -14,7 +14,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from vlpt.worlds.contract import BUTTONS, DEGREES_PER_COUNT, STEP_S, action_space, observation_space
+from vlpt.worlds.contract import (
+    BUTTONS,
+    DEGREES_PER_COUNT,
+    STEP_S,
+    action_space,
+    check_render_mode,
+    check_size,
+    observation_space,
+)
 from vlpt.worlds.errands import COLOURS, Errand, check_options
 
 __all__ = ["Dummy"]
@@ -45,14 +53,13 @@ class Box:
 class Dummy(gymnasium.Env):
     """One player among boxes."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / STEP_S)}
-    render_mode = "rgb_array"
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / STEP_S), "nondeterministic": False}
 
-    def __init__(self, size: tuple[int, int] = (128, 128)) -> None:
-        """`size`: (width, height) pixels. Raises ValueError unless both are at least 16."""
-        if min(size) < 16:
-            raise ValueError(f"size must be (width, height) of at least 16 pixels each, got {size}")
-        self.size = (int(size[0]), int(size[1]))
+    def __init__(self, size: tuple[int, int] = (128, 128), render_mode: str | None = "rgb_array") -> None:
+        """`size`: (width, height) pixels. Raises ValueError unless both are at least 16, and for another render_mode
+        than "rgb_array" and None.
+        """
+        self.size, self.render_mode = check_size(size, 16), check_render_mode(render_mode)
         self.action_space, self.observation_space = action_space(), observation_space(*self.size)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -88,9 +95,9 @@ class Dummy(gymnasium.Env):
         info = {"truth": truth, "camera_deg": camera_deg, **self._errand_info()}
         return self._observation(), float(done), done, False, info
 
-    def render(self) -> np.ndarray:
-        """The current picture: (H, W, 3) uint8 RGB."""
-        return self._observation()["pov"]
+    def render(self) -> np.ndarray | None:
+        """The current picture: (H, W, 3) uint8 RGB; None when render_mode is None."""
+        return self._observation()["pov"] if self.render_mode else None
 
     def _turn(self, camera_deg: np.ndarray) -> np.ndarray:
         turned = np.rint(camera_deg / DEGREES_PER_COUNT) * DEGREES_PER_COUNT
