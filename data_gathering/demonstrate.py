@@ -49,10 +49,10 @@ class Options:
     first_channel: CountOrNone = 0  # number of the first; channels of different numbers never share habits
     episodes: Count = 4  # recordings a channel
     seconds: Positive = 50.0  # of play a recording
-    seed: int = 1  # of everything
+    seed: CountOrNone = 1  # of everything
     workers: Count = 2  # games side by side
     size: Literal["128", "native"] = "128"  # 128: the agent's frames; native: the world's own size
-    crf: int = 25  # H.264 quality, lower is better and larger
+    crf: CountOrNone = 25  # H.264 quality, lower is better and larger
     large_per_run: CountOrNone = 0  # this many recordings are kept at the world's size too, in <out>/large
     # adds a sound track, whose words give the word times; empty: no sound
     speech: Literal["", "piper", "espeak"] = ""

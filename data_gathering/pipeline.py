@@ -93,6 +93,9 @@ class VideoProgress:
             begin = time.perf_counter()
             try:
                 noted = self._with_retries(work)
+            except transcribe.LeftOut as error:
+                self.end = {"left_out": error.row["left_out"]}
+                return self._write()
             except Exception as error:  # whatever a library came up with: the other videos go on
                 self.end = {"failed": f"{name}: {reason(error)}"}
                 return self._write()

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vpt.files import errors_name, remove, unfinished_name, whole_file
+from vpt.files import errors_name, read_text, remove, unfinished_name, whole_file
 
-__all__ = ["check_writable", "errors_name", "locked", "read_json", "read_lines", "whole_file", "whole_folder",
-           "write_json", "write_lines", "write_text"]  # fmt: skip
+__all__ = ["check_writable", "errors_name", "locked", "read_json", "read_lines", "read_text", "whole_file",
+           "whole_folder", "write_json", "write_lines", "write_text"]  # fmt: skip
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -42,7 +42,7 @@ def write_lines(path: Path | str, rows: Iterable[dict]) -> None:
 def read_json(path: Path | str):
     """Raises ValueError naming a file that is missing or broken."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as JSON: {error}") from error
 
@@ -55,7 +55,7 @@ def read_lines(path: Path | str, appended: bool = False) -> list[dict]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace" if appended else "strict").split("\n")
+        lines = read_text(path, errors="replace" if appended else "strict").split("\n")
     except FileNotFoundError:
         return []
     except UnicodeDecodeError as error:

@@ -11,17 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vpt.checkpoint import CONFIG
+from vpt.files import read_text
 from vpt.idm import IDM
 from vpt.options import run
+from vpt.plain_pickle import read_plain_pickle
 from vpt.policy import Policy
-from vpt.released import (
-    idm_config,
-    is_idm,
-    load_released,
-    policy_config,
-    read_plain_pickle,
-    write_released,
-)
+from vpt.released import idm_config, is_idm, load_released, policy_config, write_released
 
 
 def to_folder(model_file: str, weights_file: str, out: str) -> str:
@@ -40,7 +35,7 @@ def to_files(folder: str, out: str) -> str:
     if not config.exists():
         raise ValueError(f"{config} is missing: --folder names a model that save_pretrained wrote")
     try:
-        name = json.loads(config.read_text())["model"]
+        name = json.loads(read_text(config))["model"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{config} is not the config.json of a model of ours ({error!r})") from error
     model = {"IDM": IDM, "Policy": Policy}.get(str(name))

@@ -77,3 +77,12 @@ def remove(path: Path) -> None:
         rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def read_text(path: Path | str, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """A text file. Raises OSError and UnicodeDecodeError as `Path.read_text`, and OSError for what is there and is no
+    file: a pipe would be waited for.
+    """
+    if Path(path).exists() and not Path(path).is_file():
+        raise OSError(f"{path} is no file: it is a folder, a pipe or a device")
+    return Path(path).read_text(encoding=encoding, errors=errors)

@@ -12,6 +12,7 @@ import ctypes
 import ctypes.util
 import importlib.util
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,7 @@ RATE_HZ = 22_050
 USUAL_SPEED = 0.8  # of what both voices call 1, which is faster than people speak
 
 
-class SpokenVoice:
+class SpokenVoice(ABC):
     """A voice that keeps what it has said."""
 
     def __init__(self, words_per_minute: float, person: int = 0) -> None:
@@ -42,13 +43,13 @@ class SpokenVoice:
         self.said: list[tuple[int, np.ndarray]] = []  # (first sample in the track, samples)
 
     @staticmethod
+    @abstractmethod
     def check() -> None:
         """Raises ValueError, with what to install, when this voice is not there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def synthesise(self, text: str, speed: float) -> tuple[np.ndarray, list[Span]]:
         """samples (n,) float in -1..1 at RATE_HZ, and the span of each word in them; speed 1 is the usual pace."""
-        raise NotImplementedError
 
     def speak(self, text: str, start_ms: float) -> tuple[list[Word], float]:
         """The words with their times, and when the last one ends, ms. What came out slower or faster than people speak

@@ -87,6 +87,8 @@ def read_captions_and_faults(path: Path | str) -> tuple[list[Word], Counter]:
 
 def _text(path: Path) -> str:
     """A file's text, whatever byte-order mark it begins with."""
+    if not path.is_file():
+        raise ValueError("it is a folder, a pipe or a device")
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"{path.stat().st_size} bytes are more than captions have")
     content = path.read_bytes()

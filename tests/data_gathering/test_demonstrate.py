@@ -295,7 +295,7 @@ def test_workers_end_with_their_run(number, tmp_path):
     flags = ["--world", "dummy", "--out", str(tmp_path), "--seconds", "600", "--workers", "2"]
     main = subprocess.Popen([sys.executable, "-m", "data_gathering.demonstrate", *flags], start_new_session=True,
                             stderr=subprocess.DEVNULL)  # fmt: skip
-    wait_for(lambda: len(list(tmp_path.glob("*.mp4.tmp"))) == 2, 120)
+    wait_for(lambda: len(list(tmp_path.glob("*.mp4.*.tmp"))) == 2, 120)
     main.send_signal(number)
     assert main.wait(60) != 0
     wait_for(lambda: not alive(main.pid), 60)

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, TypeAdapter, ValidationError
 
-from vlpt.files import whole_folder, write_json
+from vlpt.files import read_text, whole_folder, write_json
 
 VERSION = "v3.0"
 FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
@@ -180,7 +180,7 @@ def read_info(folder: Path) -> Info:
     if not path.exists():
         raise ValueError(f"{path} is missing: {folder} is no dataset; make one with data_gathering.shard")
     with reading(path):
-        info = checked(Info, json.loads(path.read_text(encoding="utf-8")))
+        info = checked(Info, json.loads(read_text(path)))
         if info.codebase_version != VERSION:
             raise ValueError(f"version {info.codebase_version}, expected {VERSION}")
     return info

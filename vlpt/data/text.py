@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer
 
 from vlpt.data.words import encode_text, read_words
+from vlpt.files import read_text
 
 
 def transcripts(folder: Path | str, held_out: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
@@ -39,7 +40,7 @@ def read_texts(videos: str, text: str, held_out: tuple[str, ...]) -> tuple[list[
         if not Path(text).is_file():
             raise ValueError(f"{text} is no file: --text names a text to learn from")
         try:
-            words = Path(text).read_text(encoding="utf-8-sig").split()
+            words = read_text(text, "utf-8-sig").split()
         except UnicodeDecodeError as error:
             raise ValueError(f"{text} is not UTF-8 (byte {error.start}: {error.reason}): convert it") from error
         kept = len(words) if videos else len(words) - len(words) // 20

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from vlpt.files import whole_file, write_lines
+from vlpt.files import read_text, whole_file, write_lines
 from vpt.frames import FRAME_MS
 
 LATEST_MS = 360_000_000.0  # a hundred hours: no video is longer, and a word that is later has a broken time
@@ -208,7 +208,7 @@ def load_tokenizer(path: Path | str) -> Tokenizer:
     It reads text that spells a special token as text, for people write such things into captions.
     """
     try:
-        tokenizer = Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
+        tokenizer = Tokenizer.from_str(read_text(path))
     except Exception as error:  # the library raises bare Exceptions
         raise ValueError(f"{path} is not a tokenizer.json ({SHORT.repr(error)}); train one or copy it again") from error
     tokenizer.encode_special_tokens = True
@@ -224,7 +224,7 @@ def read_words(path: Path | str) -> list[Word]:
     if not path.exists():
         raise ValueError(f"{path} is missing: transcribe the recording, or write an empty file if nobody speaks in it")
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: a word may hold a rarer line's end
+        lines = read_text(path, "utf-8-sig").split("\n")  # not splitlines: a word may hold a rarer line's end
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read ({SHORT.repr(error)}): transcribe the recording again") from error
     words = []

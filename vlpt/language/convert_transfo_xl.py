@@ -21,7 +21,7 @@ from torch import Tensor
 from vlpt.data.words import save_tokenizer
 from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 from vlpt.options import run
-from vpt.released import read_plain_pickle, read_weights_file
+from vpt.plain_pickle import read_plain_pickle, read_weights_file
 
 ClusterOrder = Literal["huggingface", "original"]
 LAYER = {
