@@ -216,16 +216,16 @@ def check(words: list[Word], video_ms: float) -> None:
 
 def why_left_out(row: dict, options: Options) -> str:
     """Which of the options' bounds a transcript breaks, by its line in the ledger; "" for none."""
-    rates = row["words_a_second"]
-    for value, what, least, most in (
-            (row["longest_gap_s"], "a gap of {:.1f} s", "", "longest_gap_s"),
-            (rates["median"], "{:.1f} words a second", "least_words_a_second", ""),
-            (rates["most"], "{:.1f} words a second", "", "most_words_a_second"),
-            (row["nats_a_token"], "{:.2f} nats a token", "least_nats_a_token", "most_nats_a_token")):  # fmt: skip
-        for name, sign in ((least, 1), (most, -1)):
-            bound = getattr(options, name) if name else 0
-            if bound and value is not None and sign * value < sign * bound:
-                return f"{what.format(value)}, {flag(name)} is {bound:g}"
+    rates, nats = row["words_a_second"], row["nats_a_token"]
+    gap, rate, loss = "a gap of {:.1f} s", "{:.1f} words a second", "{:.2f} nats a token"
+    for value, what, name, sign, bound in (  # sign: 1 for a least value, -1 for a most
+            (row["longest_gap_s"], gap, "longest_gap_s", -1, options.longest_gap_s),
+            (rates["median"], rate, "least_words_a_second", 1, options.least_words_a_second),
+            (rates["most"], rate, "most_words_a_second", -1, options.most_words_a_second),
+            (nats, loss, "least_nats_a_token", 1, options.least_nats_a_token),
+            (nats, loss, "most_nats_a_token", -1, options.most_nats_a_token)):  # fmt: skip
+        if bound and value is not None and sign * value < sign * bound:
+            return f"{what.format(value)}, {flag(name)} is {bound:g}"
     return ""
 
 
