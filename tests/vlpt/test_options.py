@@ -235,9 +235,9 @@ def test_every_option_of_every_program_is_read(program):
 
     train.py's are watched while its stages run (test_training_stages.py).
     """
-    module, package = importlib.import_module(program), ROOT / program.replace(".", "/")
-    source = "\n".join(path.read_text() for path in [package.with_suffix(".py"), *package.parent.glob("**/*.py")]
-                       if path.parent != ROOT or path.stem == program)  # fmt: skip
+    module, file = importlib.import_module(program), ROOT / f"{program.replace('.', '/')}.py"
+    package = ROOT / "vlpt" if file.parent == ROOT else file.parent
+    source = "\n".join(path.read_text() for path in [file, *package.glob("**/*.py")])
     for options in {getattr(module, name) for name in dir(module) if name.endswith("Options")}:
         for field in fields(options) if hasattr(options, "__dataclass_fields__") else ():
             asked = rf"\b(options|self)\.{field.name}\b"
