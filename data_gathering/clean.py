@@ -28,10 +28,11 @@ from data_gathering.frame_quality.contact_sheet import read_samples
 from data_gathering.frame_quality.frame_classes import CLASSES, FrameClasses, report
 from data_gathering.frame_quality.frame_vectors import FrameVectors
 from data_gathering.frame_quality.verdicts import reviewed
-from data_gathering.ledger import LatestLedger, end_with, reason
+from data_gathering.ledger import LatestLedger, end_with
 from data_gathering.recordings import find_recordings, meta_of, video_path
 from vlpt.files import whole_file, write_lines
 from vlpt.options import Count, CountOrNone, Share, run
+from vpt.errors import one_line
 from vpt.media import readable
 
 RECALL = 0.9
@@ -66,7 +67,7 @@ def main(options: Options) -> dict[str, int]:
             meta_of(options.videos, id_)  # read again by channel, below
             vectors[id_] = embed_video(id_, options, network)
         except Exception as error:  # whatever is wrong with one video, the others go on
-            failed.append(f"{id_}: {reason(error)}")
+            failed.append(f"{id_}: {one_line(error)}")
     if options.fit:
         fit(vectors, options, network)
     rows = classify(vectors, load(options, network), options)

@@ -24,11 +24,12 @@ import yt_dlp
 from tqdm import tqdm
 from yt_dlp.utils import DownloadError
 
-from data_gathering.ledger import Ledger, end_with, read_ledger, reason
+from data_gathering.ledger import Ledger, end_with, read_ledger
 from data_gathering.recordings import meta_path, video_path
 from data_gathering.site import YOUTUBE, check_address, file_name, seconds_of, settings, with_retries
 from vlpt.files import locked, write_json
 from vlpt.options import Count, NotNegative, run
+from vpt.errors import one_line
 from vpt.media import open_media, picture_stream
 
 CAPTIONS = (".json3", ".vtt")
@@ -72,7 +73,7 @@ def main(options: Options) -> dict[str, int]:
                     totals["new"] += 1
                 except Exception as error:  # whatever a site, a library or the disk came up with: the others go on
                     totals["failed"] += 1
-                    failed.append(f"{record['key']}: {reason(error).removeprefix(str(record.get('url')) + ': ')}")
+                    failed.append(f"{record['key']}: {one_line(error, of=record.get('url') or '')}")
                 bar.update()
         with suppress(OSError):
             (out / COMING).rmdir()  # unless something in it goes on next time

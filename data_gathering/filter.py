@@ -1,7 +1,9 @@
 """Found videos -> those worth downloading, by rules over what their site says of them.
 
 In: `1_found.jsonl` and a file of rules (data_gathering/rules.toml explains itself). Out: `2_kept.jsonl` and, beside it,
-`2_dropped.jsonl` with the names of the rules that each video broke. Both are made anew each time. Run:
+`2_dropped.jsonl` with the names of the rules that each video broke. Both are made anew each time. What is said in a
+video is not known yet: LiveCC's filters of talk are options of data_gathering.transcribe, and data_gathering.stats
+reports what they look at. Run:
 
     python -m data_gathering.filter --found data/1_found.jsonl --out data/2_kept.jsonl
 """
@@ -13,10 +15,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_gathering.ledger import one_line, read_ledger
+from data_gathering.ledger import read_ledger
 from vlpt.data.words import SHORT
-from vlpt.files import write_lines
+from vlpt.files import read_text, write_lines
 from vlpt.options import run
+from vpt.errors import one_line
 
 RULES = Path(__file__).with_name("rules.toml")
 FIELDS = ("title", "channel", "language", "duration_s", "live")
@@ -78,7 +81,7 @@ def read_rules(path: Path | str) -> list[Rule]:
     """Raises ValueError naming the file and the rule that is wrong."""
     name = "the file"
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = tomllib.loads(read_text(path))
         rules = []
         for i, entry in enumerate(content["rule"], start=1):
             if not isinstance(entry, dict):
@@ -87,7 +90,7 @@ def read_rules(path: Path | str) -> list[Rule]:
             rules.append(Rule(**entry))
         return rules
     except (OSError, KeyError, TypeError, ValueError, RecursionError, re.error) as error:
-        raise ValueError(f"{path}, {name}: {one_line(str(error), 200)}") from error
+        raise ValueError(f"{path}, {name}: {one_line(error, 200, of=path)}") from error
 
 
 def main(options: Options) -> dict[str, int]:

@@ -18,10 +18,12 @@ from pathlib import Path
 import ijson
 from tqdm import tqdm
 
-from data_gathering.ledger import Ledger, end_with, reason
+from data_gathering.ledger import Ledger, end_with
 from data_gathering.site import YOUTUBE, describe, record_of
-from vlpt.files import locked
+from vlpt.files import locked, read_text
 from vlpt.options import Count, NotNegative, run
+from vpt.errors import one_line
+from vpt.files import existing_file
 
 YOUTUBE_ID = re.compile(r"^[A-Za-z0-9_-]{11}\Z")
 
@@ -56,7 +58,7 @@ def main(options: Options) -> dict[str, int]:
                     totals["new" if ledger.add(record) else "known"] += 1
                 except Exception as error:  # whatever a site, a library or the disk came up with: the others go on
                     totals["failed"] += 1
-                    failed.append(f"{origin}: {reason(error).removeprefix(origin + ': ')}")
+                    failed.append(f"{origin}: {one_line(error, of=origin)}")
     print(f"{options.out}: {totals['new']} new, {totals['known']} known before, {len(ledger)} in all")
     end_with(failed)
     return dict(totals)
@@ -87,8 +89,8 @@ def plan(options: Options) -> Iterator[tuple[str, Iterable[dict | ValueError]]]:
 def read_ids(path: Path) -> list[str]:
     """Ids and addresses, one a line; what follows a # is left out. Raises ValueError for a file without any."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except ValueError as error:
+        lines = read_text(path, "utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text in UTF-8 ({error}): it takes an id or an address a line") from error
     if names := [name for line in lines if (name := line.split("#")[0].strip())]:
         return names
@@ -107,7 +109,7 @@ def listed(address: str, origin: str, options: Options) -> Iterator[dict | Value
 
 def minedojo(path: Path) -> Iterator[dict | ValueError]:
     """MineDojo's index, one video after another, however long it is. Raises ValueError for what is no list."""
-    with open(path, "rb") as file:
+    with open(existing_file(path), "rb") as file:
         if next(ijson.basic_parse(file, use_float=True))[0] != "start_array":
             raise ValueError(f"{path} is no list of videos: a JSON list of {{\"id\", \"title\", ...}} is expected")
         file.seek(0)
@@ -120,7 +122,7 @@ def record_or_reason(make: Callable[[], dict]) -> dict | ValueError:
     try:
         return make()
     except Exception as error:
-        return ValueError(reason(error))
+        return ValueError(one_line(error))
 
 
 def _of_index(entry: dict, path: Path) -> dict:

@@ -27,10 +27,12 @@ from tqdm import tqdm
 
 from data_gathering import download, filter, find, shard, stats
 from data_gathering.download import credit
-from data_gathering.ledger import Ledger, end_with, one_line, read_ledger
+from data_gathering.ledger import Ledger, end_with, read_ledger
 from data_gathering.pipeline import PROGRAMS, Label, Plan, Prepare, shard_parts
 from vlpt.files import locked, write_lines
 from vlpt.options import Count, from_dict, run
+from vpt.errors import one_line
+from vpt.files import existing_file
 
 NOTES = {"download": "3_downloaded.jsonl", "clean": "3_clean.jsonl", "transcribe": "4_words/transcripts.jsonl"}
 ROOT = Path(__file__).parents[1]
@@ -101,16 +103,14 @@ def read_config(path: Path) -> tuple[Plan, dict]:
         places = {"data": Path(given["data"]).absolute(), "folder": os.getcwd()}
         return Plan.from_sections(sections, **{**given, **places}), sections
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {one_line(str(error))}") from error
+        raise ValueError(f"{path}: {one_line(error, of=path)}") from error
     except Exception as error:  # a date, which no option takes; nesting without end; whatever else YAML can say
-        raise ValueError(f"{path}: it says what no option takes ({type(error).__name__}: {one_line(str(error))})"
+        raise ValueError(f"{path}: it says what no option takes ({one_line(error, of=path)})"
                          ) from error  # fmt: skip
 
 
 def _read_yaml(path: Path) -> dict:
-    if not path.is_file():
-        raise ValueError("it is missing, or no file")
-    with open(path, encoding="utf-8") as file:
+    with open(existing_file(path), encoding="utf-8") as file:
         text = file.read(MOST_TEXT + 1)
     loader = yaml.SafeLoader(text)
     node = loader.get_single_node() if len(text) <= MOST_TEXT else None

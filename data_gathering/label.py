@@ -25,12 +25,13 @@ from pydantic import Field
 from tqdm import tqdm
 
 from data_gathering.label_file import Labels, labelled_by, read_labels, write_labels
-from data_gathering.ledger import reason
-from data_gathering.recordings import find_recordings, is_there, pressed_path, video_path
+from data_gathering.recordings import find_recordings, pressed_path, video_path
 from vlpt.options import Count, CountOrNone, Device, pick_device, run, use_threads
 from vpt.actions import read_contractor
 from vpt.agent_video import inspect_video
 from vpt.allocator import keep_freed_memory
+from vpt.errors import one_line
+from vpt.files import is_there
 from vpt.idm import IDM
 from vpt.released import load_idm
 from vpt.scores import Scores
@@ -78,7 +79,7 @@ def main(options: Options) -> dict[str, int]:
                 totals["done_before" if found is None else "labelled"] += 1
             except Exception as error:  # whatever is wrong with one video, the others go on
                 totals["failed"] += 1
-                said = reason(error)
+                said = one_line(error)
                 bar.write(f"failed: {said if id_ in said else f'{video}: {said}'}", file=sys.stderr)
             bar.update()
     print(f"{len(ids)} videos: {totals['labelled']} labelled, {totals['done_before']} done before, "

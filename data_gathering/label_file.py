@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_gathering.ledger import one_line
 from vlpt.files import whole_file
 from vpt.actions import BUTTONS, MINECRAFT
+from vpt.errors import one_line
+from vpt.files import is_there
 
 COLUMNS = ("frame", *BUTTONS, "camera_pitch_deg", "camera_yaw_deg", "confidence")  # the others follow from these
 MOST_FRAMES = 24 * 3600 * 20
@@ -56,11 +57,9 @@ def labelled_by(path: Path) -> str | None:
 
 def read_labels(path: Path) -> Labels:
     """Raises ValueError naming the file when it is missing, cut short, no label file, or its frames are not 0, 1 ..."""
-    if not path.exists():
+    if not is_there(path):
         raise ValueError(f"{path} is missing: run data_gathering.label on the recording")
     try:
-        if not path.is_file():
-            raise ValueError("it is no file")
         _check_columns(pq.read_metadata(path))
         table = pq.read_table(path, columns=list(COLUMNS))
         columns = {name: table[name].to_numpy() for name in COLUMNS}
@@ -71,8 +70,8 @@ def read_labels(path: Path) -> Labels:
         if any(columns[name].max(initial=0) > 1 or columns[name].min(initial=0) < 0 for name in BUTTONS):
             raise ValueError("a button is pressed (1) or not (0)")
     except Exception as error:  # what a broken file makes the library stumble over
-        said = one_line(str(error), 300) or type(error).__name__
-        raise ValueError(f"{path} cannot be read ({said}): delete it and run data_gathering.label again") from error
+        raise ValueError(f"{path} cannot be read ({one_line(error, 300)}): delete it and run data_gathering.label again"
+                         ) from error  # fmt: skip
     buttons = np.stack([columns[name].astype(np.uint8) for name in BUTTONS], axis=1)
     camera_deg = np.stack([columns["camera_pitch_deg"], columns["camera_yaw_deg"]], axis=1).astype(np.float64)
     return Labels(buttons, camera_deg, columns["confidence"].astype(np.float32))

@@ -15,6 +15,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from vpt.errors import one_line
+from vpt.files import is_there
+
 NAMED = 50  # failures that are named one by one
 
 
@@ -69,7 +72,7 @@ def read_rows(path: Path | str) -> Iterator[dict]:
 
     Raises ValueError naming the file and line that is no JSON object with a key, or a path that is no file.
     """
-    if not _is_there(Path(path)):
+    if not is_there(path):
         return
     with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
@@ -79,7 +82,7 @@ def read_rows(path: Path | str) -> Iterator[dict]:
 
 def read_ledger(path: Path | str, made_by: str) -> list[dict]:
     """A ledger that must be there, the first row of each key. Raises ValueError saying which program makes it."""
-    if not _is_there(Path(path)):
+    if not is_there(path):
         raise ValueError(f"{path} is missing: run data_gathering.{made_by}")
     first: dict[str, dict] = {}
     for row in read_rows(path):
@@ -97,27 +100,8 @@ def end_with(failed: list[str]) -> None:
         sys.exit(1)
 
 
-def one_line(text: str, most: int = 500) -> str:
-    """A text that a site or a file chose, as one line for a terminal: no line ends of any kind, no control codes."""
-    plain = "".join(c if c.isprintable() else "?" for c in " ".join(text[: 4 * most].split()))
-    return plain if len(plain) <= most else plain[:most] + " ..."
-
-
-def reason(error: Exception) -> str:
-    """Why an item failed, in one line; a fault that nobody foresaw also says its kind."""
-    said = one_line(str(error))
-    return said if said and isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {said}"
-
-
-def _is_there(path: Path) -> bool:
-    """Raises ValueError for what is no file: a pipe would be waited for without an end."""
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is no file: move it away, or name another place")
-    return path.exists()
-
-
 def _append(path: Path, row: dict) -> None:
-    _is_there(path)
+    is_there(path)  # or raises
     _mend(path)
     size = path.stat().st_size if path.exists() else 0
     try:
@@ -169,6 +153,6 @@ def _checked(line: bytes, path: Path | str, number: int) -> dict:
         if not isinstance(record["key"], str):
             raise ValueError("its key is no text")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path}, line {number}: no JSON object with a key ({one_line(str(error), 100)}): "
+        raise ValueError(f"{path}, line {number}: no JSON object with a key ({one_line(error, 100)}): "
                          "delete the line") from error  # fmt: skip
     return record

@@ -23,12 +23,12 @@ from pathlib import Path
 from data_gathering import clean, download, filter, find, label, shard, shrink, stats, transcribe
 from data_gathering.frame_quality.verdicts import reviewed
 from data_gathering.label_file import Labels, labelled_by, write_labels
-from data_gathering.ledger import reason
 from data_gathering.recordings import video_path, words_path
 from data_gathering.site import file_name
 from vlpt.files import read_json, write_json, write_text
 from vlpt.options import from_dict
 from vpt.allocator import keep_freed_memory
+from vpt.errors import one_line
 
 PROGRAMS = {"find": find, "filter": filter, "download": download, "clean": clean, "transcribe": transcribe,
             "shrink": shrink, "label": label, "shard": shard, "stats": stats}  # fmt: skip
@@ -97,7 +97,7 @@ class VideoProgress:
                 self.end = {"left_out": error.row["left_out"]}
                 return self._write()
             except Exception as error:  # whatever a library came up with: the other videos go on
-                self.end = {"failed": f"{name}: {reason(error)}"}
+                self.end = {"failed": f"{name}: {one_line(error)}"}
                 return self._write()
             seconds = time.perf_counter() - begin
             self.steps[name] = {"seconds": round(seconds, 3), "where": where(), "noted": noted}
@@ -148,7 +148,7 @@ def guarded(work: Callable[[dict], dict], row: dict[str, str]) -> dict[str, str]
         return work(row)
     except Exception as error:
         key = json.loads(row["record"])["key"]
-        progress = {"key": key, "id": file_name(key), "steps": {}, "failed": reason(error)}
+        progress = {"key": key, "id": file_name(key), "steps": {}, "failed": one_line(error)}
         return {"record": row["record"], "progress": json.dumps(progress)}
 
 

@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from vlpt.data.shards import fits
-from vlpt.files import read_json
+from vlpt.files import read_json, read_text
 from vpt.actions import read_contractor
 from vpt.agent_video import AgentVideo, Pointer, inspect_video
+from vpt.files import is_there
 from vpt.frames import AGENT_SIZE, FRAMES_PER_SECOND, write_video
 from vpt.media import readable
+from vpt.options import short
 
 
 def video_path(folder: Path | str, id_: str) -> Path:
@@ -44,13 +46,6 @@ def meta_path(folder: Path | str, id_: str) -> Path:
     return Path(folder) / f"{id_}.meta.json"
 
 
-def is_there(path: Path) -> bool:
-    """Raises ValueError for a folder, a pipe (which would be waited for), or a link to nothing."""
-    if path.is_file() or not (path.exists() or path.is_symlink()):
-        return path.is_file()
-    raise ValueError(f"{path} is no file, or a link to nothing: take it away")
-
-
 def find_recordings(folder: Path | str, channels: tuple[str, ...] = ()) -> list[str]:
     """The ids of a folder's recordings, sorted. Raises ValueError when there is none (of those channels)."""
     ids = sorted(path.stem for path in Path(folder).glob("*.mp4"))
@@ -62,11 +57,15 @@ def find_recordings(folder: Path | str, channels: tuple[str, ...] = ()) -> list[
 
 
 def chosen(ids: list[str], only: Path | str) -> list[str]:
-    """Those of the ids that a file names, in their order. Raises ValueError for one that is not there."""
-    wanted = set(Path(only).read_text(encoding="utf-8").split())
-    if missing := sorted(wanted - set(ids)):
-        raise ValueError(f"{only} names {missing[0]}, of which there is no recording")
-    return [id_ for id_ in ids if id_ in wanted]
+    """Those of the ids that a file names, one a line, in their own order. Blanks within a line are the id's.
+
+    Raises ValueError naming a file that is missing or no text, and the first line of which there is no recording.
+    """
+    with readable(only, "ids, one a line"):
+        wanted = {line.strip() for line in read_text(only, "utf-8-sig").split("\n")} - {""}
+    if missing := sorted(wanted - {id_.strip() for id_ in ids}):
+        raise ValueError(f"{only} names {short(missing[0])}, of which there is no recording: it takes one id a line")
+    return [id_ for id_ in ids if id_.strip() in wanted]
 
 
 def channel_of(id_: str) -> str:

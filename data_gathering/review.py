@@ -34,10 +34,11 @@ from starlette.datastructures import Headers, MutableHeaders
 
 from data_gathering.frame_quality.contact_sheet import Sheets
 from data_gathering.frame_quality.verdicts import CLASSES
-from data_gathering.ledger import LatestLedger, one_line, read_rows
+from data_gathering.ledger import LatestLedger, read_rows
 from data_gathering.recordings import meta_path, video_path
 from vlpt.files import locked, read_json
 from vlpt.options import run
+from vpt.errors import one_line
 
 PAGE = Path(__file__).with_name("review.html")
 Port = Annotated[int, Field(ge=0, le=65_535)]

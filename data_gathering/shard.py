@@ -33,6 +33,7 @@ from vlpt.data.words import read_words
 from vlpt.files import locked
 from vlpt.options import CountOrNone, run
 from vpt.actions import MINECRAFT, read_contractor
+from vpt.files import is_there
 from vpt.frames import FRAMES_PER_SECOND
 
 
@@ -125,7 +126,7 @@ def _fingerprint(id_: str, options: Options) -> str:
         paths.append(Path(options.labels) / f"{id_}.parquet")
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
+        digest.update(hashlib.sha256(path.read_bytes() if is_there(path) else b"").digest())
     return digest.hexdigest()[:16]
 
 

@@ -14,13 +14,14 @@ the published loader does, into the full-size picture.
 import shutil
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 from tqdm import tqdm
 
-from data_gathering.ledger import end_with, reason
+from data_gathering.ledger import end_with
 from data_gathering.recordings import (
     find_recordings,
-    is_there,
     meta_of,
     meta_path,
     note_repeated,
@@ -32,6 +33,8 @@ from data_gathering.recordings import (
 from vlpt.files import whole_file, write_json
 from vlpt.options import CountOrNone, run
 from vpt.agent_video import AgentVideo, inspect_video
+from vpt.errors import one_line
+from vpt.files import is_there
 from vpt.frames import read_cursor
 
 
@@ -59,7 +62,7 @@ def main(options: Options) -> dict[str, int]:
             totals["new" if shrink(id_, options) else "known"] += 1
         except Exception as error:  # whatever is wrong with one video, the others go on
             totals["failed"] += 1
-            failed.append(f"{id_}: {reason(error)}")
+            failed.append(f"{id_}: {one_line(error)}")
     print(f"{options.out}: {totals['new']} new, {totals['known']} there before, {totals['failed']} failed")
     end_with(failed)
     return dict(totals)
@@ -69,10 +72,16 @@ def check_cursor(options: Options, ids: list[str]) -> None:
     """One error at the start rather than one a video."""
     if not options.cursor:
         return
-    read_cursor(options.cursor)
+    pointer(options.cursor)
     if not any(pressed_path(options.videos, id_).exists() for id_ in ids):
         raise ValueError(f"--cursor has no effect: {options.videos} holds no contractor's <id>.jsonl that says where "
                          "the pointer is: put them beside the videos, or leave --cursor out")  # fmt: skip
+
+
+@cache
+def pointer(path: str) -> np.ndarray:
+    """The pointer's picture, (h, w, 4) uint8 RGBA, read once for all videos. Raises ValueError as `read_cursor`."""
+    return read_cursor(path)
 
 
 def shrink(id_: str, options: Options) -> int:
@@ -83,7 +92,7 @@ def shrink(id_: str, options: Options) -> int:
     video = inspect_video(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     copy_notes(id_, video, options)  # first: a recording is there once its pictures are
-    cursor = read_cursor(options.cursor) if options.cursor else None
+    cursor = pointer(options.cursor) if options.cursor else None
     made, n_frames = write_agent_video(source, target.parent, options.crf, cursor, video)
     if made != target:  # it is the agent's video already
         with whole_file(target) as unfinished:

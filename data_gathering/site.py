@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import yt_dlp
 from yt_dlp.utils import DownloadError, parse_duration
 
-from data_gathering.ledger import one_line
+from vpt.errors import one_line
 
 YOUTUBE = ("youtube.*",)
 TEMPORARY = re.compile(r"\b(429|500|502|503|504)\b|timed? ?out|temporar|reset by peer|refused|incomplete", re.I)

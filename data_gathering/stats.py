@@ -3,7 +3,8 @@
 In: a dataset folder (data_gathering.shard), and the ledgers beside it where there are any. Out: a page that needs
 nothing else (`stats.html`), beside it a line a transcript (`stats.transcripts.jsonl`: its longest gap, words a second
 here and there, nats a token, see transcription/pace.py), and in the dataset folder a card (`README.md`) as the Hugging
-Face Hub reads it. Run:
+Face Hub reads it. The page also says how many transcripts run as LiveCC's did (arXiv 2504.16030); the others are left
+out by options of data_gathering.transcribe (--longest-gap-s, --most-words-a-second ...). Run:
 
     python -m data_gathering.stats --shards data/6_shards --out data/stats.html
 """

@@ -29,7 +29,7 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from data_gathering.ledger import LatestLedger, end_with, reason
+from data_gathering.ledger import LatestLedger, end_with
 from data_gathering.recordings import find_recordings, video_path, words_path
 from data_gathering.transcription.captions import LONGEST_MS, clean_words, read_captions_and_faults
 from data_gathering.transcription.drift import NOTICED_MS, find_clock
@@ -39,6 +39,7 @@ from data_gathering.transcription.word_scores import WordScores, plain
 from vlpt.data.words import Word, fault_of, read_words, write_words
 from vlpt.files import locked, write_text
 from vlpt.options import NotNegative, flag, run, without_effect
+from vpt.errors import one_line
 from vpt.media import read_clock
 
 COMMON = set("the a to and i you it of that in is so this we go for on have just be i'm it's not with they".split())
@@ -109,7 +110,7 @@ def main(options: Options) -> dict[str, int]:
                     _compare(scores, words_path(out, id_), words_path(options.videos, id_))
             except Exception as error:  # whatever a library came up with: the other videos go on
                 became = "failed"
-                failed.append(f"{id_}: {reason(error)}")
+                failed.append(f"{id_}: {one_line(error)}")
             totals[became] += 1
         write_text(out / "with_words.txt", "".join(f"{id_}\n" for id_ in with_words))
     print(f"{out}: {totals['new']} new, {totals['known']} there before, {totals['failed']} failed"

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vpt.action_space import ActionSpace, CameraQuantiser, Group
+from vpt.files import existing_file
 
 __all__ = [
     "BUTTONS", "DEGREES_PER_COUNT", "MINECRAFT", "WORLD_ONLY", "ActionSpace", "CameraQuantiser", "Group", "Recording",
@@ -151,9 +152,8 @@ def recording_of_steps(steps: Iterable[dict]) -> Recording:
 
 
 def read_contractor(path: str | Path) -> Recording:
-    """A contractor .jsonl -> Recording. Raises ValueError naming the file and line that is not such a row."""
-    if Path(path).exists() and not Path(path).is_file():
-        raise ValueError(f"{path} is no file; expected one JSON object a frame")
+    """A contractor .jsonl -> Recording. Raises ValueError naming the file, and the line that is not such a row."""
+    path = existing_file(path)
     try:
         with open(path, "rb") as lines:  # row by row: as Python's objects they are fifty times as large
             recording = recording_of_steps(_checked_row(line, number) for number, line in enumerate(lines, start=1))

@@ -3,10 +3,12 @@
     with whole_file("weights.safetensors") as unfinished:
         save_file(weights, unfinished)
 
-An unfinished name holds host and process, `weights.safetensors.<host>-<process>.tmp`, so that no two processes write to
-the same one; what a process left that was killed is removed when the next one writes in that folder.
+An unfinished name holds host and process, `weights.safetensors.<host>-<process>.tmp`, so that no two processes write
+to the same one; what a process left that was killed is removed when the next one writes in that folder. Whoever reads
+asks first whether a file `is_there`: a pipe in its place would be waited for.
 """
 
+import errno
 import os
 import re
 import socket
@@ -79,10 +81,27 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def read_text(path: Path | str, encoding: str = "utf-8", errors: str = "strict") -> str:
-    """A text file. Raises OSError and UnicodeDecodeError as `Path.read_text`, and OSError for what is there and is no
-    file: a pipe would be waited for.
+def is_there(path: Path | str) -> bool:
+    """Whether there is a file to be read; every reader asks before it opens one.
+
+    Raises ValueError for what is there and is no file: a folder, a link to nothing, and a pipe or a device, which would
+    be waited for without an end.
     """
-    if Path(path).exists() and not Path(path).is_file():
-        raise OSError(f"{path} is no file: it is a folder, a pipe or a device")
-    return Path(path).read_text(encoding=encoding, errors=errors)
+    path = Path(path)
+    if path.is_file():
+        return True
+    if path.exists() or path.is_symlink():
+        raise ValueError(f"{path}: it is no file but a folder, a pipe, a device or a link to nothing: move it away")
+    return False
+
+
+def existing_file(path: Path | str) -> Path:
+    """The path. Raises FileNotFoundError where there is nothing, and ValueError as `is_there`."""
+    if not is_there(path):
+        raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+    return Path(path)
+
+
+def read_text(path: Path | str, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """A text file. Raises OSError and UnicodeDecodeError as `Path.read_text`, and ValueError as `is_there`."""
+    return existing_file(path).read_text(encoding=encoding, errors=errors)

@@ -23,6 +23,9 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
+from vpt.errors import one_line
+from vpt.files import existing_file
+
 LONGEST_GAP_S = 600  # between two pictures: what stands still for longer is no play, or its timestamps are broken
 LONGEST_S = 24 * 3600
 UNSAID_S = 1 / 20  # how long a picture is seen that is the only one of a file that names no rate
@@ -36,14 +39,11 @@ def readable(path: Path | str, kind: str = "a video", cure: str = "") -> Iterato
     nothing) is refused before it is opened, as a pipe would be waited for. cure: what to do about it.
     """
     try:
-        if not Path(path).is_file():
-            raise ValueError("no such file" if not Path(path).exists() else "it is a folder, a pipe or a device")
+        existing_file(path)
         yield
     except Exception as error:
-        said = " ".join(str(error).split())
-        if not isinstance(error, ValueError | OSError):
-            said = f"{type(error).__name__}: {said}"
-        raise ValueError(f"{path} cannot be read as {kind}: {said}{cure and f'; {cure}'}") from error
+        said = one_line(error, of=path) + (f"; {cure}" if cure else "")
+        raise ValueError(f"{path} cannot be read as {kind}: {said}") from error
 
 
 @contextmanager

@@ -19,7 +19,6 @@ one line too, and status 130.
 
 import dataclasses
 import difflib
-import errno
 import json
 import reprlib
 import sys
@@ -30,6 +29,8 @@ from typing import Annotated, NoReturn
 import tyro
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from tyro import _errors as parse_errors  # private: hence tyro's exact version in requirements.txt
+
+from vpt.errors import one_line
 
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]  # 0 switches something off
@@ -52,13 +53,7 @@ PlainName = Annotated[str, AfterValidator(_is_plain_name)]  # of a file or folde
 
 REPOSITORY = Path(__file__).parents[1]
 SHIPPED = ("pretrained", "data_gathering")  # its folders that defaults name
-
-MAKE_ROOM = "make room there, and give the same command again"
-ELSEWHERE = "choose another place, or change who may use it"
-CURES = {errno.ENOSPC: MAKE_ROOM, errno.EDQUOT: MAKE_ROOM, errno.EFBIG: MAKE_ROOM, errno.EACCES: ELSEWHERE,
-         errno.EPERM: ELSEWHERE, errno.EROFS: "choose another place", errno.ENOTDIR: "a part of this path is a file",
-         errno.EEXIST: "choose another name, or move away what has it", errno.EISDIR: "name a file, not a folder",
-         errno.ENAMETOOLONG: "choose a shorter name"}  # fmt: skip
+LONGEST = 2000  # characters of the line that ends a program: weights that do not fit a model are named one by one
 
 
 def parse(options_class: type | Mapping[str, type], argv: Sequence[str] | None = None):
@@ -83,18 +78,10 @@ def run(program: Callable, options_class: type | Mapping[str, type], argv: Seque
     try:
         return program(options)
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {one_line(error)}")
+        sys.exit(f"error: {one_line(error, LONGEST)}")
     except KeyboardInterrupt as interrupt:
         print(f"{str(interrupt) or 'stopped'}; the same command goes on", file=sys.stderr)
         sys.exit(130)
-
-
-def one_line(error: Exception) -> str:
-    """What an error says; of the system's errors: the file, what is wrong with it, what to do about it."""
-    if not isinstance(error, OSError) or error.strerror is None:
-        return " ".join(str(error).split()) or type(error).__name__
-    said = error.strerror + (f": {CURES[error.errno]}" if error.errno in CURES else "")
-    return f"{error.filename}: {said}" if error.filename else said
 
 
 def short(value) -> str:
@@ -242,7 +229,5 @@ class _Refusal:
 
 
 def _refuse(said: str) -> NoReturn:
-    said = " ".join(said.split())
-    said = said if len(said) <= 500 else f"{said[:400]} ... {said[-80:]}"
-    print(f"{said} (--help lists every flag)", file=sys.stderr)
+    print(f"{one_line(said)} (--help lists every flag)", file=sys.stderr)
     sys.exit(2)

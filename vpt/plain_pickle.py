@@ -20,6 +20,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vpt.errors import one_line
+from vpt.files import existing_file
+
 MOST_SETTINGS = 1_000_000  # bytes of a .model, or of the names in a .weights: the released ones have a few thousand
 PLAIN = {"collections.OrderedDict": dict, "collections.Counter": dict, "builtins.set": set,
          "builtins.frozenset": frozenset}  # fmt: skip
@@ -132,42 +135,26 @@ def _check_keys(keys: Iterable) -> None:
 def read_plain_pickle(path: str | Path, most_bytes: int = MOST_SETTINGS) -> dict:
     """A pickled dictionary. ValueError names the file and, for a hostile pickle, what it asked for."""
     try:
-        with open(_a_file(path), "rb") as file:
+        with open(existing_file(path), "rb") as file:
             content = io.BytesIO(file.read(most_bytes + 1))
         if len(content.getbuffer()) > most_bytes:
             raise ValueError(f"it has more than {most_bytes:,} bytes, too many for settings: is it the .weights?")
         content = _PlainUnpickler(content).load()
-    except ValueError as error:
-        raise ValueError(f"{path}: {short_error(error)}") from error
     except Exception as error:  # a broken pickle raises whatever its opcodes stumble over
-        raise ValueError(f"{path} is not a pickle of plain settings ({type(error).__name__}: {short_error(error)})"
-                         ) from error  # fmt: skip
+        raise ValueError(f"{path} is not a pickle of plain settings ({one_line(error, of=path)})") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not a dictionary of settings")
     return content
 
 
-def _a_file(path: str | Path) -> Path:
-    """Raises ValueError for what is missing or no file: a pipe would be waited for without an end."""
-    if not Path(path).is_file():
-        raise ValueError("it is missing, or no file")
-    return Path(path)
-
-
-def short_error(error: Exception) -> str:
-    """What an error says, in one line that a hostile file cannot make long."""
-    said = " ".join(str(error)[:2000].split())
-    return said if len(said) <= 400 else said[:400] + " ..."
-
-
 def read_weights_file(path: str | Path) -> dict[str, Tensor]:
     """A `.weights` file (torch, `weights_only`). Raises ValueError naming the file when it is anything else."""
     try:
-        is_zip = _check_weights(_a_file(path))
+        is_zip = _check_weights(existing_file(path))
         # Mapped where that can be: torch then looks itself whether a storage lies inside of the file.
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except Exception as error:  # torch raises many kinds; none of them may run what is in the file
-        raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}: {short_error(error)})") from error
+        raise ValueError(f"{path} cannot be read as weights ({one_line(error, of=path)})") from error
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise ValueError(f"{path} holds something else than named tensors")
     return weights

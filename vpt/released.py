@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from vpt.checkpoint import check_sizes, load_strictly, outline
+from vpt.errors import one_line
 from vpt.files import whole_file
 from vpt.idm import IDM, IDMConfig
-from vpt.plain_pickle import read_plain_pickle, read_weights_file, short_error
+from vpt.plain_pickle import read_plain_pickle, read_weights_file
 from vpt.policy import Policy, PolicyConfig
 
 # Settings of the released constructors that our code implements in one way only.
@@ -55,7 +56,7 @@ def _settings(content: dict, path) -> tuple[dict, float]:
         temperature = float(head["temperature"])
         odd = {k: net[k] for k, v in FIXED.items() if k in net and v is not None and net[k] != v}
     except Exception as error:  # anything may stand where settings should
-        said = f"{type(error).__name__} {short_error(error)}"
+        said = one_line(error)
         raise ValueError(f"{path} lacks the settings of a VPT model: {said}") from error
     if odd:
         raise ValueError(f"{path} asks for an architecture that no released VPT model has: {reprlib.repr(odd)}")
@@ -99,7 +100,7 @@ def _config(config_class: type, path, values: Callable[[], dict]) -> PolicyConfi
     try:
         return check_sizes(config_class(**values()))
     except Exception as error:  # a setting that is missing, or of another kind than it should be
-        said = f"{type(error).__name__} {short_error(error)}"
+        said = one_line(error)
         raise ValueError(f"{path} lacks the settings of a VPT model: {said}") from error
 
 

@@ -12,6 +12,8 @@ The picture encoder sees a frame and two neighbours on either side, so its work 
 overlap; only the two frames at each end of a window, which see nothing beyond it, are done again.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -77,26 +79,24 @@ def infer_videos(
 ) -> Iterator[tuple[str, Inferred | Exception]]:
     """videos: (name, frames read once forwards, how many) -> (name, Inferred), in the order in which they end.
 
-    `batch` windows, of one video or several, go through the model together. A video whose frames raise ValueError or
-    OSError, or are not as many as promised, gives that error in place of a result; the others go on. mirror: look at
-    each picture and its mirror image and take the mean of what they say, for twice the time.
+    `batch` windows, of one video or several, go through the model together. A video whose frames raise anything, are
+    not as many as promised, or no pictures as the model sees them, gives that error in place of a result; the others go
+    on. What the model itself raises is nobody's alone, and ends all. mirror: look at each picture and its mirror image
+    and take the mean of what they say, for twice the time.
     """
     was_training = idm.training
     idm.eval()
     waiting: list[_Work] = []
     open_videos: list[_Video] = []
     for name, frames, count in videos:
-        video = _Video(name, iter(frames), count, idm.config.n_buttons, mirror)
+        video = _Video(name, iter(frames), count, idm.config.n_buttons, idm.config.px, mirror)
         open_videos.append(video)
-        try:
-            for window in windows(count, length) if count else []:
-                waiting.append(_Work(video, window, video.read(window)))
-                if len(waiting) == batch:
-                    _label(idm, waiting)
-                    waiting = []
-            video.close()
-        except (ValueError, OSError) as error:
-            video.error = error
+        for work in video.works(length):
+            waiting.append(work)
+            if len(waiting) == batch:
+                _label(idm, waiting)
+                waiting = []
+        if video.error:
             waiting = [work for work in waiting if work.video is not video]
         while open_videos and (open_videos[0].left == 0 or open_videos[0].error):
             yield open_videos.pop(0).result()
@@ -113,6 +113,7 @@ class _Video:
     frames: Iterator[np.ndarray]
     count: int
     n_buttons: int
+    px: int
     mirror: bool
     held: list[np.ndarray] = field(default_factory=list)
     first: int = 0  # number of the frame held[0]
@@ -125,17 +126,29 @@ class _Video:
         self.buttons = np.zeros((self.count, self.n_buttons), np.uint8)
         self.camera_deg, self.confidence = np.zeros((self.count, 2)), np.zeros(self.count, np.float32)
 
+    def works(self, length: int) -> Iterator[_Work]:
+        """Its windows with what must be encoded for them. Where its frames fail they end, and `error` says why."""
+        try:
+            for window in windows(self.count, length) if self.count else []:
+                yield _Work(self, window, self.read(window))
+            self.close()
+        except Exception as error:  # whatever a library stumbles over
+            self.error = error
+
     def read(self, window: Window) -> list[np.ndarray]:
         """What must be encoded for a window: its first two frames, its last two and all that is new between them.
 
         Each (sides, t + 4, 128, 128, 3) with two neighbours at either end, black beyond the window; sides: the picture
-        and, if asked for, its mirror image. Raises ValueError when the video has ended.
+        and, if asked for, its mirror image. Raises ValueError when the video has ended, and for what is no picture.
         """
         self.held, self.first = self.held[window.start - self.first :], window.start
         while len(self.held) < window.stop - window.start:
             frame = next(self.frames, None)
             if frame is None:
                 raise ValueError(f"the video ends after {self.first + len(self.held)} of {self.count} frames")
+            if frame.shape != (self.px, self.px, 3) or frame.dtype != np.uint8:
+                raise ValueError(f"frame {self.first + len(self.held)} is {frame.dtype} {frame.shape}, the model sees "
+                                 f"uint8 {(self.px, self.px, 3)}; vpt.frames.resize_to_agent makes such pictures")
             self.held.append(frame)
         nothing = [np.zeros_like(self.held[0])] * REACH
         if len(self.held) <= 2 * REACH:

@@ -27,6 +27,7 @@ from sklearn.svm import SVC
 
 from data_gathering.frame_quality.verdicts import CLASSES
 from vlpt.files import whole_file
+from vpt.files import is_there
 
 FOLDS = 5
 A_VIDEO_COUNTS = 4.0  # pictures: those of one video are alike, so that sixteen of them say less than sixteen
@@ -136,7 +137,7 @@ class FrameClasses:
     def load(cls, folder: Path | str) -> FrameClasses:
         """Raises ValueError naming the file that is missing or broken."""
         path = Path(folder) / "model.safetensors"
-        if not path.exists():
+        if not is_there(path):
             raise ValueError(f"{path} is missing: fit a model with data_gathering.clean --fit")
         try:
             arrays = load_file(path)

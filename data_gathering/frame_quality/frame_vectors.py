@@ -18,6 +18,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from vpt.errors import one_line
+
 BATCH = 16
 LITE0_SIZE = 352  # pixels; trained on 224, but what is laid over a picture is small (docs/log.md)
 
@@ -87,7 +89,7 @@ class Clip:
             if missing := sorted(loaded["missing_keys"]):  # they would be drawn at random, without an error
                 raise ValueError(f"{len(missing)} of its weights are missing, {missing[0]} first")
         except (OSError, ValueError, SafetensorError) as error:
-            raise ValueError(f"--embedding {name} is no CLIP on this machine ({str(error).splitlines()[0]}): name a "
+            raise ValueError(f"--embedding {name} is no CLIP on this machine ({one_line(error)}): name a "
                              "folder with config.json and model.safetensors, or lite0") from error  # fmt: skip
         self.network.eval()
         self.key = f"clip {digest(self.network)}"  # two folders may have the same name

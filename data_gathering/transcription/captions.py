@@ -22,7 +22,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from vlpt.data.words import LATEST_MS, SHORT, Word
+from vlpt.data.words import LATEST_MS, Word
+from vpt.errors import one_line
+from vpt.files import existing_file
 
 CUE = re.compile(r"^((?:\d+:)?\d+:\d\d\.\d{3})\s+-->\s+((?:\d+:)?\d+:\d\d\.\d{3})")
 TIME = re.compile(r"<((?:\d+:)?\d+:\d\d\.\d{3})>")
@@ -77,8 +79,7 @@ def read_captions_and_faults(path: Path | str) -> tuple[list[Word], Counter]:
     try:
         said, left_out = timed_words(readers[path.suffix](_text(path)))
     except FAULTS as error:
-        reason = f"{type(error).__name__}: {SHORT.repr(str(error))}"
-        raise ValueError(f"{path} cannot be read as captions ({reason})") from error
+        raise ValueError(f"{path} cannot be read as captions ({one_line(error, of=path)})") from error
     if not said or left_out["without_a_time"] > UNTIMED * len(said):
         counted = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in left_out.items() if n)
         raise ValueError(f"{path} has no words with times of their own" + (counted and f" to speak of ({counted})"))
@@ -87,9 +88,7 @@ def read_captions_and_faults(path: Path | str) -> tuple[list[Word], Counter]:
 
 def _text(path: Path) -> str:
     """A file's text, whatever byte-order mark it begins with."""
-    if not path.is_file():
-        raise ValueError("it is a folder, a pipe or a device")
-    if path.stat().st_size > MOST_BYTES:
+    if existing_file(path).stat().st_size > MOST_BYTES:
         raise ValueError(f"{path.stat().st_size} bytes are more than captions have")
     content = path.read_bytes()
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

@@ -86,12 +86,23 @@ def test_many_videos_go_through_together_and_apart():
         yield from videos["v300"][:200]
         raise OSError("the disk is gone")
 
+    def mad(error: Exception):
+        yield from videos["v130"][:70]
+        raise error
+
     plan = [(name, iter(video), len(video)) for name, video in videos.items()]
+    plan.insert(6, ("other sizes", iter(np.zeros((50, 9, 16, 3), np.uint8)), 50))
+    plan.insert(5, ("no pictures", iter(["text"] * 10), 10))
     plan.insert(4, ("broken", broken(), 300))
+    plan.insert(3, ("deep", mad(RecursionError("too deep")), 130))
     plan.insert(2, ("short", iter(videos["v40"]), 41))
+    plan.insert(1, ("odd", mad(AttributeError("no such thing")), 130))
     found = dict(infer_videos(idm, plan, batch=3))
-    assert len(found) == len(plan) and "disk is gone" in str(found["broken"])
-    assert "ends after 40 of 41" in str(found["short"])
+    assert len(found) == len(plan) == len(videos) + 6
+    for name, says in (("broken", "disk is gone"), ("short", "ends after 40 of 41"), ("deep", "too deep"),
+                       ("odd", "no such thing"), ("no pictures", "shape"),
+                       ("other sizes", "frame 0 is uint8 (9, 16, 3), the model sees uint8 (16")):  # fmt: skip
+        assert isinstance(found[name], Exception) and says in str(found[name])
     for name, video in videos.items():
         alone = infer(idm, iter(video), len(video), batch=1)
         np.testing.assert_array_equal(found[name].buttons, alone.buttons)

@@ -1,6 +1,7 @@
 """Shrinking contractors' recordings: the pointer in open windows, as the published loader draws it; what is refused."""
 
 import os
+import re
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from support.numbered_recordings import numbers, record
 from support.real_files import film
 
 from data_gathering.recordings import (
+    chosen,
     find_recordings,
     meta_of,
     meta_path,
@@ -18,7 +20,7 @@ from data_gathering.recordings import (
     video_path,
     write_agent_video,
 )
-from data_gathering.shrink import Options, main
+from data_gathering.shrink import Options, check_cursor, main, shrink
 from vlpt.files import read_json, read_lines, write_json, write_lines
 from vlpt.options import run
 from vpt.actions import action_to_step
@@ -120,6 +122,18 @@ def test_a_cursor_that_cannot_be_drawn_is_one_line(tmp_path, cursor):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_pointer_is_read_once_for_all_videos(tmp_path, cursor):
+    for id_ in ("cat-01", "cat-02"):
+        contractor(tmp_path / "videos", id_)
+    options = Options(videos=str(tmp_path / "videos"), out=str(tmp_path / "out"), cursor=cursor)
+    check_cursor(options, ["cat-01", "cat-02"])
+    os.unlink(cursor)
+    assert shrink("cat-01", options) == shrink("cat-02", options) == 30
+    seen = [np.stack(list(read_video(video_path(tmp_path / "out", id_)))) for id_ in ("cat-01", "cat-02")]
+    np.testing.assert_array_equal(*seen)
+    assert any((picture != seen[0][-1]).any() for picture in seen[0])  # and drawn: the last window is shut
+
+
 def test_repeated_pictures_are_noted_frame_by_frame(tmp_path):
     """At 10 pictures a second, then 20: the note outlives the small file, which is 20 a second all along."""
     videos, small, again = (tmp_path / name for name in ("videos", "small", "again"))
@@ -166,6 +180,21 @@ def test_one_bad_recording_stops_no_other(tmp_path, capsys):
     assert [line.split(":")[1].strip() for line in lines] == [f"cat-{name}" for name in bad]
     assert all(str(videos / f"cat-{name}") in line for name, line in zip(bad, lines, strict=True))
     assert [path.name for path in sorted((tmp_path / "out").glob("*.mp4*"))] == ["cat-good.mp4"]
+
+
+def test_ids_are_chosen_line_by_line(tmp_path):
+    """An id may hold blanks and brackets, as names of videos that people saved do."""
+    ids = ["Play [abc]", "Play one", "cat-01", "dog-01", "one"]
+    (tmp_path / "only.txt").write_bytes("\ufeffPlay one\r\n\n  dog-01 \nPlay [abc]".encode())
+    assert chosen(ids, tmp_path / "only.txt") == ["Play [abc]", "Play one", "dog-01"]
+    for content, says in ((b"cat-01 dog-01\n", "only.txt names 'cat-01 dog-01', of which there is no recording: it "
+                                               "takes one id a line"),
+                          (b"\xff\xfe", "only.txt cannot be read as ids, one a line: ")):  # fmt: skip
+        (tmp_path / "only.txt").write_bytes(content)
+        with pytest.raises(ValueError, match=r"^[^\n]*" + re.escape(says)):
+            chosen(ids, tmp_path / "only.txt")
+    with pytest.raises(ValueError, match=r"none\.txt cannot be read as ids, one a line: no such file"):
+        chosen(ids, tmp_path / "none.txt")
 
 
 def test_a_broken_meta_file_hides_no_other_recording(tmp_path):

@@ -22,6 +22,8 @@ import pyarrow.parquet as pq
 from pydantic import Field, TypeAdapter, ValidationError
 
 from vlpt.files import read_text, whole_folder, write_json
+from vpt.errors import one_line
+from vpt.files import existing_file
 
 VERSION = "v3.0"
 FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
@@ -237,9 +239,8 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RecursionError, TypeError, ValueError,
             pa.ArrowException) as error:  # fmt: skip
-        said = str(error).splitlines()[0] if isinstance(error, (OSError, ValueError)) and str(error) else repr(error)
-        raise ValueError(f"{path} cannot be read ({said:.300}): make the dataset again with data_gathering.shard"
-                         ) from error
+        raise ValueError(f"{path} cannot be read ({one_line(error, 300, of=path)}): make the dataset again with "
+                         "data_gathering.shard") from error
 
 
 def checked(kind: type, values):
@@ -256,7 +257,7 @@ def _files(folder: Path) -> list[Path]:
     with reading(folder):
         if not paths:
             raise ValueError("no Parquet file")
-    return paths
+        return [existing_file(path) for path in paths]
 
 
 def _numbers(name: str, column: pa.ChunkedArray, feature: dict) -> np.ndarray:
