@@ -1,8 +1,12 @@
 """What a trained agent is worth, one kind of evaluation a subcommand: `python evaluate.py KIND …` (--help lists
 options).
 
-    dependence  do words steer actions, do frames shape words?
+    dependence  what does a wrong word, or picture, cost?
+    worth       what do words, frames and joining give? (vlpt/worth.py)
+    hand        does the agent feel what it does? (vlpt/hand.py)
+    steering    does it do what it is told, more than when told something else? (vlpt/steering.py)
     health      does its talk stay healthy, minute by minute? (vlpt/health.py)
+    probe       what of the world can be read off what the cross attentions read? (vlpt/probe.py)
 
 Dependence. In: the trained runs (joint, and the two controls oracle and shuffled) and the held-out channels of the
 shards. Out: JSON with the losses of every episode under every condition, and paired differences with 95 % bootstrap
@@ -14,132 +18,71 @@ intervals:
     oracle    as `words`, for the run whose words name the actions: must be large, or the measurement is broken
     shuffled  as `words`, for the run trained on words of other episodes: must not differ from 0
 
-Positive = the true signal helps. The same options as training's say how words and frames are read.
+Positive = a model that was trained with the signal relies on it. That is not what the signal is worth: see `worth`.
+Action losses are of all frames and, under `dependence_non_null`, of those where something is pressed. With another
+episode's frames the agent is told that episode's last actions, too.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
 from tqdm import tqdm
 
-from vlpt import health
-from vlpt.checkpoint import model_folder, peak_gb
-from vlpt.data.lanes import Lanes, split
+from vlpt import hand, health, probe, steering, worth
+from vlpt.checkpoint import peak_gb
 from vlpt.data.shards import Shards
-from vlpt.data.trunk_features import cache_features
-from vlpt.data.words import load_tokenizer
-from vlpt.files import check_writable, read_json, write_json
+from vlpt.files import check_writable, write_json
 from vlpt.metrics import paired_difference
-from vlpt.model import VLPT
-from vlpt.options import Count, Device, Seed, pick_device, run, to_dict
-from vlpt.training.losses import action_nats, language_nats
+from vlpt.options import Count, run, to_dict
+from vlpt.trial import Losses, Trial, TrialOptions
 
 
-@dataclass(frozen=True)
-class DependenceOptions:
+@dataclass(frozen=True, kw_only=True)
+class DependenceOptions(TrialOptions):
     """Measure the dependence between words, frames and actions on held-out channels."""
 
     runs: str = "runs/demo"  # folder of the runs joint, oracle and shuffled
-    shards: str = "data/6_shards"  # LeRobotDataset folder
-    held_out: tuple[str, ...] = ("ch4", "ch5")  # channels that nothing was trained on
     out: str = "runs/demo/evaluation.json"  # file to write
     swaps: Count = 4  # partners an episode's words or frames are swapped with, averaged
-    lanes: Count = 8  # episodes side by side
-    seed: Seed = 0  # of the swaps and the bootstrap
-    device: Device = "auto"  # where the model runs
-
-
-class Trial:
-    """One trained model and how its data was read: losses of each held-out episode under any condition."""
-
-    def __init__(self, run: Path, options: DependenceOptions) -> None:
-        self.options, folder = options, model_folder(run)
-        self.trained = read_json(run / "options.json")["options"]
-        self.device = pick_device(options.device)
-        self.model = VLPT.from_pretrained(folder).to(self.device)
-        self.tokenizer = load_tokenizer(folder / "tokenizer.json")
-        self.shards = Shards(options.shards)
-        _, self.episodes = split(self.shards.episodes, options.held_out)
-        if seen := set(options.held_out) - set(self.trained["held_out"]):
-            raise ValueError(f"{run} was trained on {sorted(seen)}: these channels cannot be held out now")
-        self.features = cache_features(self.model.policy, self.shards, device=self.device)
-
-    @torch.no_grad()
-    def losses(self, word_source: str = "true", frame_source: str = "true", seed: int = 0) -> dict[str, np.ndarray]:
-        """{"action", "token", "silence": (episodes,) nats apiece}; nan where an episode has none.
-
-        word_source, frame_source: see vlpt.data.lanes.Lanes; seed: of the partners.
-        """
-        batches = Lanes(self.shards, self.episodes, lanes=min(self.options.lanes, len(self.episodes)), epochs=1,
-                        frames_per_chunk=self.trained["chunk"], frames_per_tick=self.model.config.frames_per_tick,
-                        tokenizer=self.tokenizer, silence=self.model.language.vocabulary,
-                        max_lateness_ms=self.trained["max_lateness_ms"], word_source=word_source,
-                        frame_source=frame_source, shuffle=False, seed=seed, read_frames=self.features)  # fmt: skip
-        sums = {name: np.zeros((len(self.episodes) + 1, 2)) for name in ("action", "token", "silence")}
-        memory = self.model.start(len(batches.lanes))
-        for chunk in batches:
-            chunk = chunk.to(self.device)
-            out, memory = self.model(chunk.frames, chunk.first, chunk.heard, memory)
-            buttons, camera = action_nats(out.action, chunk.buttons_index, chunk.camera_index)
-            tally(sums["action"], buttons + camera, chunk.action_mask, chunk.episode)
-            silence, token, spoken = language_nats(self.model.language, out, chunk.spoken)
-            counted = out.tick_valid & chunk.language_mask.gather(1, out.tick_index)
-            episode = chunk.episode.gather(1, out.tick_index)
-            tally(sums["silence"], silence, counted, episode)
-            tally(sums["token"], token, counted & spoken, episode)
-        with np.errstate(invalid="ignore"):
-            return {name: (total[:-1, 0] / total[:-1, 1]) for name, total in sums.items()}
-
-    def swapped(self, **condition) -> dict[str, np.ndarray]:
-        """As `losses`, averaged over several partners."""
-        every = [self.losses(**condition, seed=self.options.seed + i) for i in range(self.options.swaps)]
-        return {name: np.mean([one[name] for one in every], 0) for name in every[0]}
-
-
-def tally(sums: np.ndarray, nats: torch.Tensor, mask: torch.Tensor, episode: torch.Tensor) -> None:
-    """Adds nats and counts to sums (episodes + 1, 2) where the mask is True; episode -1 goes to the last row."""
-    for column, value in ((0, nats), (1, torch.ones_like(nats))):
-        np.add.at(sums[:, column], episode[mask].cpu().numpy(), value[mask].double().cpu().numpy())
 
 
 def dependence(options: DependenceOptions) -> dict:
     """Everything in the module's docstring; also written to `options.out`."""
-    runs, found, conditions = Path(options.runs), {}, {}
+    runs, shards, conditions = Path(options.runs), Shards(options.shards), {}
     check_writable(Path(options.out).parent)  # before an hour's work
     bar = tqdm(total=8, desc="evaluate", unit="condition")
 
-    def measure(run: str, condition: str, losses: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        conditions.setdefault(run, {})[condition] = {name: numbers(values) for name, values in losses.items()}
+    def measure(run: str, condition: str, losses: Losses) -> Losses:
+        conditions.setdefault(run, {})[condition] = losses.to_json()
         bar.update()
         return losses
 
-    def difference(true: dict, other: dict, loss: str) -> dict[str, float]:
-        return paired_difference(true[loss], other[loss], seed=options.seed).to_dict()
-
-    joint = Trial(runs / "joint", options)
+    joint = Trial(runs / "joint", options, shards)
     true = measure("joint", "true", joint.losses())
-    other_words = measure("joint", "words swapped", joint.swapped(word_source="swapped"))
+    other_words = measure("joint", "words swapped", joint.swapped(options.swaps, word_source="swapped"))
     no_words = measure("joint", "silence", joint.losses(word_source="silence"))
-    other_frames = measure("joint", "frames swapped", joint.swapped(frame_source="swapped"))
-    found["words"], found["silence"] = (difference(true, other, "action") for other in (other_words, no_words))
-    found["frames"] = difference(true, other_frames, "token")
+    other_frames = measure("joint", "frames swapped", joint.swapped(options.swaps, frame_source="swapped"))
+    pairs = {"words": (true, other_words, "action"), "silence": (true, no_words, "action"),
+             "frames": (true, other_frames, "token")}  # fmt: skip
     for name, own, others in (("oracle", "oracle", "oracle_swapped"), ("shuffled", "true", "swapped")):
-        trial = Trial(runs / name, options)
+        trial = Trial(runs / name, options, shards)
         own_losses = measure(name, own, trial.losses(word_source=own))
-        found[name] = difference(own_losses, measure(name, others, trial.swapped(word_source=others)), "action")
+        pairs[name] = own_losses, measure(name, others, trial.swapped(options.swaps, word_source=others)), "action"
     bar.close()
-    result = dict(dependence=found, conditions=conditions, episodes=[episode.id for episode in joint.episodes],
-                  gates=joint.model.gates(), options=to_dict(options), peak_gb=round(peak_gb(), 2))
+    of_actions = {name: (*pair, "action_non_null") for name, (*pair, loss) in pairs.items() if loss == "action"}
+    found, non_null = (differences(some, options.seed) for some in (pairs, of_actions))
+    result = dict(dependence=found, dependence_non_null=non_null, conditions=conditions,
+                  episodes=[episode.id for episode in joint.episodes], gates=joint.model.gates(),
+                  options=to_dict(options), peak_gb=round(peak_gb(), 2))  # fmt: skip
     write_json(options.out, result)
-    print(table(found))
+    print(f"{table(found)}\nof frames where something is pressed:\n{table(non_null)}")
     return result
 
 
-def numbers(values: np.ndarray) -> list[float | None]:
-    """JSON has no NaN."""
-    return [None if np.isnan(value) else round(float(value), 5) for value in values]
+def differences(pairs: dict[str, tuple[Losses, Losses, str]], seed: int) -> dict[str, dict[str, float]]:
+    """{name: (losses with the true signal, with another, which loss)} -> {name: {"delta", "low", "high"}}."""
+    return {name: paired_difference(true.each(loss), other.each(loss), seed=seed).to_dict()
+            for name, (true, other, loss) in pairs.items()}  # fmt: skip
 
 
 def table(found: dict[str, dict[str, float]]) -> str:
@@ -149,7 +92,9 @@ def table(found: dict[str, dict[str, float]]) -> str:
                      for name, d in found.items())
 
 
-KINDS = {"dependence": (DependenceOptions, dependence), "health": (health.Options, health.main)}
+KINDS = {"dependence": (DependenceOptions, dependence), "worth": (worth.Options, worth.main),
+         "hand": (hand.Options, hand.main), "steering": (steering.Options, steering.main),
+         "health": (health.Options, health.main), "probe": (probe.Options, probe.main)}
 
 
 def evaluate(options) -> dict:

@@ -27,9 +27,9 @@ from vlpt.options import pick_device, run, to_dict, use_threads
 from vlpt.training import STAGES
 from vlpt.training.curves import curves
 from vlpt.training.interrupt import interrupts
-from vlpt.training.losses import LossPart, LossTotals
-from vlpt.training.optimizer import clip, make_optimizer, schedule, set_rates
-from vlpt.training.stage import StageOptions
+from vlpt.training.losses import LossTotals, objective
+from vlpt.training.optimizer import clip, make_optimizer, restore, schedule, set_rates
+from vlpt.training.stage import Stage, StageOptions
 from vpt.allocator import keep_freed_memory
 
 OPTIONS = {name: stage.Options for name, stage in STAGES.items()}
@@ -62,7 +62,9 @@ def train_alone(options: StageOptions) -> dict:
 
     # ---- data, model, optimiser
     stage = STAGES[options.stage](options, device)
-    optimizer = make_optimizer(stage.groups(), stage.rates(), options.weight_decay)
+    if not any(stage.weights().values()):
+        raise ValueError("nothing to learn: the weight of every loss is 0")
+    optimizer = make_optimizer(stage.model, stage.groups(), stage.rates(), options.weight_decay)
     autocast = pick_precision(options.precision, device)
     torch.backends.cudnn.benchmark = True  # shapes hardly change, so looking for the best kernels pays
     print(stage.describe())
@@ -72,7 +74,7 @@ def train_alone(options: StageOptions) -> dict:
     # ---- go on where it stopped
     first_step, summary, seconds = 0, {}, 0.0
     if state := run.load(lambda folder, state: stage.load(folder, state["stage"])):
-        optimizer.load_state_dict(state["optimizer"])
+        restore(optimizer, state["optimizer"], run.folder)
         torch.set_rng_state(state["random"]["torch"])
         first_step, summary, seconds = state["step"], state.get("summary", {}), state.get("seconds", 0.0)
     begin = time.monotonic() - seconds
@@ -82,14 +84,12 @@ def train_alone(options: StageOptions) -> dict:
     # ---- the loop
     with (errors_name(run.folder), closing(bar), interrupts() as interrupted,
           curves(run.folder / "tensorboard", first_step) as writer):
+        if not first_step and options.validate_every:  # what training adds is seen from here on
+            with autocast:
+                run.log(dict(step=0) | stage.validate() | baselines)
         for step in bar:
-            totals = LossTotals()
             set_rates(optimizer, schedule(step, options.steps, options.warmup))
-            for _ in range(options.accumulate):
-                with autocast:
-                    losses = stage.losses()
-                (objective(losses, stage.weights()) / options.accumulate).backward()
-                totals.add(losses)
+            totals = accumulate(stage, options.accumulate, autocast)
             norm = clip(optimizer, options.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -126,9 +126,22 @@ def train_alone(options: StageOptions) -> dict:
     return run.finish(summary | dict(minutes=round(seconds / 60, 2), frames_per_s=round(rate, 1)))
 
 
-def objective(losses: dict[str, LossPart], weights: dict[str, float]) -> torch.Tensor:
-    """What is minimised: the weighted sum of the parts' means; a part without a weight is only logged."""
-    return sum(weights[name] * part.mean for name, part in losses.items() if weights.get(name))
+def accumulate(stage: Stage, n_batches: int, autocast: AbstractContextManager) -> LossTotals:
+    """Adds one update's gradient to the parameters: that of the weighted means over all that so many batches count.
+
+    All batches are drawn first, as a batch's share of a mean is known only by what the others count.
+    """
+    batches, totals = [stage.next_batch() for _ in range(n_batches)], LossTotals()
+    weights = {name: weight for name, weight in stage.weights().items() if weight}
+    each = [stage.counts(batch) for batch in batches]
+    counts = {name: sum(one[name] for one in each) for name in weights}
+    for batch in batches:
+        with autocast:
+            losses = stage.losses(batch)
+        objective(losses, weights, counts).backward()
+        totals.add(losses)
+    assert counts.items() <= totals.counts().items(), f"{counts} were to count, {totals.counts()} did"
+    return totals
 
 
 def frames_per_second(options: StageOptions, updates: int, seconds: float) -> float:

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from vlpt.checkpoint import model_folder, model_kind
-from vlpt.data.words import load_tokenizer, vocabulary
+from vlpt.data.words import encode_text, load_tokenizer, vocabulary
 from vlpt.memory import Memory
 from vlpt.model import VLPT, Output
 from vlpt.options import Device, pick_device
@@ -61,6 +61,7 @@ class AgentMemory:
 
     model: Memory
     first: Tensor  # (B,) bool: the next frame begins a life
+    last_action: Tensor  # (B, 2) int64: indices of what was done at the last frame
     token: Tensor  # (B,) int64: what the word stream held at the last tick, V at the beginning
     queue: tuple[tuple[int, ...], ...]  # each lane's tokens that are still to be heard
     heard: tuple[str, ...]  # the piece each lane was told at the last frame; "" if none
@@ -103,7 +104,8 @@ class Agent:
         generator = torch.Generator(self.device).manual_seed(seed)
         sides = 2 if self.sampling.guidance else 1  # guided lanes are followed by themselves without words
         return AgentMemory(
-            model=self.model.start(sides * lanes), first=torch.ones_like(silent, dtype=torch.bool), token=silent,
+            model=self.model.start(sides * lanes), first=torch.ones_like(silent, dtype=torch.bool),
+            last_action=self._nothing_done(lanes), token=silent,
             queue=((),) * lanes, heard=("",) * lanes, p_silence=torch.full((lanes,), float("nan")),
             talk_ticks=torch.full_like(silent, NEVER_SPOKEN), generator=generator.get_state(),
         )  # fmt: skip
@@ -112,13 +114,15 @@ class Agent:
         """Those lanes (B,) begin a new life at the next frame: nothing remembered, nothing left to be heard."""
         chosen = torch.as_tensor(lanes, device=self.device)
         queue = tuple(() if gone else rest for gone, rest in zip(lanes, memory.queue, strict=True))
-        return replace(memory, first=memory.first | chosen, token=memory.token.masked_fill(chosen, self.silence),
-                       queue=queue, p_silence=memory.p_silence.masked_fill(chosen.cpu(), float("nan")),
-                       talk_ticks=memory.talk_ticks.masked_fill(chosen, NEVER_SPOKEN))
+        last_action = torch.where(chosen[:, None], self._nothing_done(len(chosen)), memory.last_action)
+        return replace(memory, first=memory.first | chosen, last_action=last_action, queue=queue,
+                       token=memory.token.masked_fill(chosen, self.silence),
+                       p_silence=memory.p_silence.masked_fill(chosen.cpu(), float("nan")),
+                       talk_ticks=memory.talk_ticks.masked_fill(chosen, NEVER_SPOKEN))  # fmt: skip
 
     def hear(self, text: str, memory: AgentMemory, lane: int = 0) -> AgentMemory:
         """Say something to a lane: from the next tick on its tokens take the place of the lane's own, one a tick."""
-        ids = self.tokenizer.encode(" " + " ".join(text.split()), add_special_tokens=False).ids
+        ids = encode_text(" " + " ".join(text.split()), self.tokenizer)
         queue = [tuple(rest) for rest in memory.queue]
         queue[lane] += tuple(ids)
         return replace(memory, queue=tuple(queue))
@@ -141,10 +145,24 @@ class Agent:
         generator.set_state(memory.generator)
         pictures = torch.from_numpy(np.stack([resize_to_agent(frame) for frame in frames])).to(self.device)
         output, after = self._forward(pictures, memory)
-        actions = self._sample_actions(output, generator)
+        actions, done = self._sample_actions(output, generator)
         words, memory = self._sample_words(output, memory, generator)
-        return actions, words, replace(memory, model=after, first=torch.zeros_like(memory.first),
+        return actions, words, replace(memory, model=after, first=torch.zeros_like(memory.first), last_action=done,
                                        generator=generator.get_state())
+
+    def set_actions(
+        self, buttons: np.ndarray | None, camera_deg: np.ndarray | None, memory: AgentMemory
+    ) -> AgentMemory:
+        """At the last frame these buttons (B, 20) were pressed and this was the camera's motion (B, 2), or nobody knows
+        (None), instead of what the agent chose: how one follows a recording, or takes over."""
+        if buttons is None:
+            return replace(memory, last_action=torch.full_like(memory.last_action, -1))
+        done = np.stack(MINECRAFT.encode(buttons, camera_deg), -1)
+        return replace(memory, last_action=torch.from_numpy(done).to(self.device))
+
+    def _nothing_done(self, lanes: int) -> Tensor:
+        nothing = torch.tensor([0, MINECRAFT.null_camera_index], device=self.device)
+        return nothing.expand(lanes, 2)
 
     def piece(self, token: int) -> str:
         """How a token reads in a text: with the blank before it, if it begins a word; "" for silence."""
@@ -158,10 +176,12 @@ class Agent:
         without."""
         heard, first, strength = memory.token, memory.first, self.sampling.guidance
         if not strength:
-            return self.model(pictures[:, None], first[:, None], heard[:, None], memory.model)
+            return self.model(pictures[:, None], first[:, None], heard[:, None], memory.model,
+                              memory.last_action[:, None])
         lanes, nothing = len(heard), torch.full_like(heard, self.silence)
         output, after = self.model(torch.cat([pictures, pictures])[:, None], torch.cat([first, first])[:, None],
-                                   torch.cat([heard, nothing])[:, None], memory.model)
+                                   torch.cat([heard, nothing])[:, None], memory.model,
+                                   memory.last_action.repeat(2, 1)[:, None])
         with_words, without = (map_tensors(lambda x: x[side], output) for side in (slice(lanes), slice(lanes, None)))
         pairs = ((getattr(side.action, name) for side in (with_words, without)) for name in ("buttons", "camera"))
         guided = (((1 + strength) * told - strength * untold).log_softmax(-1) for told, untold in pairs)
@@ -177,10 +197,12 @@ class Agent:
         talked, rested = run.clamp(min=0) + 1, torch.where(run > 0, -1, (run - 1).clamp(min=NEVER_SPOKEN))
         return silent, torch.where(ticks, torch.where(silent, rested, talked), run)
 
-    def _sample_actions(self, output: Output, generator: torch.Generator) -> list[dict]:
+    def _sample_actions(self, output: Output, generator: torch.Generator) -> tuple[list[dict], Tensor]:
+        """For the world, and as indices (B, 2)."""
         drawn = output.action.sample(generator, self.sampling.action_temperature)
         pressed = MINECRAFT.decode(*(index[:, 0].cpu().numpy() for index in drawn))
-        return [to_world(buttons, camera_deg) for buttons, camera_deg in zip(*pressed, strict=True)]
+        actions = [to_world(buttons, camera_deg) for buttons, camera_deg in zip(*pressed, strict=True)]
+        return actions, torch.cat(drawn, 1)
 
     def _sample_words(
         self, output: Output, memory: AgentMemory, generator: torch.Generator
@@ -234,7 +256,7 @@ class PolicyAgent(Agent):
         raise ValueError("a Policy hears nothing: take a VLPT, or say nothing to it")
 
     def _forward(self, pictures: Tensor, memory: AgentMemory) -> tuple[PolicyOutput, tuple]:
-        return self.model(pictures[:, None], memory.first[:, None], memory.model)
+        return self.model(pictures[:, None], memory.first[:, None], memory.model, memory.last_action[:, None])
 
     def _sample_words(self, output: PolicyOutput, memory: AgentMemory, generator: torch.Generator):
         return [""] * len(memory.queue), memory

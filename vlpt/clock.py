@@ -131,6 +131,12 @@ class Visibility:
         """(B, Q, 1) bool: rows that see anything."""
         return self.visible.any(2, keepdim=True)
 
+    def and_of(self, others: "Visibility", each: int) -> "Visibility":
+        """The same rows ask more: `each` rows for every row that others know of."""
+        pairs = ((self.visible, others.visible), (self.age, others.age))
+        visible, age = (torch.cat([mine, more.repeat_interleave(each, 2)], 2) for mine, more in pairs)
+        return Visibility(visible, age, self.query_time)
+
     @classmethod
     def of(cls, asking: Timestamps, asked: Timestamps, window: int) -> "Visibility":
         """A row sees the rows of its own segment that happened at its time or before, less than `window` frames ago."""

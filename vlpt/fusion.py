@@ -1,4 +1,4 @@
-"""Gated temporal cross attention: how words ask frames, and frames ask words.
+"""Gated temporal cross attention: how words ask frames and places in them, and frames ask words.
 
 In: rows that ask, rows that are asked, and a `Visibility` of who sees whom and when each happened. Out: the asking
 rows, changed as far as the gates are open. Gates start at 0, so that a new block is not there, bit for bit.
@@ -10,7 +10,7 @@ The block is Flamingo's (Alayrac et al. 2022, 2204.14198) but for three things: 
 time is in the scores; and a row that can see nothing gets exactly 0 from attention, never a mean over what it may not
 see. With `source_norm` an identity and all times equal it is Flamingo's again, and the tests hold it to its numbers.
 
-Legend: B lanes, Q rows that ask, K rows asked, E asking width, C asked width, H heads, e head width.
+Legend: B lanes, Q rows that ask, K rows asked, E asking width, C asked width, H heads, e head width, P patches.
 """
 
 import math
@@ -31,10 +31,11 @@ class GatedCrossAttention(nn.Module):
     """One block. Fresh weights keep the size of what they read, so that the gates feel a signal from the first step."""
 
     def __init__(
-        self, width: int, source_width: int, window: int, heads: int = 4, head_width: int = 32, inner: int | None = None
+        self, width: int, source_width: int, window: int, heads: int = 4, head_width: int = 32,
+        inner: int | None = None, patches: tuple[int, int] | None = None,
     ) -> None:
-        """width E; source_width C; window in frames (sets the scale of time, who is seen is the View's matter); inner:
-        width of the feed-forward layer, 4 E by default.
+        """width E; source_width C; window in frames (sets the scale of time; who is seen is the Visibility's matter);
+        inner: width of the feed-forward layer, 4 E by default; patches: P and their width, where they are asked too.
         """
         super().__init__()
         self.heads, self.head_width = heads, head_width
@@ -49,12 +50,20 @@ class GatedCrossAttention(nn.Module):
         # Heads forget at different rates: the first looks at now, the last at the whole window; all are learned.
         self.log_decay = nn.Parameter(torch.linspace(math.log(0.5), math.log(0.5 / window), heads))
         self.register_buffer("turns", wave_turns(head_width // 2, window), persistent=False)
+        self.patches = Patches(*patches, together) if patches else None
 
     def key_values(self, source: Tensor, time: Tensor) -> "KeyValues":
         """source (B, K, C) that happened at time (B, K), frames -> what is asked."""
         source = self.source_norm(source)
-        keys = rotate(self._split(self.key(source)), time.float(), self.turns)
-        return KeyValues(keys, self._split(self.value(source)))
+        return self._asked(self.key(source), self.value(source), time)
+
+    def patch_key_values(self, source: Tensor, time: Tensor) -> "KeyValues":
+        """Patches source (B, K, P, width) of frames at time (B, K) -> what is asked, K P rows, frame by frame."""
+        keys, values = self.patches(source)
+        return self._asked(keys, values, time.repeat_interleave(source.shape[2], 1))
+
+    def _asked(self, keys: Tensor, values: Tensor, time: Tensor) -> "KeyValues":
+        return KeyValues(rotate(self._split(keys), time.float(), self.turns), self._split(values))
 
     def no_key_values(self, lanes: int, rows: int) -> "KeyValues":
         """Those of nothing yet."""
@@ -89,6 +98,26 @@ class KeyValues(MemoryPart):
 
     keys: Tensor
     values: Tensor
+
+    def followed_by(self, others: "KeyValues") -> "KeyValues":
+        """These rows and then others."""
+        return KeyValues(torch.cat([self.keys, others.keys], 2), torch.cat([self.values, others.values], 2))
+
+
+class Patches(nn.Module):
+    """Keys and values of the patches of frames: (B, K, P, width) -> two of (B, K P, H e). Each place in the picture has
+    a vector of its own, so that a word can ask what is on the left.
+    """
+
+    def __init__(self, count: int, width: int, together: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.place = nn.Parameter(torch.randn(count, width))  # as large as what it is added to
+        self.key, self.value = _dense(width, together), _dense(width, together)
+
+    def forward(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        placed = (self.norm(source) + self.place).flatten(1, 2)
+        return self.key(placed), self.value(placed)
 
 
 class Gelu(nn.Module):

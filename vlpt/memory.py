@@ -99,8 +99,9 @@ class FrameSequence:
 
 
 @dataclass(frozen=True)
-class WordMemory(MemoryPart):
-    """The language model's hidden states at the last ticks, oldest first, for the frames that ask words.
+class TickMemory(MemoryPart):
+    """What there was at the last ticks, oldest first: the language model's hidden states, for the frames that ask
+    words, or the patches of the frames, for the words that ask these.
 
     content (B, M, C); age_frames (B, M) int64: how long before the lane's latest tick; mask (B, M) bool, False where
     nothing is remembered yet. So between ticks nothing about it changes.
@@ -111,31 +112,31 @@ class WordMemory(MemoryPart):
     mask: Tensor
 
     @classmethod
-    def fresh(cls, lanes: int, slots: int, width: int, device=None) -> "WordMemory":
+    def fresh(cls, lanes: int, slots: int, width: int, device=None) -> "TickMemory":
         """Nothing remembered."""
         age = torch.zeros(lanes, slots, dtype=torch.long, device=device)
         return cls(torch.zeros(lanes, slots, width, device=device), age, age.bool())
 
-    def followed_by(self, content: Tensor, times: Timestamps, clock: Clock) -> "WordSequence":
+    def followed_by(self, content: Tensor, times: Timestamps, clock: Clock) -> "TickSequence":
         """What is remembered, then the chunk's own ticks (B, L, C), not all of which need be real."""
         before = clock.tick_before[:, None] - self.age_frames
         times = Timestamps.remembered(before, self.mask).then(times)
-        return WordSequence(torch.cat([self.content, content], 1), times, clock)
+        return TickSequence(torch.cat([self.content, content], 1), times, clock)
 
 
 @dataclass(frozen=True)
-class WordSequence:
+class TickSequence:
     """Ticks in order, M remembered and L new: content (B, M + L, C) and when they happened."""
 
     content: Tensor
     times: Timestamps
     clock: Clock
 
-    def newest(self, slots: int) -> WordMemory:
+    def newest(self, slots: int) -> TickMemory:
         """The last `slots` rows of the segment each lane ends the chunk in."""
         index, mask = newest(self.times.in_segment(self.clock.last_segment), slots)
         age = self.clock.last_tick[:, None] - self.times.time.gather(1, index)
-        return WordMemory(pick(self.content, index), age.masked_fill(~mask, 0), mask)
+        return TickMemory(pick(self.content, index), age.masked_fill(~mask, 0), mask)
 
 
 def pick(content: Tensor, index: Tensor) -> Tensor:
@@ -150,18 +151,28 @@ class LanguageMemory(MemoryPart):
     """What a language model remembers.
 
     layers: one (B, M, C) each, what that layer keeps of a word (Transformer-XL: its input; a decoder with rotary
-    positions: keys and values); age (B, M) int64: positions before the next word's; mask (B, M) bool.
+    positions: keys and values); age (B, M) int64: positions before the next word's; mask (B, M) bool; token (B,) int64:
+    the latest word, which silence reads again, and since (B,) int64: how many ticks ago it was heard, or since when
+    there has been none.
     """
 
     layers: tuple[Tensor, ...]
     age: Tensor
     mask: Tensor
+    token: Tensor
+    since: Tensor
 
     @classmethod
     def fresh(cls, lanes: int, slots: int, layers: int, width: int, device=None) -> "LanguageMemory":
         """Nothing remembered: empty, not zeros that are attended to."""
         age = torch.zeros(lanes, slots, dtype=torch.long, device=device)
-        return cls(tuple(torch.zeros(lanes, slots, width, device=device) for _ in range(layers)), age, age.bool())
+        rows = tuple(torch.zeros(lanes, slots, width, device=device) for _ in range(layers))
+        return cls(rows, age, age.bool(), age[:, 0], age[:, 0].clone())
+
+    @property
+    def is_fresh(self) -> Tensor:
+        """(B,) bool: nothing has ticked yet."""
+        return (self.since == 0) & ~self.mask.any(1)
 
 
 @dataclass(frozen=True)
@@ -169,15 +180,16 @@ class Memory(MemoryPart):
     """All that the fused agent remembers.
 
     blocks: the policy's own memory, one `BlockMemory` a block (the first belongs to the trunk); frames: the trunk's
-    outputs, for the words that ask frames; language: what the language model keeps; words: its hidden states, for the
-    frames that ask words; word_key_values: what each block that asks them makes of them (`KeyValues`, see
-    vlpt/fusion.py), so that between ticks this is not done again; next_frame (B,) int64: clock of the next frame, from
-    which that of ticks follows.
+    outputs, for the words that ask frames; patches: those of the frames at ticks, for the same; language: what the
+    language model keeps; words: its hidden states, for the frames that ask words; word_key_values: what each block that
+    asks them makes of them (`KeyValues`, see vlpt/fusion.py), so that between ticks this is not done again; next_frame
+    (B,) int64: clock of the next frame, from which that of ticks follows.
     """
 
     blocks: tuple
     frames: FrameMemory
+    patches: TickMemory
     language: LanguageMemory
-    words: WordMemory
+    words: TickMemory
     word_key_values: tuple
     next_frame: Tensor

@@ -1,4 +1,4 @@
-"""Statistics over episodes: paired differences with bootstrap confidence intervals.
+"""Statistics over episodes: paired differences with bootstrap confidence intervals, t intervals over few arenas.
 
 In: one number an episode under two conditions, in the same order. Out: mean difference and its 95 % interval.
 Episodes are the unit that is resampled, because frames of one episode are not independent.
@@ -7,7 +7,7 @@ Episodes are the unit that is resampled, because frames of one episode are not i
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, t
 
 
 @dataclass(frozen=True)
@@ -39,3 +39,16 @@ def paired_difference(true: np.ndarray, other: np.ndarray, resamples: int = 10_0
     low, high = bootstrap((differences,), np.mean, n_resamples=resamples, confidence_level=confidence,
                           method="percentile", rng=np.random.default_rng(seed)).confidence_interval  # fmt: skip
     return Difference(float(differences.mean()), float(low), float(high))
+
+
+def t_interval(differences: np.ndarray, confidence: float = 0.95) -> Difference:
+    """Student's t interval of the mean of differences (n,), one a unit (an arena, a channel).
+
+    Raises ValueError for fewer than two.
+    """
+    differences = np.asarray(differences, float)
+    if len(differences) < 2:
+        raise ValueError(f"a confidence interval needs at least 2 units, got {len(differences)}")
+    mean, error = float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences)))
+    half = float(t.ppf(0.5 + confidence / 2, len(differences) - 1)) * error
+    return Difference(mean, mean - half, mean + half)

@@ -3,86 +3,36 @@
 In: frames (or the frozen trunk's cached outputs), `first`, the words heard, memory. Out: actions a frame, words a tick,
 memory. Chunks of any size, or one frame at a time, give the same as the whole stream, and `first` may be true anywhere.
 
-    frames -> trunk (CNN + block 1) -+------------------------> (+) -> VPT blocks 2..n -> keys and mouse
-                                     v words ask frames          ^ frames ask words
-    words  -> embeddings ---------> (+) -> language model -------+---> next word, or silence
+    frames -> trunk (CNN + block 1) -+-------------------------> (+) -> VPT blocks 2..n -> keys and mouse
+                    | patches        | vectors                    ^ frames ask words
+                    +----------------+ words ask frames           |
+                                     v                            |
+    words  -> embeddings ---------> (+) -> language model --------+---> next word, or silence
 
     model = VLPT.from_parts(Policy.from_pretrained(a), load_language(b), frames_per_tick=4)
     output, memory = model(frames, first, heard, model.start(lanes))
 
-Legend: B lanes, T frames in a chunk, L language ticks in a chunk, D agent width, E language width, V vocabulary.
+Legend: B lanes, T frames in a chunk, L language ticks in a chunk, D agent width, E language width, V vocabulary, P
+patches of a frame, C their width.
 """
 
 import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from vlpt.clock import Clock, Timestamps, Visibility
-from vlpt.fusion import GatedCrossAttention, KeyValues
-from vlpt.language.decoder import DecoderConfig
-from vlpt.language.families import build, config_of
+from vlpt.fusion import KeyValues
+from vlpt.joints import Joints, VLPTConfig
+from vlpt.language.families import build
 from vlpt.language.interface import LanguageModel
-from vlpt.language.silence import Silence
-from vlpt.language.transformer_xl import TransformerXLConfig
-from vlpt.memory import FrameMemory, Memory, WordMemory
+from vlpt.memory import FrameMemory, FrameSequence, Memory, TickMemory, pick
 from vlpt.parts import freeze, gates, groups
 from vpt.attention import window_mask
-from vpt.checkpoint import Pretrained, with_tuples
+from vpt.checkpoint import Pretrained
 from vpt.heads import ActionLogits
-from vpt.policy import Policy, PolicyConfig
-
-
-@dataclass(frozen=True)
-class VLPTConfig:
-    """How the two models are joined. Windows are in frames: how far back words ask frames, and frames ask words."""
-
-    policy: PolicyConfig
-    language: TransformerXLConfig | DecoderConfig
-    frames_per_tick: int = 4
-    frame_window: int = 128
-    words_window: int = 256
-    remember_silence: str = "last"  # none | last | all, see vlpt/language/visibility.py
-    silence: str = "factored"  # or softmax, see vlpt/language/silence.py
-    flamingo_every: int = 0  # 0: words ask frames once, at the input (PaLI); n: before every n-th layer (Flamingo)
-    frames_ask: str = "words"  # the ticks that hear a word, or all "ticks", most of which are silent
-    ask_every_block: bool = False  # frames ask words before each of blocks 2..n, not only before block 2
-    cross_heads: int = 4
-    cross_head_width: int = 32
-
-    # as folders saved before had it
-    RENAMED: ClassVar = dict(sight_window="frame_window", listen_to="frames_ask", listen_every_block="ask_every_block")
-
-    def __post_init__(self) -> None:
-        if isinstance(self.policy, dict):  # as config.json holds them
-            object.__setattr__(self, "policy", PolicyConfig(**with_tuples(self.policy)))
-        if isinstance(self.language, dict):
-            object.__setattr__(self, "language", config_of(self.language))
-        if self.policy.blocks < 2:
-            raise ValueError(f"frames ask words before VPT's block 2, but this agent has {self.policy.blocks} block")
-        if self.frames_ask not in ("words", "ticks"):
-            raise ValueError(f"frames_ask is words or ticks, got {self.frames_ask!r}")
-        for name in ("frames_per_tick", "frame_window", "words_window"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is a number of frames, at least 1; got {getattr(self, name)}")
-
-    @property
-    def layer_spans(self) -> tuple[range, ...]:
-        """The language model's layers in portions, before each of which words ask frames."""
-        return _spans(range(0, self.language.layers, self.flamingo_every or self.language.layers), self.language.layers)
-
-    @property
-    def block_spans(self) -> tuple[range, ...]:
-        """The policy's blocks after the trunk in portions, before each of which frames ask words."""
-        return _spans(range(1, self.policy.blocks if self.ask_every_block else 2), self.policy.blocks)
-
-
-def _spans(starts: range, end: int) -> tuple[range, ...]:
-    """From each start to the next one, and from the last to `end`."""
-    return tuple(range(start, stop) for start, stop in pairwise((*starts, end)))
+from vpt.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -110,26 +60,23 @@ class VLPT(nn.Module, Pretrained):
         self.layer_spans, self.block_spans = config.layer_spans, config.block_spans
         self.policy = Policy(config.policy)
         self.language = build(config.language)
-        self.silence = Silence(self.language.width, config.silence)
+        joints = Joints(config)
+        self.silence, self.words_ask_frames = joints.silence, joints.words_ask_frames
+        self.frames_ask_words = joints.frames_ask_words
         self.silence.fit(self.language)
-        agent, words = config.policy.width, self.language.width
-        self.words_ask_frames = nn.ModuleDict(
-            {str(span.start): self._cross(words, agent, config.frame_window) for span in self.layer_spans}
-        )
-        self.frames_ask_words = nn.ModuleDict(
-            {str(span.start): self._cross(agent, words, config.words_window) for span in self.block_spans}
-        )
         self.trained: tuple[nn.Module, ...] | None = None  # set by `freeze`; None: all
 
-    def _cross(self, width: int, source_width: int, window: int) -> GatedCrossAttention:
-        return GatedCrossAttention(width, source_width, window, self.config.cross_heads, self.config.cross_head_width)
-
     @classmethod
-    def from_parts(cls, policy: Policy, language: LanguageModel, **options) -> "VLPT":
-        """Both models as they are, joined with closed gates. `options` are fields of VLPTConfig."""
-        model = cls(VLPTConfig(policy.config, language.config, **options))
+    def from_parts(cls, policy: Policy, language: LanguageModel, joints: Joints | None = None, **options) -> "VLPT":
+        """Both models as they are, joined with closed gates; `options` are fields of VLPTConfig. Or joined as `joints`
+        join others: raises ValueError where these do not fit.
+        """
+        how = VLPTConfig(policy.config, language.config, **options) if joints is None else joints.config
+        model = cls(replace(how, policy=policy.config, language=language.config))
         model.policy, model.language = policy, language
         model.silence.fit(language)
+        if joints is not None:
+            joints.put_into(model)
         return model
 
     def start(self, lanes: int) -> Memory:
@@ -138,8 +85,9 @@ class VLPT(nn.Module, Pretrained):
         return Memory(
             blocks=self.policy.start(lanes),
             frames=FrameMemory.fresh(lanes, self._frame_slots, c.policy.width, device),
-            language=self.language.start(lanes, c.remember_silence),
-            words=WordMemory.fresh(lanes, self._word_slots, self.language.width, device),
+            patches=TickMemory.fresh(lanes, self._patch_slots, c.policy.patches * c.policy.patch_width, device),
+            language=self.language.start(lanes),
+            words=TickMemory.fresh(lanes, self._word_slots, self.language.width, device),
             word_key_values=tuple(b.no_key_values(lanes, self._word_slots) for b in self.frames_ask_words.values()),
             next_frame=torch.zeros(lanes, dtype=torch.long, device=device),
         )
@@ -149,44 +97,53 @@ class VLPT(nn.Module, Pretrained):
         return max(1, self.config.frame_window - 1)
 
     @property
+    def _patch_slots(self) -> int:
+        """Ticks before the present one whose frames' patches are asked."""
+        return max(0, math.ceil(self.config.patch_window / self.config.frames_per_tick) - 1)
+
+    @property
     def _word_slots(self) -> int:
         return math.ceil(self.config.words_window / self.config.frames_per_tick)  # the latest tick's among them
 
     def forward(
-        self, frames: Tensor, first: Tensor, heard: Tensor, memory: Memory, n_ticks: int | None = None
+        self, frames: Tensor, first: Tensor, heard: Tensor, memory: Memory, last_action: Tensor | None = None,
+        n_ticks: int | None = None,
     ) -> tuple[Output, Memory]:
         """One chunk.
 
-        frames: pictures (B, T, 128, 128, 3) uint8, or the trunk's outputs (B, T, D) float; first (B, T) bool: the lane
-        begins anew; heard (B, T) int64: at tick frames the token of the tick before (V: silence), elsewhere not read.
-        A memory made from pictures goes on with pictures, one made from the trunk's outputs with these. n_ticks: L
-        where it is known, as in a step recorded as a CUDA graph (0: no lane ticks; more than there are: padding).
+        frames: pictures (B, T, 128, 128, 3) uint8, or the trunk's outputs as `Policy.pack` puts them; first (B, T)
+        bool: the lane begins anew; heard (B, T) int64: at tick frames the token of the tick before (V: silence),
+        elsewhere not read; last_action (B, T, 2) int64: what was done at the frame before, for an agent that knows it
+        (see `Policy.forward`). A memory made from pictures goes on with pictures, one made from the trunk's outputs
+        with these. n_ticks: L where it is known, as in a step recorded as a CUDA graph (0: no lane ticks; more than
+        there are: padding).
         """
         c = self.config
         clock = Clock.of(first, memory.next_frame, c.frames_per_tick, n_ticks)
         visible = window_mask(first, memory.blocks[-1].mask, c.policy.memory_frames)
 
         # ---- frames pass the trunk
-        x, trunk = self.policy.encode_frames(frames, first, memory.blocks[0], visible)  # (B, T, D)
-        seen = memory.frames.followed_by(x, clock)
+        x, patches, trunk = self.policy.encode_frames(frames, first, memory.blocks[0], visible)  # (B, T, D), (.., P, C)
+        x = self.policy.add_last_action(x, last_action)
+        seen, places = memory.frames.followed_by(x, clock), memory.patches
 
         # ---- words pass the language model, and before its layers ask frames (cross attention 1)
-        hidden, asked_ticks, language = memory.words.content[:, :0], clock.ticks, memory.language  # (B, 0, E)
+        hidden, silence_logit = memory.words.content[:, :0], x.new_empty(len(x), 0)  # (B, 0, E), (B, 0)
+        asked_ticks, language = clock.ticks, memory.language
         if clock.n_ticks:  # most frames of a stream have none
             ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
-            spoken = ids != self.language.vocabulary
-            plan = self.language.plan(clock.ticks, clock.last_segment, spoken, language, c.remember_silence)
-            sees = Visibility.of(clock.ticks, seen.times, c.frame_window)
-            h, rows = self.silence.embed(ids, self.language), ()  # (B, L, E)
+            plan = self.language.plan(clock.ticks, clock.last_segment, ids, language)
+            places, asked, sees = self._frames_asked(seen, patches, clock, memory)
+            h, rows = self.silence.embed(plan, self.language), ()  # (B, L, E)
             prepared = self.language.prepare(plan, h.dtype)
-            for layers in self.layer_spans:
-                ask_frames = self.words_ask_frames[str(layers.start)]
-                h = ask_frames(h, ask_frames.key_values(seen.content, seen.times.time), sees)
+            for layers, key_values in zip(self.layer_spans, asked, strict=True):
+                h = self.words_ask_frames[str(layers.start)](h, key_values, sees)
                 h, kept = self.language.run_layers(h, prepared, language, layers)
                 rows += kept
             hidden, language = self.language.finish(h), plan.keep(rows)
-            if c.frames_ask == "words":  # silent ticks are four of five: left in, they drown the words at first
-                asked_ticks = replace(clock.ticks, real=clock.ticks.real & spoken)
+            silence_logit = self.silence.logit_of(hidden, plan, self.language)
+            if c.frames_ask == "words":
+                asked_ticks = replace(clock.ticks, real=clock.ticks.real & (ids != self.language.vocabulary))
 
         # ---- frames pass the other blocks, and before these ask words (cross attention 2)
         words, word_key_values, asked, sees = self._words_asked(hidden, asked_ticks, clock, memory)
@@ -197,14 +154,32 @@ class VLPT(nn.Module, Pretrained):
             blocks += kept
 
         action = self.policy.heads(self.policy.finish(x))
-        silence_logit = self.silence.logit_of(hidden, self.language) if clock.n_ticks else hidden[..., 0]
         output = Output(action, silence_logit, hidden, clock.ticks.time, clock.ticks.real)
         seen = seen.newest(self._frame_slots)
-        return output, Memory(blocks, seen, language, words, word_key_values, clock.next_frame)
+        return output, Memory(blocks, seen, places, language, words, word_key_values, clock.next_frame)
+
+    def _frames_asked(
+        self, seen: FrameSequence, patches: Tensor, clock: Clock, memory: Memory
+    ) -> tuple[TickMemory, tuple[KeyValues, ...], Visibility]:
+        """The patches for the memory; and, for the ticks of this chunk, what each layer asks and who sees what.
+        patches (B, T, P, C).
+        """
+        c, ticks, blocks = self.config, clock.ticks, self.words_ask_frames.values()
+        asked = tuple(block.key_values(seen.content, seen.times.time) for block in blocks)
+        sees = Visibility.of(ticks, seen.times, c.frame_window)
+        if not c.patch_window:
+            return memory.patches, asked, sees
+        now = pick(patches.flatten(2), ticks.time)  # (B, L, P C)
+        sequence = memory.patches.followed_by(now, ticks, clock)
+        places = sequence.content.unflatten(2, patches.shape[2:])
+        asked = tuple(vectors.followed_by(block.patch_key_values(places, sequence.times.time))
+                      for block, vectors in zip(blocks, asked, strict=True))
+        sees = sees.and_of(Visibility.of(ticks, sequence.times, c.patch_window), patches.shape[2])
+        return sequence.newest(self._patch_slots), asked, sees
 
     def _words_asked(
         self, hidden: Tensor, ticks: Timestamps, clock: Clock, memory: Memory
-    ) -> tuple[WordMemory, tuple[KeyValues, ...], tuple[KeyValues, ...], Visibility]:
+    ) -> tuple[TickMemory, tuple[KeyValues, ...], tuple[KeyValues, ...], Visibility]:
         """The words and their keys and values for the memory; and, for the frames of this chunk, what each block asks
         and who sees what. hidden (B, L, E) of the chunk's ticks, of which those that may be asked are real.
         """

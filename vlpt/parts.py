@@ -3,11 +3,14 @@
 In: a `VLPT`. Out: parameters by kind; the model with all but a stage's parts frozen; gates as numbers.
 
     language  the language model, silence, words ask frames
-    action    frames ask words, VPT's blocks 2..n, last layer and action heads
+    action    frames ask words, VPT's blocks 2..n, last action, last layer and action heads
     joint     both
     trunk     CNN and block 1: frozen in every stage unless it is asked for
 """
 
+import copy
+
+import torch
 from torch import nn
 
 STAGES = ("language", "action", "joint")
@@ -20,11 +23,12 @@ def groups(model) -> dict[str, list[nn.Parameter]]:
     cross_frames (new) and gates.
     """
     policy = model.policy
+    last_action = [policy.last_action] if policy.last_action else []
     cross = {name: list(getattr(model, name).named_parameters()) for name in CROSS}
     words, frames = ([p for name, p in cross[direction] if not name.endswith(GATES)] for direction in CROSS)
     return dict(
         trunk=_parameters(policy.picture, policy.blocks[0]),
-        blocks=_parameters(*policy.blocks[1:], policy.last, policy.final_norm),
+        blocks=_parameters(*policy.blocks[1:], *last_action, policy.last, policy.final_norm),
         heads=_parameters(policy.heads, policy.value),
         language=_parameters(model.language),
         silence=_parameters(model.silence),
@@ -50,6 +54,7 @@ def freeze(model, stage: str, trunk: str = "frozen", language: bool = True) -> N
         trained += [model.silence, model.words_ask_frames]
     if stage in ("action", "joint"):
         trained += [model.frames_ask_words, *policy.blocks[1:], policy.last, policy.final_norm, policy.heads]
+        trained += [policy.last_action] if policy.last_action else []
     if trunk == "trained":
         trained += [policy.picture, policy.blocks[0]]
     model.requires_grad_(False)
@@ -73,3 +78,18 @@ def gates(model) -> dict[str, float]:
         opened = [abs(value) for name, value in each.items() if name.endswith(GATES[0])]
         found |= {direction: sum(opened) / len(opened)} | each
     return found
+
+
+def untouched(model):
+    """A frozen copy of the model as it is now."""
+    return copy.deepcopy(model).requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def unjoined(model):
+    """A frozen copy with closed gates, to which silence is nothing: the two models without each other."""
+    alone = untouched(model)
+    for name, parameter in alone.named_parameters():
+        if name.endswith(GATES) or name in ("silence.since", "silence.since_logit"):
+            parameter.zero_()
+    return alone

@@ -141,6 +141,7 @@ def watch(agent: Agent, options: Options) -> Iterator[Moment]:
             heard = agent.piece(int(tokens[t // frames_per_tick]))
         # A recording's keys may end before its pictures do.
         true = (None, None) if keys is None or t >= len(keys.buttons) else (keys.buttons[t], keys.camera_deg[t])
+        memory = agent.set_actions(*(None if part is None else part[None] for part in true), memory)
         yield Moment(picture, action.buttons, action.camera_deg, word, heard, chance(memory), *true)
 
 

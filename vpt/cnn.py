@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 DENSE_WIDTH = 256  # between the last stack and the agent's width, in all released models
+PATCHES_A_SIDE = 4  # what is left of the last stack's map for those who ask where something is
 CALL_BYTES = 32 << 20  # largest activation of one call on a processor: beyond it every buffer is a fresh, slow mapping
 
 
@@ -143,11 +144,36 @@ class PictureEncoder(nn.Module):
         self.frames_per_call = max(1, CALL_BYTES // (4 * px * px * max(inputs, channels[0])))
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = x.split(self.frames_per_call) if x.device.type == "cpu" else (x,)
-        return self.project(torch.cat([self.encode(part) for part in parts]))
+        return self.project(torch.cat([self.encode(part) for part in self._calls(x)]))
+
+    def with_patches(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, px, px, inputs) -> (N, width), and the patches (N, P, C), row by row from the top left: mean and maximum
+        of every stack's map over that part of the picture. The first maps know colours, the last ones things."""
+        encoded, patches = zip(*(self.encode_with_patches(part) for part in self._calls(x)), strict=True)
+        return self.project(torch.cat(encoded)), torch.cat(patches)
+
+    def _calls(self, x: Tensor) -> tuple[Tensor, ...]:
+        return x.split(self.frames_per_call) if x.device.type == "cpu" else (x,)
 
     def encode(self, x: Tensor) -> Tensor:
         """(n, px, px, inputs) -> (n, 256): the stacks and the first dense layer, in one call."""
         for stack in self.stacks:
             x = stack(x)
+        return self._flat(x)
+
+    def encode_with_patches(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As `encode`, and the patches (n, P, C)."""
+        patches = []
+        for stack in self.stacks:
+            x = stack(x)
+            patches += patches_of(x)
+        return self._flat(x), torch.cat(patches, -1)
+
+    def _flat(self, x: Tensor) -> Tensor:
         return self.dense(x.permute(0, 3, 1, 2).flatten(1))  # channel-major, as the weights expect
+
+
+def patches_of(x: Tensor) -> list[Tensor]:
+    """(n, H, W, C) -> two (n, P, C): means and maxima over the parts of a grid, from the top left row by row."""
+    pools = F.adaptive_avg_pool2d, F.adaptive_max_pool2d
+    return [pool(x.permute(0, 3, 1, 2), PATCHES_A_SIDE).flatten(2).transpose(1, 2) for pool in pools]

@@ -31,6 +31,7 @@ def compile_parts(model: nn.Module, **how) -> nn.Module:
     for part in model.modules():
         if isinstance(part, PictureEncoder):
             part.encode = torch.compile(part.encode, **how)
+            part.encode_with_patches = torch.compile(part.encode_with_patches, **how)
         elif isinstance(part, Block):
             part.compile(**how)
             part.all_to_all = torch.compile(part.all_to_all, **how)

@@ -12,7 +12,7 @@ Legend: B lanes, T frames in a chunk, M remembered frames, D agent width.
 Source: VPT (arXiv 2206.11795), openai/Video-Pre-Training.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from vpt.attention import Block, BlockMemory, window_mask
 from vpt.checkpoint import Pretrained
-from vpt.cnn import Dense, PictureEncoder
+from vpt.cnn import PATCHES_A_SIDE, Dense, PictureEncoder
 from vpt.heads import ActionHeads, ActionLogits, ValueHead
+from vpt.last_action import LastAction
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class PolicyConfig:
     temperature: float = 2.0
     n_buttons: int = 8641
     n_camera: int = 121
+    last_action: bool = False  # knows what it did at the frame before; not so in the released models
 
     @property
     def memory_frames(self) -> int:
@@ -50,6 +52,16 @@ class PolicyConfig:
     @property
     def channels(self) -> tuple[int, ...]:
         return tuple(int(self.impala_width * c) for c in self.impala_channels)
+
+    @property
+    def patches(self) -> int:
+        """P: parts of a picture that words can ask."""
+        return PATCHES_A_SIDE**2
+
+    @property
+    def patch_width(self) -> int:
+        """C: mean and maximum of each channel of each stack."""
+        return 2 * sum(self.channels)
 
     def __post_init__(self) -> None:
         if self.memory_frames < 1:
@@ -94,6 +106,7 @@ class Policy(nn.Module, Pretrained):
         self.blocks = nn.ModuleList(
             Block(c.width, c.heads, c.memory_frames, c.blocks, c.mlp_ratio) for _ in range(c.blocks)
         )
+        self.last_action = LastAction(c.width) if c.last_action else None
         self.last = Dense(c.width, c.width)
         self.final_norm = nn.LayerNorm(c.width)
         self.heads = ActionHeads(c.width, c.n_buttons, c.n_camera, c.temperature)
@@ -112,18 +125,40 @@ class Policy(nn.Module, Pretrained):
 
     def encode_frames(
         self, frames: Tensor, first: Tensor, memory: BlockMemory, visible: Tensor | None = None
-    ) -> tuple[Tensor, BlockMemory]:
-        """The trunk, CNN and block 1: frames (B, T, 128, 128, 3) uint8 -> (B, T, D), its memory.
+    ) -> tuple[Tensor, Tensor, BlockMemory]:
+        """The trunk, CNN and block 1: frames (B, T, 128, 128, 3) uint8 -> (B, T, D), the patches (B, T, P, C), and the
+        trunk's memory.
 
-        Its own outputs (B, T, D), kept from before, pass through. Raises ValueError for anything else.
+        Its own outputs (B, T, D + P C), kept from before as `pack` puts them, pass through. Raises ValueError for
+        anything else.
         """
+        c = self.config
         if not frames.is_floating_point():
-            return self.blocks[0](self.embed(frames), first, memory, visible)
-        width = self.config.width
-        if frames.ndim != 3 or frames.shape[2] != width:
-            raise ValueError(f"frames are uint8 pictures, or this trunk's outputs (lanes, frames, {width}); "
-                             f"got {frames.dtype} {tuple(frames.shape)}")  # fmt: skip
-        return frames, memory
+            check_frames(frames, c.px)
+            x, patches = self.picture.with_patches(frames.flatten(0, 1))
+            x, memory = self.blocks[0](x.unflatten(0, first.shape), first, memory, visible)
+            return x, patches.unflatten(0, first.shape), memory
+        if frames.ndim != 3 or frames.shape[2] != self.packed_width:
+            raise ValueError("frames are uint8 pictures, or this trunk's outputs (lanes, frames, "
+                             f"{self.packed_width}); got {frames.dtype} {tuple(frames.shape)}")  # fmt: skip
+        return frames[..., : c.width], frames[..., c.width :].unflatten(2, (c.patches, c.patch_width)), memory
+
+    @property
+    def packed_width(self) -> int:
+        """D + P C: numbers of a frame as `pack` puts them."""
+        return self.config.width + self.config.patches * self.config.patch_width
+
+    @staticmethod
+    def pack(x: Tensor, patches: Tensor) -> Tensor:
+        """What `encode_frames` made of frames, x (B, T, D) and patches (B, T, P, C), as one row a frame: (B, T, D + P
+        C)."""
+        return torch.cat([x, patches.flatten(2)], 2)
+
+    def add_last_action(self, x: Tensor, last_action: Tensor | None) -> Tensor:
+        """The trunk's output (B, T, D) and what was done at the frame before, see `forward` -> (B, T, D)."""
+        if self.last_action is None or last_action is None:
+            return x
+        return x + self.last_action(last_action)
 
     def run_blocks(
         self, x: Tensor, first: Tensor, memory: tuple[BlockMemory, ...], visible: Tensor, blocks: range
@@ -140,16 +175,19 @@ class Policy(nn.Module, Pretrained):
         return self.final_norm(self.last(F.relu(x)))
 
     def forward(
-        self, frames: Tensor, first: Tensor, memory: tuple[BlockMemory, ...]
+        self, frames: Tensor, first: Tensor, memory: tuple[BlockMemory, ...], last_action: Tensor | None = None
     ) -> tuple[PolicyOutput, tuple[BlockMemory, ...]]:
-        """frames (B, T, 128, 128, 3) uint8, or the trunk's outputs (B, T, D) float; first (B, T) bool -> PolicyOutput
-        and the memory after the chunk. A memory made from pictures goes on with pictures, one made from outputs with
-        these. """
+        """frames (B, T, 128, 128, 3) uint8, or the trunk's outputs as `pack` puts them; first (B, T) bool; last_action
+        (B, T, 2) int64: buttons and camera index at the frame before, -1 where it is not known (None: nowhere), read by
+        an agent that has `last_action` -> PolicyOutput and the memory after the chunk. A memory made from pictures goes
+        on with pictures, one made from outputs with these.
+        """
         if first.shape != frames.shape[:2] or first.dtype != torch.bool:
             raise ValueError(f"first is bool {tuple(frames.shape[:2])}, one flag a frame; got {first.dtype} "
                              f"{tuple(first.shape)}")  # fmt: skip
         visible = window_mask(first, memory[-1].mask, self.config.memory_frames)
-        x, trunk = self.encode_frames(frames, first, memory[0], visible)
+        x, _, trunk = self.encode_frames(frames, first, memory[0], visible)
+        x = self.add_last_action(x, last_action)
         x, others = self.run_blocks(x, first, memory, visible, range(1, len(self.blocks)))
         latent = self.finish(x)
         return PolicyOutput(self.heads(latent), self.value(latent), latent), (trunk, *others)
@@ -162,11 +200,26 @@ class Policy(nn.Module, Pretrained):
         memory: tuple[BlockMemory, ...],
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
+        last_action: Tensor | None = None,
     ) -> tuple[tuple[Tensor, Tensor], tuple[BlockMemory, ...]]:
-        """One step: frame (B, 128, 128, 3), first (B,) -> (buttons_index, camera_index) (B,) and memory.
+        """One step: frame (B, 128, 128, 3), first (B,), last_action (B, 2) -> (buttons_index, camera_index) (B,) and
+        memory.
 
         temperature 0 takes the most likely action.
         """
-        output, memory = self(frame[:, None], first[:, None], memory)
+        last_action = None if last_action is None else last_action[:, None]
+        output, memory = self(frame[:, None], first[:, None], memory, last_action)
         buttons, camera = output.action.sample(generator, temperature)
         return (buttons[:, 0], camera[:, 0]), memory
+
+
+def with_last_action(policy: Policy) -> Policy:
+    """The same agent, told what it did at the frame before; it plays as it did until it has learned to use it. One that
+    is told already is returned as it is.
+    """
+    if policy.config.last_action:
+        return policy
+    made = Policy(replace(policy.config, last_action=True)).to(policy.final_norm.weight.device)
+    new = {name: value for name, value in made.state_dict().items() if name.startswith("last_action.")}
+    made.load_state_dict(policy.state_dict() | new)
+    return made.train(policy.training)

@@ -112,6 +112,7 @@ class Fused:
             watch.watch(part, method, name)
         for block in (*self.model.words_ask_frames.values(), *self.model.frames_ask_words.values()):
             watch.watch(block, "key_values", "cross attention")
+            watch.watch(block, "patch_key_values", "cross attention")
             watch.watch(block, "forward", "cross attention")
         for t in range(frames):
             with watch.part("the rest"):

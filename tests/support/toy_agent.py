@@ -21,17 +21,20 @@ def tokenizer():
     return train_tokenizer([TEXT] * 3, 300, whole_words=ACTION_WORDS[:5])
 
 
-def toy_model() -> VLPT:
-    """Speaks on about half of its ticks."""
+def toy_model(last_action: bool = True) -> VLPT:
+    """Speaks on about half of its ticks. last_action: whether it knows what it did, as OpenAI's agents do not."""
     torch.manual_seed(0)
-    policy = Policy(PolicyConfig(width=32, heads=2, blocks=2, attention_memory_size=24, timesteps=8, impala_width=0.25))
+    policy = Policy(PolicyConfig(width=32, heads=2, blocks=2, attention_memory_size=24, timesteps=8, impala_width=0.25,
+                                 last_action=last_action))  # fmt: skip
     language = TransformerXL(TransformerXLConfig(vocabulary(tokenizer()), width=32, layers=2, heads=2, head_width=16,
                                             inner=64, window=16))
-    model = VLPT.from_parts(policy, language, frames_per_tick=FRAMES_PER_TICK, frame_window=20, words_window=40,
-                            cross_heads=2, cross_head_width=16).eval()
+    model = VLPT.from_parts(policy, language, frames_per_tick=FRAMES_PER_TICK, frame_window=20, patch_window=10,
+                            words_window=40, cross_heads=2, cross_head_width=16).eval()
     for gate in model.groups()["gates"]:
         torch.nn.init.constant_(gate, 0.7)
     torch.nn.init.zeros_(model.silence.logit.bias)
+    for born_zero in (model.silence.since, *([policy.last_action.network[2].weight] if last_action else [])):
+        torch.nn.init.normal_(born_zero, std=0.3)
     return model
 
 

@@ -11,7 +11,8 @@ from vlpt.metrics import paired_difference
 from vpt.actions import MINECRAFT, read_contractor
 
 STAGES = {"base": ["action"], "words": ["token"], "language": ["action", "token", "silence"],
-          "action": ["action", "token", "silence"], "joint": ["action", "token", "silence"],
+          "action": ["action", "token", "silence"], "without_words": ["action", "token", "silence"],
+          "without_frames": ["action", "token", "silence"], "joint": ["action", "token", "silence"],
           "oracle": ["action", "token", "silence"], "shuffled": ["action", "token", "silence"]}  # fmt: skip
 START, END = {"action": 7.0, "token": 4.0, "silence": 0.5}, {"action": 4.2, "token": 2.4, "silence": 0.35}
 EPISODES = 8
@@ -25,6 +26,7 @@ def write_runs(folder: Path, frames: int = 60, steps: int = 100) -> Path:
     write_run(folder / "idm", ["buttons", "camera"], steps, random)
     write_labelled_shards(folder / "shards", frames, random)
     write_evaluation(folder, random)
+    write_worth(folder, random)
     (folder / "started").write_text("0")
     return folder
 
@@ -39,6 +41,8 @@ def write_run(folder: Path, losses: list[str], steps: int, random: np.random.Gen
             value = end + (start - end) * np.exp(-4 * step / steps)
             row[loss] = float(value + random.normal(0, 0.1))
             valid |= {f"valid/{loss}": value + 0.05, f"unigram/{loss}": start * 0.95}
+            if "silence" in losses and loss != "silence":
+                valid[f"alone/{loss}"] = end + 0.2
         if "silence" in losses:
             opened = {"shuffled": 0.02}.get(folder.name, 0.12) * step / steps
             row |= {"gate/words_ask_frames": opened, "gate/frames_ask_words": opened * 0.7 + 0.01,
@@ -72,6 +76,8 @@ def write_evaluation(folder: Path, random: np.random.Generator) -> None:
 
     joint, own = losses(4.2, 2.4), {"oracle": losses(3.4, 2.0), "shuffled": losses(4.4, 2.6)}
     gap = dict(size=EPISODES)
+    for made in (joint, *own.values()):
+        made["action_non_null"] = made["action"] + 0.3
     found = {
         "joint": {"true": joint, "words swapped": {k: v + random.normal(0.15, 0.08, **gap) for k, v in joint.items()},
                   "silence": {k: v + random.normal(0.1, 0.06, **gap) for k, v in joint.items()},
@@ -87,13 +93,39 @@ def write_evaluation(folder: Path, random: np.random.Generator) -> None:
              "shuffled": ("shuffled", "true", "swapped", "action")}  # fmt: skip
     dependence = {name: paired_difference(found[run][true][loss], found[run][other][loss]).to_dict()
                   for name, (run, true, other, loss) in pairs.items()}
+    masked = "action_non_null"
+    non_null = {name: paired_difference(found[run][true][masked], found[run][other][masked]).to_dict()
+                for name, (run, true, other, loss) in pairs.items() if loss == "action"}
     conditions = {run: {condition: {loss: [*values.tolist()[:-1], None] for loss, values in measured.items()}
                         for condition, measured in every.items()} for run, every in found.items()}
     gates = {"words_ask_frames": 0.12, "frames_ask_words": 0.094, "frames_ask_words.1.attention_gate": 0.094}
     options = {"shards": str(folder / "shards"), "held_out": ["ch4", "ch5"]}
     (folder / "evaluation.json").write_text(json.dumps(dict(
-        dependence=dependence, conditions=conditions, episodes=[f"ch4-{n:02}" for n in range(EPISODES)], gates=gates,
+        dependence=dependence, dependence_non_null=non_null, conditions=conditions,
+        episodes=[f"ch4-{n:02}" for n in range(EPISODES)], gates=gates,
         options=options, peak_gb=3.25)))
+
+
+def write_worth(folder: Path, random: np.random.Generator) -> None:
+    """As evaluate.py worth leaves it: words are worth 0.05 nats a frame, frames nothing that could be told."""
+    each = {"words": {"token": 2.6}, "base": {"action": 4.3}, "language": {"action": 4.3, "token": 2.5},
+            "action": {"action": 4.2, "token": 2.5}, "joint": {"action": 4.2, "token": 2.4},
+            "without_words": {"action": 4.25, "token": 2.5}, "without_frames": {"token": 2.5}}  # fmt: skip
+    losses = {run: {loss: mean + random.normal(0, 0.01, EPISODES) for loss, mean in of.items()}
+              for run, of in each.items()}  # fmt: skip
+    pairs = {"words": ("action", "without_words", "action"), "frames": ("language", "without_frames", "token")}
+    gains = {"token": ("joint", "words", "token"), "action": ("joint", "base", "action")}
+    worth, gain = ({name: paired_difference(losses[own][loss], losses[other][loss]).to_dict()
+                    for name, (own, other, loss) in some.items()} for some in (pairs, gains))  # fmt: skip
+    (folder / "worth.json").write_text(json.dumps(dict(
+        alone={"language_nats_per_token": 2.6, "agent_nats_per_frame": 4.3, "without_words_nats_per_frame": 4.25,
+               "without_frames_nats_per_token": 2.5},
+        joined={name: {"nats_per_token": each[name]["token"], "nats_per_frame": each[name]["action"]}
+                for name in ("language", "action", "joint")},
+        unigram={"nats_per_token": 5.5, "nats_per_frame": 6.0},
+        worth=worth, worth_non_null={"words": worth["words"]}, gain=gain,
+        losses={run: {loss: values.tolist() for loss, values in of.items()} for run, of in losses.items()},
+        episodes=[f"ch4-{n:02}" for n in range(EPISODES)], options={}, peak_gb=1.5)))  # fmt: skip
 
 
 def write_watched(path: Path, seconds: int = 40) -> None:

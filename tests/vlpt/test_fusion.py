@@ -11,7 +11,7 @@ import torch
 
 from vlpt.clock import Clock, Visibility
 from vlpt.fusion import GatedCrossAttention, rotate, wave_turns
-from vlpt.memory import FrameMemory, WordMemory
+from vlpt.memory import FrameMemory, TickMemory
 from vlpt.training.optimizer import make_optimizer
 
 WIDTH, SOURCE, WINDOW, T = 32, 24, 10, 36
@@ -40,7 +40,7 @@ def stream(block, frames, words, first, frames_per_tick, direction, cutting) -> 
     asks_frames = direction == "words ask frames"
     slots = WINDOW - 1 if asks_frames else math.ceil((WINDOW - 1) / frames_per_tick)
     asked = frames if asks_frames else words
-    memory = (FrameMemory if asks_frames else WordMemory).fresh(lanes, slots, asked.shape[2])
+    memory = (FrameMemory if asks_frames else TickMemory).fresh(lanes, slots, asked.shape[2])
     frame = torch.zeros(lanes, dtype=torch.long)
     outputs = []
     for cut in cutting:
@@ -159,6 +159,44 @@ def test_time_is_in_the_scores_as_a_difference():
     assert torch.allclose(out, moved, atol=1e-4) and not torch.allclose(out, swapped, atol=1e-2)
 
 
+@torch.no_grad()
+def test_patches_are_asked_beside_the_vectors_in_one_softmax():
+    """Written a second time, head by head and row by row."""
+    torch.manual_seed(0)
+    block = GatedCrossAttention(WIDTH, SOURCE, WINDOW, heads=2, head_width=8, patches=(3, 5)).eval()
+    x, vectors, patches = torch.randn(1, 2, WIDTH), torch.randn(1, 4, SOURCE), torch.randn(1, 2, 3, 5)
+    now, seen, placed = torch.tensor([[5.0, 9]]), torch.tensor([[1.0, 2, 5, 9]]), torch.tensor([[5.0, 9]])
+    sees = visible(now, seen).and_of(visible(now, placed), 3)
+    found = block.attend(x, block.key_values(vectors, seen).followed_by(block.patch_key_values(patches, placed)), sees)
+
+    rows = [(block.key(block.source_norm(vectors[0, i])), block.value(block.source_norm(vectors[0, i])), seen[0, i])
+            for i in range(4)]
+    for k in range(2):
+        for place in range(3):
+            row = block.patches.norm(patches[0, k, place]) + block.patches.place[place]
+            rows.append((block.patches.key(row), block.patches.value(row), placed[0, k]))
+    for i in range(2):
+        heads = []
+        for h in range(2):
+            e = slice(8 * h, 8 * h + 8)
+            mine = [(key[e], value[e], time) for key, value, time in rows if time <= now[0, i]]
+            q = turned(block.query(block.query_norm(x[0, i]))[e], now[0, i], block)
+            scores = torch.stack([q @ turned(key, time, block) / 8**0.5
+                                  - block.log_decay[h].exp() * (now[0, i] - time) for key, _, time in mine])
+            heads.append(scores.softmax(0) @ torch.stack([value for _, value, _ in mine]))
+        torch.testing.assert_close(found[0, i], block.out(torch.cat(heads)), atol=1e-5, rtol=1e-5)
+
+
+def visible(asking: torch.Tensor, asked: torch.Tensor) -> Visibility:
+    """All that is not younger."""
+    age = asking[:, :, None] - asked[:, None, :]
+    return Visibility(age >= 0, age, asking)
+
+
+def turned(row: torch.Tensor, time: torch.Tensor, block: GatedCrossAttention) -> torch.Tensor:
+    return rotate(row[None, None, None], time[None, None], block.turns)[0, 0, 0]
+
+
 def test_rotation_keeps_length_and_depends_on_differences():
     turns = wave_turns(4, WINDOW)
     q, k = torch.randn(2, 1, 1, 1, 8).unbind()
@@ -187,7 +225,7 @@ def test_a_constant_gradient_opens_a_gate():
     """Past 0.5 within 100 steps at the gates' own rate, under bf16 autocast: fp32 does not freeze on the way."""
     block = GatedCrossAttention(WIDTH, SOURCE, WINDOW)
     assert block.attention_gate.item() == 0 == block.feedforward_gate.item()
-    optimizer = make_optimizer({"gates": [block.attention_gate]}, {"gates": 1e-2}, weight_decay=0.01)
+    optimizer = make_optimizer(block, {"gates": [block.attention_gate]}, {"gates": 1e-2}, weight_decay=0.01)
     clock = Clock.of(torch.zeros(1, 8, dtype=torch.bool), torch.zeros(1, dtype=torch.long), 1)
     view = Visibility.of(clock.frames, clock.frames, WINDOW)
     x, source = torch.randn(1, 8, WIDTH), torch.randn(1, 8, SOURCE)

@@ -36,8 +36,14 @@ def tokenizer():
 
 
 def lanes_of(shards, tokenizer, **more):
-    given = dict(lanes=2, frames_per_chunk=16, frames_per_tick=4, tokenizer=tokenizer, epochs=1) | more
-    return Lanes(shards, shards.episodes, **given)
+    given = dict(lanes=2, frames_per_chunk=16, epochs=1)
+    if tokenizer:
+        given |= dict(tokenizer=tokenizer, frames_per_tick=4, silence=vocabulary(tokenizer))
+    return Lanes(shards, shards.episodes, **given | more)
+
+
+def streams_of(shards, tokenizer) -> WordStreams:
+    return WordStreams(shards.episodes, tokenizer, 4, vocabulary(tokenizer), 1000)
 
 
 def equal(chunk, other) -> bool:
@@ -67,13 +73,12 @@ def test_frame_action_and_word_stay_aligned_from_the_recording_to_the_chunk(
                 before = words.get(tick - 1)
                 assert int(chunk.heard[b, t]) == (tokenizer.token_to_id(before) if before else silence)
             assert bool(chunk.language_mask[b, t]) == on_tick
-            null = bool(MINECRAFT.is_null(*action(number)))
-            assert bool(chunk.action_mask[b, t]) == (not null or said is not None)
+            assert chunk.action_mask[b, t] and bool(chunk.null[b, t]) == bool(MINECRAFT.is_null(*action(number)))
             seen.append(number)
         off_tick = chunk.frame % frames_per_tick != 0
         assert (chunk.spoken[off_tick] == silence).all() and (chunk.heard[off_tick] == silence).all()
         idle = ~chunk.real
-        assert not chunk.action_mask[idle].any() and not chunk.language_mask[idle].any()
+        assert not (chunk.action_mask | chunk.language_mask | chunk.null)[idle].any()
         assert not chunk.frames[idle].any()
     assert sorted(seen) == [i * STRIDE + t for i, n in enumerate(LENGTHS.values()) for t in range(n)]
 
@@ -123,7 +128,7 @@ def test_epochs_differ_and_seeds_differ(shards, tokenizer):
 
 
 def test_sources_of_words(shards, tokenizer):
-    streams = WordStreams(shards.episodes, tokenizer, 4, 1000)
+    streams = streams_of(shards, tokenizer)
     partners = [streams.partner(i) for i in range(5)]
     assert sorted(partners) == list(range(5)) and all(p != i for i, p in enumerate(partners))
     assert len({tuple(streams.partner(i, draw) for i in range(5)) for draw in range(20)}) > 5
@@ -137,17 +142,33 @@ def test_sources_of_words(shards, tokenizer):
     with pytest.raises(ValueError, match="words come from one of"):
         streams.tokens(0, "loud")
     with pytest.raises(ValueError, match="at least two"):
-        WordStreams(shards.episodes[:1], tokenizer, 4, 1000).tokens(0, "swapped")
+        WordStreams(shards.episodes[:1], tokenizer, 4, vocabulary(tokenizer), 1000).tokens(0, "swapped")
 
 
-def test_what_is_swapped_never_changes_what_counts(shards, tokenizer):
-    """Paired differences need the same frames in both conditions."""
-    true = list(lanes_of(shards, tokenizer))
-    for more in ({"word_source": source} for source in SOURCES):
-        for chunk, same in zip(lanes_of(shards, tokenizer, **more), true, strict=True):
-            assert torch.equal(chunk.action_mask, same.action_mask) and torch.equal(chunk.frames, same.frames)
-            assert torch.equal(chunk.buttons_index, same.buttons_index) and torch.equal(chunk.first, same.first)
-    streams = WordStreams(shards.episodes, tokenizer, 4, 1000)
+@pytest.mark.parametrize("count_frames", ["all", "non-null"])
+def test_which_frames_count_never_depends_on_words_or_pictures(shards, tokenizer, count_frames):
+    """Neither on what is said, nor on how often, nor on whether there are words at all."""
+    true = list(lanes_of(shards, tokenizer, count_frames=count_frames))
+    mute = replace(shards.episodes[0], words=[])
+    spoken = [word for episode in shards.episodes for word in episode.words]
+    talkative = [replace(episode, words=sorted(spoken, key=lambda word: word.start_ms)) for episode in shards.episodes]
+    others = [dict(word_source=source) for source in SOURCES] + [dict(drop_words=1.0), dict(frame_source="swapped")]
+    loaders = [lanes_of(shards, tokenizer, count_frames=count_frames, **more) for more in others]
+    told = dict(lanes=2, frames_per_chunk=16, epochs=1, tokenizer=tokenizer, silence=5000, count_frames=count_frames)
+    for episodes in ([mute, *shards.episodes[1:]], talkative):
+        loaders.append(Lanes(shards, episodes, frames_per_tick=4, **told))
+    loaders.append(lanes_of(shards, None, frames_per_tick=4, count_frames=count_frames))
+    for loader in loaders:
+        for chunk, same in zip(loader, true, strict=True):
+            for name in ("action_mask", "null", "buttons_index", "first", "real"):
+                assert torch.equal(getattr(chunk, name), getattr(same, name))
+    counted, null, real = (torch.cat([getattr(c, name) for c in true], 1) for name in ("action_mask", "null", "real"))
+    assert torch.equal(counted, real if count_frames == "all" else real & ~null) and 10 < null.sum() < real.sum() // 4
+
+
+def test_swapped_pictures_are_the_partners(shards, tokenizer):
+    """And nothing else is: paired differences need the same frames in both conditions."""
+    streams, true = streams_of(shards, tokenizer), list(lanes_of(shards, tokenizer))
     for chunk, same in zip(lanes_of(shards, tokenizer, frame_source="swapped"), true, strict=True):
         for name in ("action_mask", "buttons_index", "heard", "spoken", "first", "language_mask"):
             assert torch.equal(getattr(chunk, name), getattr(same, name))
@@ -155,6 +176,23 @@ def test_what_is_swapped_never_changes_what_counts(shards, tokenizer):
         for b, t in zip(*np.nonzero(chunk.real.numpy()), strict=True):
             other = streams.partner(int(chunk.episode[b, t]))
             assert shown[b, t] == other * STRIDE + int(chunk.frame[b, t]) % shards.episodes[other].n_frames
+
+
+@pytest.mark.parametrize("frame_source", ["true", "swapped"])
+def test_the_last_action_is_that_of_the_frame_before_in_the_pictures(shards, tokenizer, frame_source):
+    """Whatever is shown, its number says what was pressed before: nothing at its episode's first frame."""
+    nothing = (0, MINECRAFT.null_camera_index)
+    begun = 0
+    for chunk in lanes_of(shards, tokenizer, frame_source=frame_source, frames_per_chunk=12):
+        shown = numbers(chunk.frames.numpy())
+        for b, t in zip(*np.nonzero(chunk.real.numpy()), strict=True):
+            number = int(shown[b, t])
+            expected = indices(number - 1) if number % STRIDE else nothing
+            assert (int(chunk.last_buttons[b, t]), int(chunk.last_camera[b, t])) == expected
+            begun += number % STRIDE == 0
+        assert (chunk.last_buttons[~chunk.real] == nothing[0]).all()
+        assert (chunk.last_camera[~chunk.real] == nothing[1]).all()
+    assert begun >= len(LENGTHS)
 
 
 def test_the_oracle_names_at_each_tick_what_that_tick_does(shards, tokenizer):
@@ -180,7 +218,7 @@ def test_action_words_by_hand():
     assert name((5, 0), "use") == "use-stand-down" and name((-5, -5), "jump", "forward") == "empty-jump-left-up"
     assert name((0, 0), "left") == "empty-step" and len(set(ACTION_WORDS)) == 108
     with pytest.raises(ValueError, match="whole_words=ACTION_WORDS"):
-        WordStreams([], train_tokenizer(["a"], 300), 4, 9)._oracle(0)
+        WordStreams([], train_tokenizer(["a"], 300), 4, 300, 9)._oracle(0)
 
 
 def test_late_stretches_are_masked_and_reported(shards, tokenizer):
@@ -197,17 +235,28 @@ def test_late_stretches_are_masked_and_reported(shards, tokenizer):
     assert max(row["lateness_ms_max"] for row in report) > 500
 
 
-def test_without_a_tokenizer_words_only_say_when_somebody_speaks(shards, tokenizer):
-    for mute, chunk in zip(lanes_of(shards, None), lanes_of(shards, tokenizer), strict=True):
-        assert torch.equal(mute.action_mask, chunk.action_mask) and torch.equal(mute.frames, chunk.frames)
-        assert torch.equal(mute.spoken == 1, chunk.spoken == vocabulary(tokenizer))
+def test_without_a_tokenizer_nothing_is_heard_and_nothing_filled_up(shards):
+    frames = 0
+    for chunk in lanes_of(shards, None):
+        assert not (chunk.heard.any() or chunk.spoken.any() or chunk.language_mask.any())
+        assert torch.equal(chunk.real, chunk.episode >= 0)
+        frames += int(chunk.real.sum())
+    assert frames == sum(LENGTHS.values())
 
 
-def test_silence_of_a_model_with_a_larger_vocabulary(shards, tokenizer):
+def test_silence_and_the_tick_are_the_models(shards, tokenizer):
+    """A table may be larger than its tokenizer: silence lies beyond the table, and no default stands in for it."""
     loader = lanes_of(shards, tokenizer, silence=5000)
-    assert max(int(chunk.heard.max()) for chunk in loader) == 5000
+    chunks, plain = list(loader), list(lanes_of(shards, tokenizer))
+    assert loader.silence == 5000 and max(int(chunk.heard.max()) for chunk in chunks) == 5000
+    for chunk, same in zip(chunks, plain, strict=True):
+        for name in ("heard", "spoken"):
+            assert torch.equal(getattr(chunk, name) == 5000, getattr(same, name) == vocabulary(tokenizer))
     with pytest.raises(ValueError, match="do not belong together"):
-        lanes_of(shards, tokenizer, silence=300)
+        lanes_of(shards, tokenizer, silence=vocabulary(tokenizer) - 1)
+    for missing in ("silence", "frames_per_tick"):
+        with pytest.raises(ValueError, match="words need frames_per_tick and silence: take the language model's"):
+            lanes_of(shards, tokenizer, **{missing: None})
 
 
 def test_features_may_take_the_place_of_pictures(shards, tokenizer):
@@ -232,8 +281,7 @@ def test_splits_are_disjoint(shards):
 
 def test_dropped_episodes_hear_nothing_and_the_rest_is_as_it_was(shards, tokenizer):
     def chunks(**more):
-        lanes = Lanes(shards, shards.episodes, lanes=3, frames_per_chunk=40, tokenizer=tokenizer, seed=4, epochs=6,
-                      **more)
+        lanes = lanes_of(shards, tokenizer, lanes=3, frames_per_chunk=40, seed=4, epochs=6, **more)
         return list(lanes), lanes.silence
 
     (plain, silence), (dropped, _) = chunks(), chunks(drop_words=0.4)
@@ -293,8 +341,8 @@ def test_clips_resume_and_refuse(shards):
 
 
 def test_wrong_options(shards, tokenizer):
-    for wrong in ({"word_source": "loud"}, {"frame_source": "none"}):
-        with pytest.raises(ValueError, match="word_source is one of true"):
-            lanes_of(shards, tokenizer, **wrong)
+    for name, wrong in (("word_source", "loud"), ("frame_source", "none"), ("count_frames", "some")):
+        with pytest.raises(ValueError, match=f"{name} is one of .*, got '{wrong}'"):
+            lanes_of(shards, tokenizer, **{name: wrong})
     with pytest.raises(ValueError, match="no episodes"):
         Lanes(shards, [], lanes=1, frames_per_chunk=4)

@@ -18,10 +18,12 @@ from vlpt.training.losses import (
     kl_to_reference,
     language_loss,
     language_nats,
+    objective,
     unigram_log_probs,
 )
 
 B, T, V, FRAMES_PER_TICK = 2, 12, 7, 4
+NOWHERE = torch.zeros(B, T, dtype=torch.bool)
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_camera_costs_nothing_and_learns_nothing_where_its_meta_button_is_off(ge
     assert camera_nats[0, 0] == 0 and camera_nats[0, 1] == 0 and camera_nats[0, 2] > 0
     assert torch.equal(camera_nats == 0, buttons % 2 == 0)
     everything = torch.ones(B, T, dtype=torch.bool)
-    action_loss(action, buttons, camera, everything)["action"].total.backward()
+    action_loss(action, buttons, camera, everything, NOWHERE)["action"].total.backward()
     assert torch.equal(action.leaves[1].grad.abs().sum(-1) > 0, buttons % 2 == 1)
     assert (action.leaves[0].grad.abs().sum(-1) > 0).all()
     other = camera.clone()
@@ -73,11 +75,15 @@ def test_camera_costs_nothing_and_learns_nothing_where_its_meta_button_is_off(ge
 def test_action_loss_is_the_mean_of_what_the_mask_keeps(generator):
     action, (buttons, camera) = an_action(generator), labels(generator)
     mask = torch.rand(B, T, generator=generator) < 0.5
-    parts = action_loss(action, buttons, camera, mask)
+    null = torch.rand(B, T, generator=generator) < 0.5
+    parts = action_loss(action, buttons, camera, mask, null)
     by_hand = []
     for b, t in mask.nonzero().tolist():
         nats = -action.buttons[b, t, buttons[b, t]]
         by_hand.append(nats - action.camera[b, t, camera[b, t]] if buttons[b, t] % 2 else nats)
+    pressed = [nats for nats, (b, t) in zip(by_hand, mask.nonzero().tolist(), strict=True) if not null[b, t]]
+    assert torch.isclose(parts["action_non_null"].mean, torch.stack(pressed).mean(), atol=1e-5)
+    assert parts["action_non_null"].count == len(pressed) < len(by_hand)
     assert torch.isclose(parts["action"].mean, torch.stack(by_hand).mean(), atol=1e-5)
     assert parts["action"].count == mask.sum() == parts["camera"].count
     assert torch.isclose(parts["buttons"].mean + parts["camera"].mean, parts["action"].mean)
@@ -87,14 +93,24 @@ def test_parts_compose_over_chunks(generator):
     action, (buttons, camera) = an_action(generator), labels(generator)
     mask = torch.rand(B, T, generator=generator) < 0.5
     whole, pieces = LossTotals(), LossTotals()
-    whole.add(action_loss(action, buttons, camera, mask))
+    whole.add(action_loss(action, buttons, camera, mask, ~mask))
     for cut in (slice(0, 1), slice(1, 9), slice(9, T)):
         piece = SimpleNamespace(buttons=action.buttons[:, cut], camera=action.camera[:, cut])
-        pieces.add(action_loss(piece, buttons[:, cut], camera[:, cut], mask[:, cut]))
+        pieces.add(action_loss(piece, buttons[:, cut], camera[:, cut], mask[:, cut], ~mask[:, cut]))
     assert pieces.means() == pytest.approx(whole.means(), abs=1e-5)
     nothing = LossTotals()
-    nothing.add(action_loss(action, buttons, camera, mask & False))
+    nothing.add(action_loss(action, buttons, camera, NOWHERE, NOWHERE))
     assert nothing.means() == {}
+
+
+def test_an_objective_adds_up_to_means_over_the_whole_update():
+    """Two batches, 1 of 3 and 99 of 1: not the mean of their means, 2, but 1.02; what counts nowhere costs nothing."""
+    batches = [{"a": LossPart(torch.tensor(3.0), torch.tensor(1.0)), "logged": LossPart(*torch.tensor([9.0, 1.0]))},
+               {"a": LossPart(torch.tensor(99.0), torch.tensor(99.0)), "logged": LossPart(*torch.tensor([9.0, 1.0]))}]
+    whole = sum(objective(batch, {"a": 2.0, "logged": 0.0}, {"a": 100}) for batch in batches)
+    assert float(whole) == pytest.approx(2 * 1.02)
+    nothing = {"a": LossPart(torch.tensor(0.0), torch.tensor(0.0))}
+    assert objective(nothing, {"a": 1.0}, {"a": 0}) == 0
 
 
 def test_bf16_outputs_are_summed_in_fp32(generator):
@@ -102,7 +118,7 @@ def test_bf16_outputs_are_summed_in_fp32(generator):
     action = SimpleNamespace(buttons=torch.full((1, 1000, 2), -1.0, dtype=torch.bfloat16),
                              camera=torch.zeros(1, 1000, 2, dtype=torch.bfloat16))
     zeros = torch.zeros(1, 1000, dtype=torch.long)
-    part = action_loss(action, zeros, zeros, zeros == 0)["action"]
+    part = action_loss(action, zeros, zeros, zeros == 0, zeros > 0)["action"]
     assert part.total.dtype == torch.float32 and part.total == 1000
 
 
@@ -173,7 +189,7 @@ def test_baselines_use_the_models_masks(generator):
     on = mask & (buttons % 2 == 1)
     assert counts.buttons.sum() == mask.sum() and counts.camera.sum() == on.sum()
     baseline = Unigram.of(counts)
-    parts = baseline.action_loss(buttons, camera, mask)
+    parts = baseline.action_loss(buttons, camera, mask, NOWHERE)
     expected = -(baseline.buttons[buttons[mask]].sum() + baseline.camera[camera[on]].sum())
     assert torch.isclose(parts["action"].total, expected, rtol=1e-5) and parts["action"].count == mask.sum()
 

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from support.numbered_recordings import action, record
+from support.numbered_recordings import action, indices, record
 from support.places import ROOT
 from support.toy_agent import FRAMES_PER_TICK, save_toy, toy_model
 
@@ -70,8 +70,10 @@ def test_watching_a_recording_shows_the_true_keys_and_follows_the_true_words(mod
     heard[0, ::FRAMES_PER_TICK] = torch.tensor([agent.silence, *tokens[:-1]])
     first[0, 0] = True
     sight = torch.from_numpy(np.stack(list(read_video(folder / "ch0-00.mp4"))))[None]
+    nothing = [0, MINECRAFT.null_camera_index]
+    done = torch.tensor([nothing, *(indices(2048 + t) for t in range(frames - 1))])[None]
     with torch.no_grad():
-        output, _ = agent.model(sight, first, heard, agent.model.start(1))
+        output, _ = agent.model(sight, first, heard, agent.model.start(1), done)
     streamed = [row["p_silence"] for row in rows[::FRAMES_PER_TICK]]
     np.testing.assert_allclose(streamed, output.silence_logit[0].sigmoid(), atol=2e-4)
 
@@ -96,7 +98,7 @@ def test_keys_that_end_before_the_pictures_are_shown_as_far_as_they_go(model, tm
 def bare(tmp_path_factory):
     """The toy's agent before it was joined with a language model: as a folder of ours, and as OpenAI's two files."""
     folder = tmp_path_factory.mktemp("bare")
-    policy = toy_model().policy
+    policy = toy_model(last_action=False).policy
     policy.save_pretrained(folder / "policy")
     write_released(policy, folder / "2x.model", folder / "2x.weights")
     return folder
@@ -115,7 +117,8 @@ def test_an_agent_without_words_plays_and_watches(bare, tmp_path):
 
 
 def test_a_streaming_policy_does_what_its_forward_says(bare):
-    calm, policy = load_agent(bare / "policy", sampling=Sampling(action_temperature=0)), toy_model().policy
+    calm = load_agent(bare / "policy", sampling=Sampling(action_temperature=0))
+    policy = toy_model(last_action=False).policy
     seen = np.random.default_rng(0).integers(0, 256, (9, 128, 128, 3)).astype(np.uint8)
     memory, said = calm.start(), []
     for picture in seen:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import fields, replace
 
 import numpy as np
@@ -14,10 +15,12 @@ from support.numbered_recordings import record
 import train
 from data_gathering import shard
 from vlpt.agent import Agent
+from vlpt.data.clips import Clip
 from vlpt.data.words import load_tokenizer, read_words, vocabulary
 from vlpt.options import parse, to_dict
 from vlpt.training import STAGES
-from vlpt.training.stage import StageOptions
+from vlpt.training.losses import objective
+from vlpt.training.stage import Stage, StageOptions
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +57,10 @@ def weights(folder, name: str) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("stage", ["idm", "base", "words", "language", "action", "joint"])
 def test_resumed_is_uninterrupted(data, stage):
-    """Bit for bit: weights, log, and what is left of the random numbers."""
-    whole = train.train(replace(options(data, stage), name=f"{stage}-whole"))
-    cut = replace(options(data, stage), name=f"{stage}-cut")
+    """Bit for bit: weights, log, and what is left of the random numbers; an update takes several batches."""
+    asked = options(data, stage, "--accumulate", "2")
+    whole = train.train(replace(asked, name=f"{stage}-whole"))
+    cut = replace(asked, name=f"{stage}-cut")
     train.train(replace(cut, stop_after=1))
     assert not (data / "runs" / cut.name / "done.json").exists()
     resumed = train.train(cut)
@@ -67,6 +71,83 @@ def test_resumed_is_uninterrupted(data, stage):
     logs = [[{k: v for k, v in row.items() if k not in timing} for row in log(data, name)]
             for name in (cut.name, f"{stage}-whole")]
     assert logs[0] == logs[1] and [row["step"] for row in logs[0]] == [1, 2]
+
+
+# ---- means over the whole update
+
+
+@pytest.fixture(scope="module")
+def uneven(data):
+    """Three episodes as long as a chunk, in which much, nothing and little is said."""
+    for i, words in enumerate((range(0, 16, 3), (), (5,))):
+        record(data / "uneven/videos", f"ch{i}-00", i, 16, words)
+    record(data / "uneven/videos", "ch3-00", 3, 16)
+    shard.main(shard.Options(recordings=str(data / "uneven/videos"), labels="truth", out=str(data / "uneven/shards")))
+    return data
+
+
+def uneven_stage(folder, name: str, *flags: str) -> Stage:
+    """A stage on the three episodes, with the weights that its seed gives, in fp64, so that what is compared is not
+    rounding; two frames of the first, nearly all of the second and some of the third count.
+    """
+    train.seed_everything(0)
+    asked = replace(options(folder, name, *flags), shards=f"{folder}/uneven/shards", held_out=("ch3",))
+    stage = STAGES[name](asked, torch.device("cpu"))
+    for episode in stage.data.train if name != "idm" else ():
+        unknown = {"ch0-00": slice(2, 16), "ch1-00": slice(0, 1), "ch2-00": slice(6, 16)}[episode.id]
+        episode.confidence[unknown] = 0
+    for parameter in stage.groups().get("gates", ()):
+        torch.nn.init.constant_(parameter, 0.3)
+    stage.model.double()
+    if getattr(stage, "reference", None):
+        stage.reference.double()
+    if name != "idm":
+        stage.memory = stage.start(asked.lanes)
+    return stage
+
+
+def gradients(stage: Stage) -> dict[str, torch.Tensor]:
+    return {name: p.grad for name, p in stage.model.named_parameters() if p.grad is not None}
+
+
+def relative_difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
+    """Of all gradients together, by their norm."""
+    assert ours.keys() == theirs.keys() and len(ours) > 5
+    ours, theirs = (torch.cat([g.double().flatten() for g in one.values()]) for one in (ours, theirs))
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+@pytest.mark.parametrize(("stage", "more"), [
+    ("base", "--count-frames non-null"), ("joint", "--trunk trained --kl-weight 50 --token-weight 2"),
+])  # fmt: skip
+def test_chunks_of_an_update_give_the_gradient_of_one_long_chunk(uneven, stage, more):
+    """Three chunks, each an episode, whose counts differ: as the three episodes in one chunk, forgotten between."""
+    more = ("--lanes", "1", *more.split())
+    long = uneven_stage(uneven, stage, "--chunk", "48", *more)
+    short = uneven_stage(uneven, stage, "--chunk", "16", *more)
+    short.model.load_state_dict(long.model.state_dict())
+    whole = train.accumulate(long, 1, nullcontext())
+    parts = train.accumulate(short, 3, nullcontext())
+    assert parts.counts() == whole.counts() and parts.means() == pytest.approx(whole.means(), rel=1e-6)
+    assert relative_difference(gradients(short), gradients(long)) < 1e-6
+
+    short = uneven_stage(uneven, stage, "--chunk", "16", *more)
+    short.model.load_state_dict(long.model.state_dict())
+    for _ in range(3):  # a mean of the chunks' means is another one
+        batch = short.next_batch()
+        (objective(short.losses(batch), short.weights(), short.counts(batch)) / 3).backward()
+    assert relative_difference(gradients(short), gradients(long)) > 0.1
+
+
+def test_clips_of_an_update_give_the_gradient_of_one_large_batch(uneven):
+    flags = ("--no-augment", "--lanes", "1", "--chunk", "16")
+    large, small = uneven_stage(uneven, "idm", *flags), uneven_stage(uneven, "idm", *flags)
+    large.model.load_state_dict(small.model.state_dict())
+    clips = [large.next_batch() for _ in range(3)]
+    clip = Clip(*(torch.cat([getattr(one, field.name) for one in clips]) for field in fields(Clip)))
+    objective(large.losses(clip), large.weights(), large.counts(clip)).backward()
+    train.accumulate(small, 3, nullcontext())
+    assert relative_difference(gradients(small), gradients(large)) < 1e-6
 
 
 def test_a_finished_run_does_nothing(data):
@@ -83,9 +164,23 @@ def test_other_options_need_another_name(data):
 def test_losses_gates_and_baselines_are_logged(data):
     train.train(replace(options(data, "joint"), name="logged"))
     row = log(data, "logged")[-1]
-    for name in ("action", "token", "silence"):
+    for name in ("action", "action_non_null", "token", "silence"):
         assert row[name] > 0 and row[f"valid/{name}"] > 0 and row[f"unigram/{name}"] > 0
+    assert row["valid/action_non_null"] != row["valid/action"]
     assert row["gate/words_ask_frames"] > 0 and row["gate/frames_ask_words"] > 0
+
+
+def test_validation_tells_of_all_frames_and_of_those_where_something_is_pressed(data):
+    """Whatever counts in training: the same model is told of alike."""
+    for count in ("all", "non-null"):
+        asked = options(data, "base", "--count-frames", count, "--rate-new", "1e-12")
+        train.train(replace(asked, name=f"base-{count}"))
+    (every, pressed) = (log(data, f"base-{count}") for count in ("all", "non-null"))
+    assert pressed[0]["action"] == pressed[0]["action_non_null"] == pytest.approx(every[0]["action_non_null"], rel=0.2)
+    assert every[0]["action"] != every[0]["action_non_null"]
+    for row in (every[-1], pressed[-1]):
+        assert row["valid/action"] != row["valid/action_non_null"]
+        assert row["unigram/action"] != row["unigram/action_non_null"]
 
 
 @pytest.mark.parametrize(("stage", "moves"), [("language", "language."), ("action", "policy.blocks.1")])
@@ -134,6 +229,32 @@ def test_a_published_decoder_is_embodied_trained_as_asked_resumed_and_played(dat
     assert len(actions) == len(words) == 1
 
 
+def test_a_model_sets_the_clock_and_silence_of_its_data(data):
+    """Its table is larger than its tokenizer, and it ticks at every frame: silent ticks count as silence, also in the
+    stage that goes on from it, whose options say nothing of ticks."""
+    source = data / "runs/words/checkpoint/model/tokenizer.json"
+    known = vocabulary(load_tokenizer(source))
+    size = dict(hidden_size=32, num_hidden_layers=1, intermediate_size=64, num_attention_heads=2)
+    config = transformers.LlamaConfig(vocab_size=known + 64, **size)
+    transformers.LlamaForCausalLM(config).save_pretrained(data / "large")
+    shutil.copy(source, data / "large/tokenizer.json")
+    flags = ("--frames-per-tick", "1", "--chunk", "48", "--lanes", "2")
+    asked = replace(options(data, "language", *flags), name="large", language=str(data / "large"))
+    train.train(asked)
+    going_on = options(data, "action", "--chunk", "48")
+    kept = {name: next(f.default for f in fields(going_on) if f.name == name) for name in ("base", "language")}
+    going_on = replace(going_on, name="larger", start=f"{data}/runs/large", **kept)
+    for stage in (STAGES["language"](asked, torch.device("cpu")), STAGES["action"](going_on, torch.device("cpu"))):
+        chunk, silence = stage.next_batch(), known + 64
+        said = sum(row["tokens"] for row in stage.batches.streams.report())
+        assert stage.batches.silence == stage.model.language.vocabulary == silence
+        assert stage.batches.frames_per_tick == 1
+        assert int((chunk.spoken == silence).sum()) == int((chunk.heard == silence).sum()) == 2 * 48 - said > 20
+        parts = stage.losses(chunk)
+        assert int(parts["silence"].count) == stage.counts(chunk)["silence"] == 2 * 48
+        assert int(parts["token"].count) == stage.counts(chunk)["token"] == said > 20
+
+
 def test_wrong_input_is_one_clear_error(data, tmp_path):
     with pytest.raises(ValueError, match="no channel ch9"):
         train.train(replace(options(data, "base"), name="x", held_out=("ch9",), runs=str(tmp_path)))
@@ -141,6 +262,9 @@ def test_wrong_input_is_one_clear_error(data, tmp_path):
         train.train(replace(options(data, "language"), name="x", base="nowhere", runs=str(tmp_path)))
     with pytest.raises(ValueError, match="transcribe"):
         train.train(replace(options(data, "words"), name="x", videos=str(tmp_path), runs=str(tmp_path)))
+    nothing = options(data, "language", "--token-weight", "0", "--silence-weight", "0", "--name", "x")
+    with pytest.raises(ValueError, match="nothing to learn: the weight of every loss is 0"):
+        train.train(replace(nothing, runs=str(tmp_path)))
     assert not list(tmp_path.iterdir())  # nothing half-made is left
 
 

@@ -12,10 +12,11 @@ import torch
 from vlpt.clock import Clock
 from vlpt.language.token_table import TokenTable
 from vlpt.language.transformer_xl import RelativeAttention, TransformerXL, TransformerXLConfig
-from vlpt.language.visibility import RULES, memory_slots, plan_attention
-from vlpt.memory import LanguageMemory
+from vlpt.language.visibility import AttentionPlan, memory_slots, plan_attention
+from vlpt.memory import LanguageMemory, tensors
 
-TINY = TransformerXLConfig(vocabulary=40, width=32, layers=2, heads=2, head_width=16, inner=64, window=6)
+V = 40
+TINY = TransformerXLConfig(vocabulary=V, width=32, layers=2, heads=2, head_width=16, inner=64, window=6)
 
 
 def a_model(config: TransformerXLConfig = TINY) -> TransformerXL:
@@ -76,12 +77,8 @@ def test_reset_lane_is_a_fresh_lane():
     assert not torch.allclose(mixed[1, 10:], fresh[1], atol=1e-3)
     _, memory = model(ids, first, model.start(2))
     again = memory.reset(torch.tensor([True, False]))
-    for got, new, old in zip(memory_tensors(again), memory_tensors(model.start(2)), memory_tensors(memory)):
+    for got, new, old in zip(tensors(again), tensors(model.start(2)), tensors(memory), strict=True):
         assert torch.equal(got[0], new[0]) and torch.equal(got[1], old[1])
-
-
-def memory_tensors(memory: LanguageMemory) -> list[torch.Tensor]:
-    return [*memory.layers, memory.age, memory.mask]
 
 
 @pytest.mark.parametrize("length", [1, 5, 20])
@@ -94,7 +91,7 @@ def test_window_and_causality_by_gradient(length):
         piece = x[:, start : start + length]
         first = torch.zeros(1, piece.shape[1], dtype=torch.bool)
         clock = Clock.of(first, torch.zeros(1, dtype=torch.long), 1)
-        chunk = model.plan(clock.ticks, clock.last_segment, ~first, memory)
+        chunk = model.plan(clock.ticks, clock.last_segment, first.long(), memory)
         h, memory = model.run(piece, chunk, memory)
         outputs.append(h)
     out = torch.cat(outputs, 1)
@@ -130,76 +127,74 @@ def test_positions_never_run_out():
             assert memory.bytes == size
         short, _ = model(ids[:, -40:], first[:, -40:], model.start(1))
     assert torch.allclose(log_probs[:, -1], short[:, -1], atol=1e-5)
-    assert memory.age.max() <= TINY.window
+    assert memory.age.max() <= TINY.window + 1
 
 
-# ---- remembering silence: the rule, written down a second time without tensors
+# ---- words and silence: the law, written down a second time without tensors
+
+START = 2
 
 
-def expected_view(heard: list[str], k: int, window: int, rule: str) -> dict[int, int]:
-    """{index of a visible tick: distance} for tick k; `heard` is "s" (silence) or "w" (word) a tick of one life."""
-    counted = [rule == "all" or h == "w" for h in heard]
-    position = [sum(counted[:j]) for j in range(len(heard))]
-    seen = {j for j in range(k) if counted[j] and position[k] - position[j] <= window}
-    silences = [j for j in range(k) if heard[j] == "s"]
-    if rule == "last" and silences and position[k] - position[silences[-1]] <= window:
-        seen.add(silences[-1])
-    return {j: position[k] - position[j] for j in seen | {k}}
+def expected(life: list[int], window: int, sinks: int) -> tuple[int, int, dict[int, int]]:
+    """The last tick of one life, given what its ticks hear (V: silence): the token it reads, ticks since that was
+    heard, and {index of a tick that it sees: distance, of a sink to where it looks from}.
+    """
+    words, last = [k for k, token in enumerate(life) if token != V], len(life) - 1
+    if not words:
+        return V, last, {last: 0}
+    number = len(words) - 1  # of the word that the tick is, or stands for
+    seen = {last: 0}
+    for m, k in enumerate(words[:number]):
+        if m < sinks:
+            seen[k] = min(number, sinks + window) - m
+        elif number - m <= window:
+            seen[k] = number - m
+    return life[words[-1]], last - words[-1], seen
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("seed", range(6))
-def test_remember_silence_on_any_cutting(rule, seed):
+@pytest.mark.parametrize("sinks", [0, 1, 3])
+@pytest.mark.parametrize("start", [None, START])
+@pytest.mark.parametrize("seed", range(4))
+def test_who_sees_whom_on_any_cutting(sinks, start, seed):
     generator = np.random.default_rng(seed)
     lanes, length, window, frames_per_tick = 3, 90, 4, int(generator.choice([1, 2, 4]))
     first = torch.from_numpy(generator.random((lanes, length)) < 0.03)
     spoken = torch.from_numpy(generator.random((lanes, length)) < generator.choice([0.2, 0.6, 0.9]))
-    room = memory_slots(window, rule)
+    ids = torch.from_numpy(generator.integers(0, V, (lanes, length))).where(spoken, V)
+    room = memory_slots(window, sinks)
     memory = LanguageMemory.fresh(lanes, room, 1, 1)
     frame = torch.zeros(lanes, dtype=torch.long)
-    lives = [[] for _ in range(lanes)]  # of each lane: ticks of the present life, as (frame, "s" or "w")
+    lives = [[] for _ in range(lanes)]  # of each lane: ticks of the present life, as (frame, token heard)
+    checked = 0
     for cut in cuts(length, generator):
         clock = Clock.of(first[:, cut], frame, frames_per_tick)
         frame = clock.next_frame
         if not clock.n_ticks:
             continue
-        hears = spoken[:, cut].gather(1, clock.ticks.time)
-        chunk = plan_attention(clock.ticks, clock.last_segment, hears, memory, window, rule)
+        hears = ids[:, cut].gather(1, clock.ticks.time).where(clock.ticks.real, V)
+        plan = plan_attention(clock.ticks, clock.last_segment, hears, memory, window, V, start, sinks)
         row_frame = torch.cat([memory.layers[0][..., 0], (clock.ticks.time + cut.start).float()], 1)
-        for b in range(lanes):
-            for i in range(clock.n_ticks):
-                if not clock.ticks.real[b, i]:
-                    continue
-                t = int(clock.ticks.time[b, i]) + cut.start
-                if first[b, t]:
-                    lives[b] = []
-                lives[b].append((t, "w" if hears[b, i] else "s"))
-                wanted = expected_view([h for _, h in lives[b]], len(lives[b]) - 1, window, rule)
-                seen = chunk.visible[b, i].nonzero()[:, 0]
-                found = {int(row_frame[b, j]): int(chunk.distance[b, i, j]) for j in seen}
-                assert found == {lives[b][j][0]: d for j, d in wanted.items()}
-        memory = chunk.keep((row_frame[..., None],))
-        assert memory.mask.shape == (lanes, room) and int(memory.age.max()) <= window
+        for b, i in clock.ticks.real.nonzero().tolist():
+            t = int(clock.ticks.time[b, i]) + cut.start
+            if first[b, t]:
+                lives[b] = []
+            token = int(hears[b, i])
+            lives[b].append((t, start if token == V and start is not None and not lives[b] else token))
+            token, since, seen = expected([token for _, token in lives[b]], window, sinks)
+            assert (int(plan.token[b, i]), int(plan.since[b, i])) == (token, since)
+            assert looks_at(plan, b, i, row_frame[b]) == {lives[b][k][0]: d for k, d in seen.items()}
+            checked += 1
+        memory = plan.keep((row_frame[..., None],))
+        assert memory.mask.shape == (lanes, room) and int(memory.age.max()) <= 2 * sinks + window + 1
+    assert checked > 60
 
 
-def test_unknown_rule_is_an_error():
-    with pytest.raises(ValueError, match="none, last, all"):
-        a_model().start(1, "some")
-
-
-def test_silence_does_not_push_words_out():
-    """A word said before a thousand silent ticks is still seen with `last`, and long gone with `all`."""
-    model = a_model(replace(TINY, layers=1))
-    reached = {}
-    for rule in ("last", "all"):
-        x = torch.randn(1, 1000, TINY.width, requires_grad=True)
-        spoken = torch.zeros(1, 1000, dtype=torch.bool)
-        spoken[0, 0] = True
-        clock = Clock.of(torch.zeros_like(spoken), torch.zeros(1, dtype=torch.long), 1)
-        memory = model.start(1, rule)
-        h, _ = model.run(x, model.plan(clock.ticks, clock.last_segment, spoken, memory, rule), memory)
-        reached[rule] = bool(torch.autograd.grad(h[0, -1].square().sum(), x)[0][0, 0].abs().sum() > 0)
-    assert reached == {"last": True, "all": False}
+def looks_at(plan: AttentionPlan, lane: int, tick: int, row_frame: torch.Tensor) -> dict[int, int]:
+    """{frame of a row that the tick sees: how far it looks}."""
+    rows, own = plan.visible[lane, tick].nonzero()[:, 0].tolist(), plan.visible.shape[2] - plan.visible.shape[1] + tick
+    sinks = {} if plan.sink is None else {j: int(plan.sink[lane, j]) for j in rows if plan.sink[lane, j] >= 0}
+    return {int(row_frame[j]): 0 if j == own else int(plan.number[lane, tick]) - sinks[j] if j in sinks
+            else int(plan.distance[lane, tick, j]) for j in rows}
 
 
 @pytest.mark.parametrize("cutoffs", [(), (20, 40)])

@@ -55,7 +55,7 @@ def test_equals_the_published_numbers(variant):
     model = the_published_model(replace(config_of(clamp_len=how["clamp_len"]), window=seen_before))
     memory = model.start(len(FIXTURE["in.ids0"]))
     if how["first_segment_mems"] == "default":  # the published default attends to zeros before the text
-        age = torch.arange(seen_before, 0, -1).expand(len(memory.age), -1)
+        age = torch.arange(memory.age.shape[1], 0, -1).expand(len(memory.age), -1)
         memory = replace(memory, age=age, mask=age <= how["mem_len"])
     for segment in range(segments):
         ids = torch.from_numpy(FIXTURE[f"in.ids{segment}"])
@@ -82,9 +82,9 @@ def test_published_embeddings_and_losses_in_token_order():
 
 
 def everything(ids: torch.Tensor):
-    """Stamps, last life and what is spoken, for plain text in one piece."""
+    """Stamps, last life and what is heard, for plain text in one piece."""
     segment = torch.zeros_like(ids)
-    return Timestamps(torch.arange(ids.shape[1]).expand_as(ids), segment, segment == 0), segment[:, -1], segment == 0
+    return Timestamps(torch.arange(ids.shape[1]).expand_as(ids), segment, segment == 0), segment[:, -1], ids
 
 
 def test_losses_never_spell_the_vocabulary_out(monkeypatch):
@@ -157,6 +157,7 @@ def test_the_published_folder_becomes_ours(tmp_path, capsys):
     model, tokenizer = load_language(tmp_path / "ours"), load_tokenizer(tmp_path / "ours/tokenizer.json")
     assert f"{len(words)} words" in capsys.readouterr().out
     assert tokenizer.encode("w5 w79 nonsense").ids == [5, 79, words.index("<unk>")]
+    assert model.config.start_token == words.index("<eos>")
     theirs = the_published_model(config_of()).state_dict()
     assert all(torch.equal(theirs[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -182,7 +183,7 @@ class Exploit:
 def test_a_hostile_vocabulary_is_refused_and_runs_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder, _ = published_folder(tmp_path / "theirs", pickled={"idx2sym": [Exploit()]})
-    with pytest.raises(ValueError, match="vocab.pkl: refused: .*system"):
+    with pytest.raises(ValueError, match="vocab.pkl .*refused: .*system"):
         main(Options(folder=str(folder), out=str(tmp_path / "ours")))
     assert not (tmp_path / "owned").exists()
 

@@ -41,7 +41,8 @@ def test_features_are_the_trunks_outputs_over_the_whole_episode(shards):
         frames = torch.from_numpy(shards.read_frames(episode))[None]
         first = torch.arange(episode.n_frames)[None] == 0
         with torch.no_grad():
-            whole, _ = model.encode_frames(frames, first, model.start(1)[0])
+            x, patches, _ = model.encode_frames(frames, first, model.start(1)[0])
+        whole = model.pack(x, patches)
         np.testing.assert_allclose(read_features(episode, 0, episode.n_frames), whole[0], atol=2e-3, rtol=2e-3)
         np.testing.assert_array_equal(read_features(episode, 7, 21), read_features(episode, 0, 30)[7:21])
         np.testing.assert_allclose(encode_episode(model, shards, episode), whole[0], atol=1e-4, rtol=1e-4)
@@ -61,7 +62,7 @@ def test_work_is_done_once_a_trunk_and_video(shards, tmp_path):
     half_written = next((tmp_path / "features" / trunk_key(model)).glob("ch1-00*"))
     half_written.write_bytes(half_written.read_bytes()[:100])
     read_features = cache_features(model, shards)
-    assert model.calls == done + 1 and read_features(shards.episodes[1], 0, 30).shape == (30, 16)
+    assert model.calls == done + 1 and read_features(shards.episodes[1], 0, 30).shape == (30, model.packed_width)
     record(tmp_path / "3_video", "ch0-00", 5, 150)
     main(Options(recordings=str(tmp_path / "3_video"), labels="truth", out=str(tmp_path / "shards")))
     again = cache_features(model, Shards(tmp_path / "shards"))
@@ -71,7 +72,7 @@ def test_work_is_done_once_a_trunk_and_video(shards, tmp_path):
 def test_a_loader_reads_features_as_it_reads_pixels(shards):
     read_features = cache_features(CountedPolicy(), shards)
     for chunk in Lanes(shards, shards.episodes, lanes=2, frames_per_chunk=32, epochs=1, read_frames=read_features):
-        assert chunk.frames.shape == (2, 32, 16) and chunk.frames.dtype == torch.float32
+        assert chunk.frames.shape == (2, 32, 16 + 16 * 6) and chunk.frames.dtype == torch.float32
         for b in range(2):
             e, t = int(chunk.episode[b, 0]), int(chunk.frame[b, 0])
             if e >= 0:
@@ -80,7 +81,7 @@ def test_a_loader_reads_features_as_it_reads_pixels(shards):
 
 def test_features_beyond_fp16_are_refused(shards):
     model = CountedPolicy()
-    model.encode_frames = lambda frames, first, memory: (torch.full((1, frames.shape[1], 4), 1e6), memory)
+    model.blocks[0].narrow.weight.data.mul_(1e6)
     with pytest.raises(ValueError, match="does not fit fp16"):
         cache_features(model, shards)
     assert not list(shards.folder.parent.glob("features/*/*"))

@@ -18,7 +18,7 @@ import vpt
 from vpt.convert import Options, main
 from vpt.idm import IDM, IDMConfig
 from vpt.options import run
-from vpt.policy import SIZES, Policy, PolicyConfig
+from vpt.policy import SIZES, Policy, PolicyConfig, with_last_action
 from vpt.released import (
     from_released,
     idm_config,
@@ -303,6 +303,9 @@ def test_what_the_released_idm_lacks_is_kept_in_the_config(tmp_path):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             replace(SMALL_IDM, **wrong)
     with pytest.raises(SystemExit, match="max_distance 3 cannot be written as OpenAI's files"):
+        run(main, Options, ["--folder", str(tmp_path / "m"), "--out", str(tmp_path / "theirs")])
+    with_last_action(Policy(SMALL)).save_pretrained(tmp_path / "m")
+    with pytest.raises(SystemExit, match="told what it did cannot be written as OpenAI's files"):
         run(main, Options, ["--folder", str(tmp_path / "m"), "--out", str(tmp_path / "theirs")])
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 

@@ -13,29 +13,35 @@ from vlpt.data.words import encode_text, read_words
 from vlpt.files import read_text
 
 
-def transcripts(folder: Path | str, held_out: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
+def transcripts(
+    folder: Path | str, held_out: tuple[str, ...] = (), left_out: tuple[str, ...] = ()
+) -> tuple[list[str], list[str]]:
     """(training texts, held-out texts): what is said in each recording of a folder, one string a recording.
 
-    held_out: channels, the part of a recording's id before the last "-". Raises ValueError when there is no recording.
+    held_out, left_out: channels, the part of a recording's id before the last "-"; what is left out is in neither.
+    Raises ValueError when there is no recording.
     """
     train, valid = [], []
     for path in sorted(Path(folder).glob("*.words.jsonl")):
         channel = path.name.removesuffix(".words.jsonl").rpartition("-")[0]
         text = " ".join(word.word for word in read_words(path))
-        (valid if channel in held_out else train).append(text)
+        if channel not in left_out:
+            (valid if channel in held_out else train).append(text)
     if not train and not valid:
         raise ValueError(f"{folder} holds no *.words.jsonl: record or transcribe something first")
     return train, valid
 
 
-def read_texts(videos: str, text: str, held_out: tuple[str, ...]) -> tuple[list[str], list[str]]:
+def read_texts(
+    videos: str, text: str, held_out: tuple[str, ...], left_out: tuple[str, ...] = ()
+) -> tuple[list[str], list[str]]:
     """(training texts, held-out texts) from a folder of transcripts and a text file; either may be "".
 
     Without transcripts the last twentieth of the file's words is held out. Raises ValueError when there is nothing.
     """
     if not videos and not text:
         raise ValueError("no text: give --videos (transcripts), --text (a file), or both")
-    train, valid = transcripts(videos, held_out) if videos else ([], [])
+    train, valid = transcripts(videos, held_out, left_out) if videos else ([], [])
     if text:
         if not Path(text).is_file():
             raise ValueError(f"{text} is no file: --text names a text to learn from")

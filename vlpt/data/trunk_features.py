@@ -1,8 +1,9 @@
 """The frozen trunk's outputs, computed once and kept on disk, so that later stages read features instead of pixels.
 
 In: an agent (`Policy.encode_frames`: CNN and block 1), shards. Out: a function (episode, start, stop) -> features
-(stop - start, D) float32 that takes the place of `shards.read_frames` in a loader. One fp16 file an episode, found
-again by what it was made from: the trunk's weights and the video.
+(stop - start, F) float32 that takes the place of `shards.read_frames` in a loader: a frame's vector and its patches,
+F = D + P C numbers as `Policy.pack` puts them. One fp16 file an episode, found again by what it was made from: the
+trunk's weights and the video.
 
     read_frames = cache_features(model.policy, shards)
     Lanes(shards, episodes, ..., read_frames=read_frames)
@@ -32,7 +33,7 @@ class Features:
         self.paths, self.open = paths, {}
 
     def __call__(self, episode: Episode, start: int, stop: int) -> np.ndarray:
-        """Frames start..stop-1 of an episode -> (stop - start, D) float32."""
+        """Frames start..stop-1 of an episode -> (stop - start, F) float32."""
         if episode.id not in self.open:
             self.open[episode.id] = safe_open(self.paths[episode.id], "np").get_slice("features")
         return self.open[episode.id][start:stop].astype(np.float32)
@@ -54,7 +55,7 @@ def cache_features(
     for episode in episodes:
         made_from = f"{videos[episode.video]} {episode.first_frame} {episode.n_frames}"
         paths[episode.id] = folder / f"{episode.id}-{hashlib.sha256(made_from.encode()).hexdigest()[:8]}.safetensors"
-    missing = [episode for episode in episodes if not _is_whole(paths[episode.id], episode)]
+    missing = [e for e in episodes if not _is_whole(paths[e.id], e.n_frames, policy.packed_width)]
     if missing:
         was_training = policy.training
         policy.eval()
@@ -77,14 +78,14 @@ def trunk_key(policy: Policy) -> str:
 def encode_episode(
     policy: Policy, shards: Shards, episode: Episode, device: torch.device | str = "cpu"
 ) -> np.ndarray:
-    """The trunk over one whole episode -> (N, D) float32, by chunks with carried memory."""
+    """The trunk over one whole episode -> (N, F) float32, by chunks with carried memory."""
     memory, rows = policy.start(1)[0], []
     for start in range(0, episode.n_frames, FRAMES_PER_CALL):
         frames = shards.read_frames(episode, start, min(start + FRAMES_PER_CALL, episode.n_frames))
         first = torch.zeros(1, len(frames), dtype=torch.bool, device=device)
         first[0, 0] = start == 0
-        features, memory = policy.encode_frames(torch.from_numpy(frames)[None].to(device), first, memory)
-        rows.append(features[0].float().cpu().numpy())
+        x, patches, memory = policy.encode_frames(torch.from_numpy(frames)[None].to(device), first, memory)
+        rows.append(policy.pack(x, patches)[0].float().cpu().numpy())
     return np.concatenate(rows)
 
 
@@ -96,9 +97,9 @@ def _write(path: Path, features: np.ndarray) -> None:
         save_file({"features": features.astype(np.float16)}, unfinished)
 
 
-def _is_whole(path: Path, episode: Episode) -> bool:
+def _is_whole(path: Path, frames: int, width: int) -> bool:
     try:
         with safe_open(path, "np") as file:
-            return file.get_slice("features").get_shape()[0] == episode.n_frames
+            return file.get_slice("features").get_shape() == [frames, width]
     except (OSError, SafetensorError):
         return False

@@ -25,19 +25,16 @@ SOURCES = ("true", "swapped", "silence", "oracle", "oracle_swapped", "shuffled")
 
 
 class WordStreams:
-    """The placed words of a list of episodes; `silence` is V.
+    """The placed words of a list of episodes.
 
-    tokenizer None: words have no meaning here and each is one token 0 (for an agent that hears nothing, where only the
-    rule on silent null frames needs to know when somebody speaks).
+    frames_per_tick and silence (V, which may lie beyond the tokenizer's range) are the language model's.
     """
 
-    def __init__(self, episodes: Sequence[Episode], tokenizer: Tokenizer | None, frames_per_tick: int,
-                 max_lateness_ms: float, silence: int | None = None, seed: int = 0):
+    def __init__(self, episodes: Sequence[Episode], tokenizer: Tokenizer, frames_per_tick: int, silence: int,
+                 max_lateness_ms: float, seed: int = 0):
         self.episodes, self.tokenizer, self.seed = list(episodes), tokenizer, seed
-        self.frames_per_tick, self.max_lateness_ms = frames_per_tick, max_lateness_ms
-        smallest = 1 if tokenizer is None else vocabulary(tokenizer)
-        self.silence = smallest if silence is None else silence
-        if self.silence < smallest:
+        self.frames_per_tick, self.silence, self.max_lateness_ms = frames_per_tick, silence, max_lateness_ms
+        if silence < (smallest := vocabulary(tokenizer)):
             raise ValueError(f"silence = {silence} is a token of the tokenizer, which has {smallest}: the model and "
                              "the tokenizer do not belong together")
         self.tokenless = []
@@ -57,12 +54,8 @@ class WordStreams:
         return np.resize(tokens, self._ticks(index)), np.resize(late, self._ticks(index))
 
     def partner(self, index: int, draw: int = 0) -> int:
-        """Another episode, each episode being the partner of exactly one. Raises ValueError when there is none."""
-        n = len(self.episodes)
-        if n < 2:
-            raise ValueError("swapping needs at least two episodes")
-        order = np.random.default_rng((self.seed, draw)).permutation(n)  # one cycle through all of them
-        return int(order[(np.flatnonzero(order == index)[0] + 1) % n])
+        """Another episode: see `partner`."""
+        return partner(index, len(self.episodes), self.seed, draw)
 
     def report(self) -> list[dict]:
         """One dict an episode: how late its words had to be, and what could not be placed."""
@@ -79,14 +72,11 @@ class WordStreams:
 
     def _place(self, episode: Episode) -> Placement:
         ticks = count_ticks(episode.n_frames, self.frames_per_tick)
-        if self.tokenizer is None:
-            onsets_ms, tokens, tokenless = [word.start_ms for word in episode.words], [0] * len(episode.words), 0
-        else:
-            speech = tokenise(episode.words, self.tokenizer)
-            onsets_ms, tokens, tokenless = speech.onsets_ms, speech.tokens, speech.tokenless_words
-        self.tokenless.append(tokenless)
+        speech = tokenise(episode.words, self.tokenizer)
+        self.tokenless.append(speech.tokenless_words)
         try:
-            return place(tokens, onsets_ms, ticks, self.frames_per_tick, self.max_lateness_ms, self.silence)
+            return place(speech.tokens, speech.onsets_ms, ticks, self.frames_per_tick, self.max_lateness_ms,
+                         self.silence)
         except ValueError as error:
             raise ValueError(f"episode {episode.id}: {error}") from error
 
@@ -95,3 +85,11 @@ class WordStreams:
         ids, episode = np.array(action_ids(self.tokenizer)), self.episodes[index]
         names = ids[name_actions(episode.buttons_index, episode.camera_index, self.frames_per_tick)]
         return np.append(names[1:], self.silence), np.zeros(len(names), dtype=bool)
+
+
+def partner(index: int, episodes: int, seed: int, draw: int = 0) -> int:
+    """Another one of so many episodes, each being the partner of exactly one. Raises ValueError when there is none."""
+    if episodes < 2:
+        raise ValueError("swapping needs at least two episodes")
+    order = np.random.default_rng((seed, draw)).permutation(episodes)  # one cycle through all of them
+    return int(order[(np.flatnonzero(order == index)[0] + 1) % episodes])

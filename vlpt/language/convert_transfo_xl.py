@@ -10,7 +10,7 @@ The published file stores tied tensors twice and q, k, v stacked; ours has each 
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -39,6 +39,7 @@ LAYER = {
     "outer_norm.bias": "pos_ff.layer_norm.bias",
 }
 # Stored a second time, or computed from the configuration.
+SEPARATOR = "<eos>"  # WikiText-103 was read with one after each line
 REPEATED = ("transformer.pos_emb.inv_freq", "crit.out_layers.{}.weight", "crit.out_projs.{}")
 
 
@@ -131,6 +132,11 @@ def read_vocabulary(folder: Path | str) -> list[str]:
     return words
 
 
+def start_of(words: list[str]) -> int | None:
+    """What texts begin with: <eos>, which stood between those of training, or None where there is no such word."""
+    return words.index(SEPARATOR) if SEPARATOR in words else None
+
+
 def word_tokenizer(words: list[str], unknown: str = "<unk>") -> Tokenizer:
     """One token a word, punctuation apart, as WikiText-103 is cut; words it does not know are `unknown`."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=unknown))
@@ -154,7 +160,7 @@ def main(options: Options) -> None:
     if len(words) != config.vocabulary:
         raise ValueError(f"{folder}: {len(words)} words, but weights for {config.vocabulary}")
     weights = read_weights_file(folder / "pytorch_model.bin")
-    model = TransformerXL(config)
+    model = TransformerXL(replace(config, start_token=start_of(words)))
     model.load_state_dict(from_published(weights, config, options.cluster_order))
     model.save_pretrained(options.out)
     save_tokenizer(word_tokenizer(words), Path(options.out) / "tokenizer.json")

@@ -3,7 +3,8 @@
 In: token ids or embeddings, and who may see whom (`AttentionPlan`). Out: hidden states, log-probabilities, the next
 memory. The weights and the arithmetic of a layer are the library's; who is seen, and the memory, are ours: each layer
 keeps keys and values of the words it may still look back on, keys *before* rotation. They are turned by their distance
-to the word that asks, so positions never run out and a lane can forget anywhere in a chunk.
+to the word that asks, so positions never run out and a lane can forget anywhere in a chunk. The first words of a life
+stay (attention sinks, Xiao et al. 2023, 2309.17453): models put attention there that has nowhere else to go.
 
     decoder = Decoder.from_hub("HuggingFaceTB/SmolLM2-135M-Instruct", window=512)     # or a folder
     log_probs, memory = decoder(ids, first, decoder.start(lanes))
@@ -30,12 +31,13 @@ class DecoderConfig:
     """architecture: the library's own configuration as a dictionary, with its model_type.
 
     window: how many tokens before its own a layer sees. lora_rank: 0, or the rank of adapters on the attention, beside
-    which the library's weights stay as they are.
+    which the library's weights stay as they are. sinks: how many first words stay when the window has moved on.
     """
 
     architecture: dict
     window: int = 512
     lora_rank: int = 0
+    sinks: int = 4
 
     @property
     def vocabulary(self) -> int:
@@ -44,6 +46,15 @@ class DecoderConfig:
     @property
     def layers(self) -> int:
         return self.architecture["num_hidden_layers"]
+
+    @property
+    def width(self) -> int:
+        return self.architecture["hidden_size"]
+
+    @property
+    def start_token(self) -> int | None:
+        """What texts begin with, if the library knows."""
+        return self.architecture.get("bos_token_id")
 
 
 class Decoder(LanguageModel):
@@ -75,7 +86,7 @@ class Decoder(LanguageModel):
     @property
     def width(self) -> int:
         """E, of embeddings and hidden states."""
-        return self.config.architecture["hidden_size"]
+        return self.config.width
 
     @property
     def row_width(self) -> int:
@@ -92,14 +103,24 @@ class Decoder(LanguageModel):
         table = self.causal.model.embed_tokens.weight
         table[ids] = torch.randn_like(table[ids]) * table.std()
 
-    def prepare(self, plan: AttentionPlan, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-        """mask (B, 1, L, N), cos and sin (B, 1, N, head width) of each row's position."""
-        like = torch.empty(0, dtype=dtype, device=plan.position.device)
-        cos, sin = self.causal.model.rotary_emb(like, plan.position)
-        return plan.additive_mask(dtype), cos[:, None], sin[:, None]
+    def prepare(self, plan: AttentionPlan, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """mask (B, 1, L, N), cos and sin (B, 1, N, head width) of each row's position; and with sinks, cos and sin of
+        their numbers (B, 1, N, head width), of the asking words' (B, 1, L, head width), and which are sinks (B, 1, N,
+        1).
+        """
+        mask, near = plan.additive_mask(dtype), self._turn(plan.position, dtype)
+        if plan.sink is None:
+            return mask, *near
+        keys, queries = self._turn(plan.sink, dtype), self._turn(plan.number, dtype)
+        return mask, *near, *keys, *queries, (plan.sink >= 0)[:, None, :, None]
+
+    def _turn(self, position: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """cos and sin (B, 1, N, head width) of positions (B, N)."""
+        cos, sin = self.causal.model.rotary_emb(torch.empty(0, dtype=dtype, device=position.device), position)
+        return cos[:, None], sin[:, None]
 
     def run_layers(
-        self, x: Tensor, prepared: tuple[Tensor, Tensor, Tensor], memory: LanguageMemory, layers: range
+        self, x: Tensor, prepared: tuple[Tensor, ...], memory: LanguageMemory, layers: range
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `LanguageModel.run_layers`."""
         rows, (mask, *turn) = [], prepared
@@ -136,17 +157,33 @@ class Decoder(LanguageModel):
 def _attend(
     attention: nn.Module, x: Tensor, remembered: Tensor, turn: list[Tensor], mask: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """x (B, L, E), remembered (B, M, row width) -> attended (B, L, E), rows (B, N, row width)."""
+    """x (B, L, E), remembered (B, M, row width), turn as `Decoder.prepare` gives it -> attended (B, L, E), rows
+    (B, N, row width).
+    """
     split = (-1, attention.head_dim)
     q, k = attention.q_proj(x).unflatten(2, split), attention.k_proj(x).unflatten(2, split)
     if hasattr(attention, "q_norm"):  # Qwen3
         q, k = attention.q_norm(q), attention.k_norm(k)
     rows = torch.cat([remembered.to(x.dtype), torch.cat([k.flatten(2), attention.v_proj(x)], 2)], 1)
     k, v = (part.unflatten(2, split).transpose(1, 2) for part in rows.chunk(2, 2))
-    asked = [part[:, :, -x.shape[1]:] for part in turn]
-    q, k = _turned(q.transpose(1, 2), *asked), _turned(k, *turn)
+    q, k = _scored(q.transpose(1, 2), k, *turn)
     mixed = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=attention.scaling, enable_gqa=True)
     return attention.o_proj(mixed.transpose(1, 2).flatten(2)), rows
+
+
+def _scored(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, *sinks: Tensor) -> tuple[Tensor, Tensor]:
+    """q (B, H, L, e), k (B, H, N, e) -> what attention multiplies, turned by position.
+
+    A sink looks nearer than it is once the window has moved on, from each asking word's own place: so sinks are scored
+    in numbers of their own, which are 0 for all other rows, and the other way round.
+    """
+    asked = slice(k.shape[2] - q.shape[2], None)
+    near_q, near_k = _turned(q, cos[:, :, asked], sin[:, :, asked]), _turned(k, cos, sin)
+    if not sinks:
+        return near_q, near_k
+    *turns, is_sink = sinks
+    far_q, far_k = _turned(q, *turns[2:]), _turned(k, *turns[:2])
+    return torch.cat([near_q, far_q], -1), torch.cat([near_k * ~is_sink, far_k * is_sink], -1)
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ from vpt.checkpoint import Pretrained
 
 
 class LanguageModel(nn.Module, Pretrained, ABC):
-    """A language model with memory; its config knows `vocabulary`, `layers` and `window`."""
+    """A language model with memory; its config knows `vocabulary`, `layers`, `window`, `sinks` (first words that it
+    keeps) and `start_token` (None where no text ever began with one)."""
 
     # ---- what a family says of itself
 
@@ -64,17 +65,18 @@ class LanguageModel(nn.Module, Pretrained, ABC):
         """V; ids are 0..V-1."""
         return self.config.vocabulary
 
-    def start(self, lanes: int, rule: str = "none") -> LanguageMemory:
-        """A fresh memory for so many lanes; `rule` is `remember_silence` ("none" for plain text)."""
+    def start(self, lanes: int) -> LanguageMemory:
+        """A fresh memory for so many lanes."""
         device = next(self.parameters()).device
-        slots = memory_slots(self.config.window, rule)
+        slots = memory_slots(self.config.window, self.config.sinks)
         return LanguageMemory.fresh(lanes, slots, self.config.layers, self.row_width, device)
 
-    def plan(
-        self, ticks: Timestamps, last_segment: Tensor, spoken: Tensor, memory: LanguageMemory, rule: str = "none"
-    ) -> AttentionPlan:
-        """Who sees whom in this chunk, see `vlpt.language.visibility.plan_attention`."""
-        return plan_attention(ticks, last_segment, spoken, memory, self.config.window, rule)
+    def plan(self, ticks: Timestamps, last_segment: Tensor, ids: Tensor, memory: LanguageMemory) -> AttentionPlan:
+        """Who sees whom in this chunk, and what its ticks read: ids (B, L) int64, V where a tick hears silence. See
+        `vlpt.language.visibility.plan_attention`.
+        """
+        c = self.config
+        return plan_attention(ticks, last_segment, ids, memory, c.window, self.vocabulary, c.start_token, c.sinks)
 
     def run(self, x: Tensor, plan: AttentionPlan, memory: LanguageMemory) -> tuple[Tensor, LanguageMemory]:
         """x (B, L, E) embeddings -> hidden states (B, L, E), memory."""
@@ -88,7 +90,7 @@ class LanguageModel(nn.Module, Pretrained, ABC):
         segment = first.long().cumsum(1)
         time = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         ticks = Timestamps(time, segment, torch.ones_like(first))
-        hidden, memory = self.run(self.embed(ids), self.plan(ticks, segment[:, -1], ticks.real, memory), memory)
+        hidden, memory = self.run(self.embed(ids), self.plan(ticks, segment[:, -1], ids, memory), memory)
         return self.log_probs(hidden), memory
 
     def nats(self, hidden: Tensor, ids: Tensor) -> Tensor:

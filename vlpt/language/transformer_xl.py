@@ -11,6 +11,7 @@ Legend: B lanes, L ticks (or tokens of text) in a chunk, M remembered, N = M + L
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,10 @@ class TransformerXLConfig:
 
     window: how many tokens before its own a layer sees (the published `mem_len` - 1). clamp_distance: positions further
     apart look alike (None: all differ). dropout acts on embeddings, attention outputs and feed-forward; 0 when frozen.
+    start_token: what texts began with in training, if they began with anything.
     """
+
+    sinks: ClassVar[int] = 0  # relative positions know nothing of a text's first words
 
     vocabulary: int
     width: int = 128
@@ -41,6 +45,7 @@ class TransformerXLConfig:
     cutoffs: tuple[int, ...] = ()
     div_val: int = 1
     dropout: float = 0.0
+    start_token: int | None = None
 
 
 class TransformerXL(LanguageModel):

@@ -1,17 +1,18 @@
 """The pictures of the report and of main.ipynb. In: what vlpt/show/results.py reads. Out: matplotlib figures.
 
-    losses_figure(results.runs); gates_figure(results.runs); dependence_figure(results.evaluation)
+    losses_figure(results.runs); gates_figure(results.runs); dependence_figure(results.evaluation, results.worth)
     buttons_figure(results.idm); camera_figure(results.idm)
 """
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from vlpt.show.results import RunRecord, episode_differences
+from vlpt.show.results import RunRecord, episode_differences, worth_differences
 from vpt.actions import MINECRAFT
 from vpt.scores import Scores
 
 INK, SOFT, FAINT, BLUE, AMBER = "#1d2430", "#69717f", "#dfe3e8", "#2a6fdb", "#d9820a"
+GREEN = "#17794a"
 GATE_COLOURS = {"words_ask_frames": BLUE, "frames_ask_words": AMBER}
 
 # (run, loss, title, unit)
@@ -23,6 +24,8 @@ LOSSES = (
     ("action", "action", "action: actions", "nats/frame"),
     ("joint", "action", "joint: actions", "nats/frame"),
     ("joint", "token", "joint: tokens", "nats/token"),
+    ("without_words", "action", "without words: actions", "nats/frame"),
+    ("without_frames", "token", "without frames: tokens", "nats/token"),
     ("oracle", "action", "oracle control: actions", "nats/frame"),
     ("shuffled", "action", "shuffled control: actions", "nats/frame"),
 )
@@ -32,6 +35,9 @@ DEPENDENCE = {
     "oracle": ("oracle: words that name actions", "nats/frame"),
     "shuffled": ("shuffled: trained on strangers' words", "nats/frame"),
 }
+WORTH = {"words": ("words", "nats/frame"), "frames": ("frames", "nats/token")}
+# Constant predictions, and the two models without each other: colour, and where the name stands (x, offset, side).
+BASELINES = {"unigram": (AMBER, (1, 3, "right")), "alone": (GREEN, (0, -10, "left"))}
 
 
 def canvas(rows: int, columns: int, width: float, height: float):
@@ -65,7 +71,7 @@ def smooth(values: np.ndarray, most: int = 40) -> np.ndarray:
 
 
 def losses_figure(runs: dict[str, RunRecord]) -> Figure:
-    """Each stage's losses over its steps: training, held-out channels, and the unigram baseline they must beat."""
+    """Each stage's losses over its steps: training, held-out channels, and the baselines that they must beat."""
     shown = [row for row in LOSSES if row[0] in runs and len(runs[row[0]].series(row[1])[0])]
     columns = min(3, max(1, len(shown)))
     figure, axes = canvas(-(-len(shown) // columns) or 1, columns, 9.6, 2.3 * (-(-len(shown) // columns) or 1))
@@ -82,16 +88,19 @@ def loss_panel(ax, run: RunRecord, loss: str) -> None:
     steps, values = run.series(loss)
     ax.plot(steps, values, color=BLUE, alpha=0.18, linewidth=0.8)
     ax.plot(steps, smooth(values), color=BLUE, alpha=0.55, linewidth=1.4, label="training")
+    known = {name: value for name in BASELINES if (value := run.last(f"{name}/{loss}")) is not None}
+    for name, value in known.items():
+        colour, (x, y, side) = BASELINES[name]
+        ax.axhline(value, color=colour, linewidth=1.2, linestyle=(0, (4, 3)))
+        ax.annotate(f"{name} {value:.2f}", (x, value), (0, y), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", ha=side, fontsize=8, color=colour)
     at, valid = run.series(f"valid/{loss}")
     if len(at):
         ax.plot(at, valid, "o-", color=INK, markersize=4, linewidth=1.4, label="held out")
-        ax.annotate(f"{valid[-1]:.2f}", (at[-1], valid[-1]), (-2, 5), textcoords="offset points", ha="right",
-                    fontsize=9, fontweight="bold", color=INK)
-    if (unigram := run.last(f"unigram/{loss}")) is not None:
-        ax.axhline(unigram, color=AMBER, linewidth=1.2, linestyle=(0, (4, 3)))
-        ax.annotate(f"unigram {unigram:.2f}", (1, unigram), (0, 3), xycoords=("axes fraction", "data"),
-                    textcoords="offset points", ha="right", fontsize=8, color=AMBER)
-    shown = np.concatenate([smooth(values), valid, [unigram] if unigram is not None else []])
+        below = valid[-1] < known.get("alone", 0)
+        ax.annotate(f"{valid[-1]:.2f}", (at[-1], valid[-1]), (-2, -13 if below else 5), textcoords="offset points",
+                    ha="right", fontsize=9, fontweight="bold", color=INK)
+    shown = np.concatenate([smooth(values), valid, list(known.values())])
     ax.set_ylim(0, 1.25 * float(shown.max()) or 1)
 
 
@@ -134,22 +143,44 @@ def _gate_lines(ax, run: RunRecord, offset: int, styles: dict, label: str = "") 
     return run.rows[-1]["step"] if run.rows else 0
 
 
-def dependence_figure(evaluation: dict) -> Figure:
-    """What the true signal is worth: mean and 95 % interval over episodes, with each episode as a dot."""
-    figure, axes = canvas(1, 2, 9.6, 2.8)
-    for ax, names, heading in ((axes[0, 0], ("words", "silence", "frames"), "the agent loses, given …"),
-                               (axes[0, 1], ("oracle", "shuffled"), "controls")):
-        forest(ax, evaluation, [name for name in names if name in evaluation["dependence"]])
+def dependence_figure(evaluation: dict, worth: dict | None = None) -> Figure:
+    """What the signal gives (worth, where it was measured) and what a wrong one costs: mean and 95 % interval over
+    episodes, with each episode as a dot.
+    """
+    panels = {"worth: trained without …": worth_rows(worth)} if worth else {}
+    panels |= {"dependence: given …": dependence_rows(evaluation, "words", "silence", "frames"),
+               "controls": dependence_rows(evaluation, "oracle", "shuffled")}  # fmt: skip
+    if "dependence_non_null" in evaluation:
+        panels["dependence where something is pressed"] = dependence_rows(evaluation, "words", "silence", masked=True)
+    lines = -(-len(panels) // 2)
+    figure, axes = canvas(lines, 2, 9.6, 2.8 * lines)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (heading, rows) in zip(axes.flat, panels.items(), strict=False):
+        forest(ax, rows)
         title(ax, heading, "nats; 95 % interval")
     return figure
 
 
-def forest(ax, evaluation: dict, names: list[str]) -> None:
-    """One row a difference, 0 being no dependence."""
+Row = tuple[str, str, dict[str, float], np.ndarray]  # label, unit, interval, each episode's difference
+
+
+def worth_rows(worth: dict) -> list[Row]:
+    """What words and frames are worth."""
+    return [(*WORTH[name], worth["worth"][name], worth_differences(worth, name)) for name in WORTH]
+
+
+def dependence_rows(evaluation: dict, *names: str, masked: bool = False) -> list[Row]:
+    """Those of the names that were measured; masked: over the frames where something is pressed."""
+    found = evaluation["dependence_non_null" if masked else "dependence"]
+    return [(*DEPENDENCE[name], found[name], episode_differences(evaluation, name, masked))
+            for name in names if name in found]  # fmt: skip
+
+
+def forest(ax, rows: list[Row]) -> None:
+    """A row a difference; 0 is none."""
     ax.axvline(0, color=SOFT, linewidth=1)
-    for y, name in enumerate(names):
-        found, (label, unit) = evaluation["dependence"][name], DEPENDENCE[name]
-        each = episode_differences(evaluation, name)
+    for y, (label, unit, found, each) in enumerate(rows):
         ax.plot(each, np.full(len(each), y + 0.17), "o", color=BLUE, alpha=0.25, markersize=3.5, markeredgewidth=0)
         clear = found["low"] > 0 or found["high"] < 0
         ax.plot([found["low"], found["high"]], [y, y], color=BLUE if clear else SOFT, linewidth=2.4,
@@ -158,7 +189,7 @@ def forest(ax, evaluation: dict, names: list[str]) -> None:
         ax.annotate(f"{label}   {found['delta']:+z.3f} {unit}", (0, y), (0, 11), xycoords=("axes fraction", "data"),
                     textcoords="offset points", fontsize=8.5, color=INK, zorder=1,
                     bbox=dict(facecolor="white", edgecolor="none", pad=1))
-    ax.set_ylim(len(names) - 0.5, -0.85)
+    ax.set_ylim(len(rows) - 0.5, -0.85)
     ax.set_yticks([])
     ax.grid(axis="x", color=FAINT, linewidth=0.6)
 

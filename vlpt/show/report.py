@@ -17,7 +17,7 @@ from pathlib import Path
 from vlpt.files import write_json, write_text
 from vlpt.options import flag, run
 from vlpt.show import plots
-from vlpt.show.results import Results, read_results, speech, summary
+from vlpt.show.results import Results, oracle_loss, read_results, speech, summary
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ def main(options: Options) -> dict:
 def page(results: Results, numbers: dict | None) -> str:
     """The whole page as HTML."""
     sections = [
-        ("", tiles(numbers) if numbers else absent("The summary", "every stage, evaluate.py")),
+        ("", tiles(results, numbers) if numbers else absent("The summary", "every stage, evaluate.py")),
         ("It plays and talks", film(results.folder / "play.mp4", "python -m vlpt.play --world luanti")),
-        ("Do words steer actions, do frames shape words?", dependence(results)),
+        ("What joining did", joining(results)),
+        ("Do words steer actions, do frames shape words?", evidence(results)),
         ("Losses against their baselines", picture(plots.losses_figure(results.runs))
-         + note("Nats; lower is better. Black: held-out channels. Amber: the best constant prediction (unigram).")),
+         + note("Nats; lower is better. Black: held-out channels. Amber: the best constant prediction (unigram). "
+                "Green: what the model reaches alone, without the other one.")),
         ("Gates", picture(plots.gates_figure(results.runs))
          + note("How open the cross attentions are; when the models are joined both are shut. Dotted: 0.05.")),
         ("Inverse dynamics: which keys were pressed?", inverse_dynamics(results)),
@@ -69,12 +71,13 @@ def page(results: Results, numbers: dict | None) -> str:
 # ---- sections
 
 
-def tiles(numbers: dict) -> str:
+def tiles(results: Results, numbers: dict) -> str:
     """The numbers at a glance, each with what was asked of it."""
     action, token, found = numbers["action"], numbers["token"], numbers["dependence"]
     action_ratio, token_ratio = action["nats_per_frame"] / action["unigram"], token["nats_per_token"] / token["unigram"]
+    own = oracle_loss(results.evaluation)
     oracle, shuffled, gates, idm = found["oracle"], found["shuffled"], numbers["gates"], numbers["idm"]
-    rows = [
+    rows = joining_tiles(results.worth) + [
         ("buttons recognised", f"{idm['balanced_accuracy']:.3f}", "balanced accuracy ≥ 0.85",
          idm["balanced_accuracy"] >= 0.85),
         ("mouse recognised", f"{idm['mouse_r2']:.3f}", "R² ≥ 0.80", idm["mouse_r2"] >= 0.80),
@@ -84,6 +87,7 @@ def tiles(numbers: dict) -> str:
          token_ratio <= 0.70),
         ("oracle dependence", f"{oracle['delta']:+.2f}", "nats/frame ≥ 0.3, interval above 0",
          oracle["delta"] >= 0.3 and oracle["low"] > 0),
+        ("oracle's own loss", f"{own:.2f}", "nats/frame on its own words, ≤ 2.05", own <= 2.05),
         ("shuffled dependence", f"{shuffled['delta']:+z.3f}", "interval holds 0",
          shuffled["low"] <= 0 <= shuffled["high"]),
         ("words ask frames", f"{gates['words_ask_frames']:.3f}", "gate > 0.05", gates["words_ask_frames"] > 0.05),
@@ -96,17 +100,82 @@ def tiles(numbers: dict) -> str:
         for name, value, asked, met in rows) + "</div>"
 
 
-def dependence(results: Results) -> str:
-    """The forest plot and its table."""
+def joining_tiles(worth: dict | None) -> list[tuple[str, str, str, bool]]:
+    """What joining must do, where it was measured: name, value, what was asked, whether it is met."""
+    if worth is None:
+        return []
+    alone, joint, words = worth["alone"], worth["joined"]["joint"], worth["worth"]["words"]
+    token, action = joint["nats_per_token"], joint["nats_per_frame"]
+    return [
+        ("joined, words", f"{token:.2f}", f"nats/token, alone {alone['language_nats_per_token']:.2f}, ≤ alone − 0.05",
+         token <= alone["language_nats_per_token"] - 0.05),
+        ("joined, actions", f"{action:.2f}", f"nats/frame, ≤ alone, {alone['agent_nats_per_frame']:.2f}",
+         action <= alone["agent_nats_per_frame"]),
+        ("worth of words", f"{words['delta']:+z.3f}", "nats/frame, interval from −0.005 up", words["low"] >= -0.005),
+        ("worth of frames", f"{worth['worth']['frames']['delta']:+z.3f}", "nats/token > 0",
+         worth["worth"]["frames"]["delta"] > 0),
+    ]  # fmt: skip
+
+
+def joining(results: Results) -> str:
+    """The losses of the models alone, joined, and trained without the other's signal, on the same episodes."""
+    if results.worth is None:
+        return absent("The comparison with the two models alone", "python evaluate.py worth")
+    alone, joined, gain = (results.worth[name] for name in ("alone", "joined", "gain"))
+    rows = [("words", "nats/token", alone["language_nats_per_token"], joined["language"]["nats_per_token"],
+             joined["joint"]["nats_per_token"], alone["without_frames_nats_per_token"], gain["token"]),
+            ("actions", "nats/frame", alone["agent_nats_per_frame"], joined["action"]["nats_per_frame"],
+             joined["joint"]["nats_per_frame"], alone["without_words_nats_per_frame"], gain["action"])]  # fmt: skip
+    cells = "".join(f"<tr><td>{name}" + "".join(f"<td class=n>{loss:.3f}" for loss in losses)
+                    + f"<td class=n>{interval(found)}<td>{unit}" for name, unit, *losses, found in rows)  # fmt: skip
+    return (f"<table><tr><th>loss of<th class=n>alone<th class=n>joined, own stage<th class=n>joint<th class=n>matched "
+            f"run without<th class=n>gain: alone − joint<th>unit{cells}</table>"
+            + note(f"{len(results.worth['episodes'])} held-out episodes, the same tokens and frames in every column; "
+                   "lower is better. Alone: the language model on the words as plain text, the agent without words. "
+                   "Own stage: language, action. Matched: trained from the same start by the same recipe, without "
+                   "frames, without words. Gain with its 95 % interval: above 0, the joint model is better than its "
+                   "parts."))  # fmt: skip
+
+
+def evidence(results: Results) -> str:
+    """Worth and dependence side by side, a sentence each on what they mean."""
     if results.evaluation is None:
-        return absent("The evaluation", "python evaluate.py dependence")
-    rows = [(*plots.DEPENDENCE[name], found) for name, found in results.evaluation["dependence"].items()]
-    cells = "".join(f"<tr><td>{escape(label)}<td class=n>{found['delta']:+z.4f}<td class=n>[{found['low']:+z.4f}, "
-                    f"{found['high']:+z.4f}]<td>{unit}" for label, unit, found in rows)
-    return (picture(plots.dependence_figure(results.evaluation))
-            + note("Loss without the true signal minus loss with it, on the same held-out episodes; right of 0 = the "
-                   "true signal helps. Diamonds: mean; bars: 95 % bootstrap interval over episodes; dots: episodes.")
-            + f"<table><tr><th>taken away<th class=n>difference<th class=n>95 % interval<th>unit{cells}</table>")
+        return absent("The evaluation", "python evaluate.py dependence") + worth(results)
+    return (picture(plots.dependence_figure(results.evaluation, results.worth))
+            + note("Diamonds: mean; bars: 95 % bootstrap interval over episodes; dots: episodes; right of 0: the true "
+                   "signal helps.")
+            + f"<div class=pair><div>{worth(results)}</div><div>{dependence(results.evaluation)}</div></div>"
+            )  # fmt: skip
+
+
+def worth(results: Results) -> str:
+    """What the signal gives."""
+    if results.worth is None:
+        return absent("Worth", "python evaluate.py worth")
+    rows = [(f"trained without {label}", unit, results.worth["worth"][name])
+            for name, (label, unit) in plots.WORTH.items()]  # fmt: skip
+    return note("<b>Worth</b> is what the signal gives: the loss of a model trained without it minus that of a model "
+                "trained with it, by the same recipe.") + differences("worth", rows)  # fmt: skip
+
+
+def dependence(evaluation: dict) -> str:
+    """What a wrong signal costs, of all frames and of those where something is pressed."""
+    rows = [(*plots.DEPENDENCE[name], found) for name, found in evaluation["dependence"].items()]
+    rows += [(f"{plots.DEPENDENCE[name][0]} (frames where something is pressed)", plots.DEPENDENCE[name][1], found)
+             for name, found in evaluation.get("dependence_non_null", {}).items()]  # fmt: skip
+    return note("<b>Dependence</b> is what a wrong word (or picture) costs a model that relies on words; it is not "
+                "usefulness.") + differences("dependence", rows)  # fmt: skip
+
+
+def differences(heading: str, rows: list[tuple[str, str, dict[str, float]]]) -> str:
+    """A table of (label, unit, difference)."""
+    cells = "".join(f"<tr><td>{escape(label)}<td class=n>{interval(found)}<td>{unit}" for label, unit, found in rows)
+    return f"<table><tr><th>{heading}<th class=n>difference, 95 % interval<th>unit{cells}</table>"
+
+
+def interval(found: dict[str, float]) -> str:
+    """A difference and its interval."""
+    return f"{found['delta']:+z.4f} [{found['low']:+z.4f}, {found['high']:+z.4f}]"
 
 
 def inverse_dynamics(results: Results) -> str:
@@ -204,6 +273,7 @@ video{width:100%;max-width:780px;background:#16191f}
 .tile.missed small{color:var(--bad)}
 .tile span,.tile small{display:block;font-size:13px;line-height:1.35;color:var(--soft)}
 .tile b{font-size:26px;font-variant-numeric:tabular-nums;letter-spacing:-.02em}
+.pair{display:grid;grid-template-columns:1fr 1.3fr;gap:28px;align-items:start}
 .row{display:flex;gap:12px;align-items:center}
 .row img{min-width:0;flex:0 1 auto}
 .row img:first-child{max-width:43%}
@@ -220,7 +290,7 @@ summary{cursor:pointer;font-weight:600}
 summary small{color:var(--soft);font-weight:400}
 pre{white-space:pre-wrap;font-size:12.5px;background:#f6f7f9;border-radius:6px;padding:10px;margin:8px 0}
 @media(max-width:800px){.tiles{grid-template-columns:repeat(2,1fr)}
-  .row{display:block}.row img:nth-child(n){max-width:100%}}
+  .pair{display:block}.row{display:block}.row img:nth-child(n){max-width:100%}}
 """
 
 

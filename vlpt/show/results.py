@@ -2,8 +2,10 @@
 
 In: a folder of runs, as demo.py leaves it:
 
-    <run>/{idm,base,words,language,action,joint,oracle,shuffled}/{options.json, log.jsonl, done.json}
-    <run>/evaluation.json      written by evaluate.py
+    <run>/{idm,base,words,language,action,joint,without_words,without_frames,oracle,shuffled}/{options.json, log.jsonl,
+                                done.json}
+    <run>/evaluation.json      written by evaluate.py dependence
+    <run>/worth.json           written by evaluate.py worth; not in folders of before
     <run>/play.mp4, .jsonl     written by vlpt.play in a world; watched.mp4, .jsonl: the same on a recording
     <run>/started              when the demo began, seconds since 1970
 
@@ -21,7 +23,8 @@ from vlpt.files import read_json, read_lines
 from vpt.actions import MINECRAFT
 from vpt.scores import Scores
 
-STAGES = ("idm", "base", "words", "language", "action", "joint", "oracle", "shuffled")
+STAGES = ("idm", "base", "words", "language", "action", "joint", "without_words", "without_frames", "oracle",
+          "shuffled")  # fmt: skip
 
 # Dependence: (run, its condition, the condition with the signal taken away, loss). Positive: the true signal helps.
 CONDITIONS = {
@@ -31,6 +34,10 @@ CONDITIONS = {
     "oracle": ("oracle", "oracle", "oracle_swapped", "action"),
     "shuffled": ("shuffled", "true", "swapped", "action"),
 }
+# Worth: (run with the signal, run of the same recipe without, loss).
+MATCHED = {"words": ("action", "without_words", "action"), "frames": ("language", "without_frames", "token")}
+ALONE = ("language_nats_per_token", "agent_nats_per_frame", "without_words_nats_per_frame")
+INTERVAL = ("delta", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class Results:
     folder: Path
     runs: dict[str, RunRecord]
     evaluation: dict | None
+    worth: dict | None
     idm: Scores | None  # of the labels in the shards, on held-out channels
     played: list[dict]  # lines of play.jsonl
     watched: list[dict]
@@ -72,8 +80,9 @@ def read_results(folder: Path | str) -> Results:
     runs = {name: read_run(folder / name) for name in STAGES if (folder / name / "log.jsonl").exists()}
     if not runs:
         raise ValueError(f"{folder} holds no run ({', '.join(STAGES)}): train.py --runs {folder} makes them")
-    evaluation = read_json(folder / "evaluation.json") if (folder / "evaluation.json").exists() else None
-    return Results(folder, runs, evaluation, idm_scores(evaluation), read_lines(folder / "play.jsonl"),
+    evaluation, worth = (read_json(folder / name) if (folder / name).exists() else None
+                         for name in ("evaluation.json", "worth.json"))
+    return Results(folder, runs, evaluation, worth, idm_scores(evaluation), read_lines(folder / "play.jsonl"),
                    read_lines(folder / "watched.jsonl"))
 
 
@@ -88,7 +97,8 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def idm_scores(evaluation: dict | None) -> Scores | None:
-    """The inverse dynamics model's labels in the shards against what was truly pressed, on the held-out channels.
+    """The inverse dynamics model's labels in the shards against what was truly pressed, on the channels that are
+    reported.
 
     None where that is not known. Labels that are the truth itself (confidence 1 throughout) do not count.
     """
@@ -103,18 +113,38 @@ def idm_scores(evaluation: dict | None) -> Scores | None:
     return scores if scores.n_frames else None
 
 
-def episode_differences(evaluation: dict, name: str) -> np.ndarray:
-    """(episodes,) nats that an episode loses without its true signal; episodes without the loss are left out."""
+def episode_differences(evaluation: dict, name: str, masked: bool = False) -> np.ndarray:
+    """(episodes,) nats that an episode loses without its true signal; episodes without the loss are left out. masked:
+    of the frames where something is pressed.
+    """
     run, own, other, loss = CONDITIONS[name]
+    loss += "_non_null" * masked
     measured = evaluation.get("conditions", {}).get(run, {})
     if own not in measured or other not in measured:
         return np.zeros(0)
-    pairs = zip(measured[own][loss], measured[other][loss], strict=True)
-    return np.array([without - true for true, without in pairs if None not in (true, without)])
+    return paired(measured[own][loss], measured[other][loss])
+
+
+def worth_differences(worth: dict, name: str) -> np.ndarray:
+    """(episodes,) nats that an episode gains from a signal, by two runs; episodes without the loss are left out."""
+    run, without, loss = MATCHED[name]
+    return paired(worth["losses"][run][loss], worth["losses"][without][loss])
+
+
+def paired(true: list[float | None], without: list[float | None]) -> np.ndarray:
+    """without - true of each episode that has both."""
+    return np.array([other - own for own, other in zip(true, without, strict=True) if None not in (own, other)])
+
+
+def oracle_loss(evaluation: dict) -> float:
+    """Nats a frame of the oracle on its own words, mean over episodes; nan where it was not kept."""
+    each = evaluation.get("conditions", {}).get("oracle", {}).get("oracle", {}).get("action", [])
+    return float(np.mean([loss for loss in each if loss is not None] or [math.nan]))
 
 
 def summary(results: Results) -> dict:
-    """The numbers of the demo under fixed keys. Raises ValueError naming what is missing."""
+    """The numbers of the demo under fixed keys; `alone` and `worth` are None in a folder of before. Raises ValueError
+    naming what is missing."""
     joint = results.runs["joint"].done if "joint" in results.runs else {}
     measured = "valid/action" in joint and "valid/token" in joint
     needed = {"joint/done.json (train.py joint)": joint, "losses on held-out channels in it (--held-out)": measured,
@@ -125,14 +155,28 @@ def summary(results: Results) -> dict:
     idm, dependence, gates = results.idm.numbers(), results.evaluation["dependence"], results.evaluation["gates"]
     return {
         "idm": {key: idm[key] for key in ("balanced_accuracy", "mouse_r2")},
-        "action": {"nats_per_frame": joint["valid/action"], "unigram": joint["unigram/action"]},
-        "token": {"nats_per_token": joint["valid/token"], "unigram": joint["unigram/token"]},
-        "dependence": {name: {key: dependence[name][key] for key in ("delta", "low", "high")}
+        **reported_losses(results),
+        "alone": results.worth and {key: results.worth["alone"][key] for key in ALONE},
+        "worth": results.worth and {name: {key: results.worth["worth"][name][key] for key in INTERVAL}
+                                    for name in MATCHED},
+        "dependence": {name: {key: dependence[name][key] for key in INTERVAL}
                        for name in ("oracle", "shuffled", "words", "frames")},
         "gates": {name: gates[name] for name in ("words_ask_frames", "frames_ask_words")},
         "minutes": round(minutes(results.folder), 2),
         "peak_gb": peak_gb(results),
     }
+
+
+def reported_losses(results: Results) -> dict[str, dict[str, float]]:
+    """Of run `joint`: on the channels that are reported; in a folder of before, on those of its validation."""
+    if results.worth:
+        joint, unigram = results.worth["joined"]["joint"], results.worth["unigram"]
+    else:
+        done = results.runs["joint"].done
+        joint, unigram = ({"nats_per_frame": done[f"{kind}/action"], "nats_per_token": done[f"{kind}/token"]}
+                          for kind in ("valid", "unigram"))
+    return {"action": {"nats_per_frame": joint["nats_per_frame"], "unigram": unigram["nats_per_frame"]},
+            "token": {"nats_per_token": joint["nats_per_token"], "unigram": unigram["nats_per_token"]}}
 
 
 def gates_table(runs: dict[str, RunRecord]) -> str:
@@ -148,7 +192,7 @@ def gates_table(runs: dict[str, RunRecord]) -> str:
 
 def minutes(folder: Path) -> float:
     """From the demo's start to its last file; without `started`, what the runs themselves took."""
-    made = [path for name in ("*/done.json", "evaluation.json", "*.mp4") for path in folder.glob(name)]
+    made = [path for name in ("*/done.json", "evaluation.json", "worth.json", "*.mp4") for path in folder.glob(name)]
     if (folder / "started").exists() and made:
         return (max(path.stat().st_mtime for path in made) - float((folder / "started").read_text())) / 60
     return math.fsum(read_json(path).get("minutes", 0) for path in folder.glob("*/done.json"))
@@ -157,7 +201,7 @@ def minutes(folder: Path) -> float:
 def peak_gb(results: Results) -> float:
     """The largest memory that any of the programs took."""
     found = [run.done.get("peak_gb", 0.0) for run in results.runs.values()]
-    return max(found + [(results.evaluation or {}).get("peak_gb", 0.0)])
+    return max(found + [(made or {}).get("peak_gb", 0.0) for made in (results.evaluation, results.worth)])
 
 
 def speech(rows: list[dict], window_ms: int = 5000) -> list[dict]:

@@ -5,6 +5,7 @@ In: shards. Out: a policy.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -12,25 +13,29 @@ from torch import nn
 from vlpt.checkpoint import model_folder
 from vlpt.data.clips import sample_clips
 from vlpt.data.lanes import Chunk
+from vlpt.data.trunk_features import cache_features
 from vlpt.options import Positive, without_effect
-from vlpt.training.episodes import EpisodeStage, ShardOptions, read_episodes
+from vlpt.training.episodes import EpisodeOptions, EpisodeStage, read_episodes
 from vlpt.training.losses import LossPart, action_loss
 from vlpt.training.stage import parameters_apart
 from vpt.attention import BlockMemory
 from vpt.fast import compile_parts
 from vpt.initialise import set_class_frequencies, standardise_norms
 from vpt.motion_filters import init_change_heads
-from vpt.policy import SIZES, Policy, PolicySize
+from vpt.policy import SIZES, Policy, PolicySize, with_last_action
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaseOptions(ShardOptions):
+class BaseOptions(EpisodeOptions):
     """VPT alone by behavioural cloning, from pixels."""
 
     stage = "base"
 
     start: str = ""  # weights of an agent to go on from: a run or a model folder (empty: made anew)
     size: PolicySize = "tiny"  # of an agent made anew
+    # the agent is told what it did at the frame before; one that was not told before learns to use it
+    last_action: bool = False
+    trunk: Literal["frozen", "trained"] = "trained"  # trained: from pixels; frozen: from its cached outputs
     rate_new: Positive = 1e-4  # learning rate of an agent made anew
     rate_pretrained: Positive = 4e-5  # learning rate of weights to go on from
     heads_rate: Positive = 1.0  # times the rate of the rest, for the action heads
@@ -41,7 +46,11 @@ class BaseOptions(ShardOptions):
         if self.start:
             without_effect(self, "--start", "size", "rate_new")
         else:
-            without_effect(self, "an agent made anew (no --start)", "rate_pretrained")
+            without_effect(self, "an agent made anew (no --start)", "rate_pretrained", "trunk")
+        if self.trunk == "frozen":
+            without_effect(self, "a frozen trunk", "picture_rate")
+        if not self.last_action and not self.start:
+            without_effect(self, "an agent that is not told what it did (no --last-action)", "drop_last_action")
 
 
 class Base(EpisodeStage):
@@ -52,7 +61,15 @@ class Base(EpisodeStage):
     def __init__(self, options: BaseOptions, device: torch.device) -> None:
         start = options.start
         model = Policy.from_pretrained(model_folder(start)) if start else Policy(SIZES[options.size])
-        super().__init__(options, device, read_episodes(options), model.to(device))
+        if options.last_action and not model.config.last_action:
+            model = with_last_action(model)
+        data, model = read_episodes(options), model.to(device)
+        features = None
+        if options.trunk == "frozen":
+            model.picture.requires_grad_(False)
+            model.blocks[0].requires_grad_(False)
+            features = cache_features(model, data.shards, device=device)
+        super().__init__(options, device, data, model, features)
         if not start:
             self._initialise()
         if options.compile:
@@ -73,8 +90,9 @@ class Base(EpisodeStage):
     def step(
         self, chunk: Chunk, memory: tuple[BlockMemory, ...]
     ) -> tuple[dict[str, LossPart], tuple[BlockMemory, ...]]:
-        out, memory = self.model(chunk.frames, chunk.first, memory)
-        return action_loss(out.action, chunk.buttons_index, chunk.camera_index, chunk.action_mask), memory
+        out, memory = self.model(chunk.frames, chunk.first, memory, chunk.last_action)
+        parts = action_loss(out.action, chunk.buttons_index, chunk.camera_index, chunk.action_mask, chunk.null)
+        return parts, memory
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         return parameters_apart("policy", self.model, picture=[self.model.picture], heads=[self.model.heads])

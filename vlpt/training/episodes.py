@@ -8,17 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 
 from vlpt.data.lanes import Chunk, Lanes, split
 from vlpt.data.shards import Episode, Shards
 from vlpt.memory import tensors, with_tensors
-from vlpt.training.losses import Counts, LossPart, LossTotals, Unigram
+from vlpt.options import Share
+from vlpt.training.losses import LossPart, LossTotals, Unigram
 from vlpt.training.stage import Stage, StageOptions, count_parameters, detached, prefixed
+from vlpt.training.unigram import blank_frames, count_labels, unigram_losses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,16 @@ class ShardOptions(StageOptions):
 
     shards: str = "data/6_shards"  # LeRobotDataset folder
     train_on: tuple[str, ...] = ()  # channels to train on (none named: all that are not held out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeOptions(ShardOptions):
+    """What can be asked of stages that learn to act from whole episodes."""
+
+    # frames that count in the action losses: all whose label is known, or of them those where something is pressed, for
+    # play whose idle frames drown the rest. Validation reports both: action (all) and action_non_null
+    count_frames: Literal["all", "non-null"] = "all"
+    drop_last_action: Share = 0.0  # share of chunks in which an agent that feels what it did does not
 
 
 class EpisodeSplit(NamedTuple):
@@ -42,7 +53,8 @@ def read_episodes(options: ShardOptions) -> EpisodeSplit:
     that is named does not exist or nothing is left to train on.
     """
     shards = Shards(options.shards)
-    train, held_out = split(shards.episodes, options.held_out)
+    train, kept = split(shards.episodes, (*options.held_out, *options.test))
+    held_out = [episode for episode in kept if episode.channel not in options.test]
     if options.train_on:
         if unknown := sorted(set(options.train_on) - {episode.channel for episode in train}):
             raise ValueError(f"--train-on: no channel {', '.join(unknown)} that is not held out in {options.shards}")
@@ -54,13 +66,15 @@ class EpisodeStage(Stage):
     """A stage whose lanes play whole episodes in order, with memory carried from chunk to chunk."""
 
     def __init__(
-        self, options: ShardOptions, device: torch.device, data: EpisodeSplit, model: nn.Module,
+        self, options: EpisodeOptions, device: torch.device, data: EpisodeSplit, model: nn.Module,
         read_frames: Callable | None = None, **words,
     ) -> None:
         """read_frames: what takes the place of the shards' pictures; words: what Lanes is to know of words."""
         self.options, self.device, self.data, self.model = options, device, data, model
         self.read_frames, self.words = read_frames or data.shards.read_frames, words
-        self.batches = self._lanes(data.train, lanes=options.lanes, seed=options.seed, **words)
+        self.batches = self._lanes(data.train, lanes=options.lanes, seed=options.seed,
+                                   count_frames=options.count_frames, drop_last_action=options.drop_last_action,
+                                   **words)  # fmt: skip
         self.memory = self.start(options.lanes)
 
     @abstractmethod
@@ -76,8 +90,19 @@ class EpisodeStage(Stage):
         return (f"{self.options.stage}: {count_parameters(self.model)}, {len(self.data.train)} episodes of {frames:,} "
                 f"frames, {len(self.data.held_out)} held out")
 
-    def losses(self) -> dict[str, LossPart]:
-        parts, self.memory = self.step(next(self.batches).to(self.device), self.memory)
+    def next_batch(self) -> Chunk:
+        return next(self.batches)
+
+    def counts(self, chunk: Chunk) -> dict[str, int]:
+        """Of the losses in vlpt/training/losses.py; a child with a loss of its own adds that one's."""
+        counted = int(chunk.action_mask.sum())
+        spoken = chunk.language_mask & (chunk.spoken != self.batches.silence)
+        return dict(action=counted, buttons=counted, camera=counted, kl=counted,
+                    action_non_null=int((chunk.action_mask & ~chunk.null).sum()),
+                    silence=int(chunk.language_mask.sum()), token=int(spoken.sum()))  # fmt: skip
+
+    def losses(self, chunk: Chunk) -> dict[str, LossPart]:
+        parts, self.memory = self.step(chunk.to(self.device), self.memory)
         self.memory = detached(self.memory)
         return parts
 
@@ -94,30 +119,27 @@ class EpisodeStage(Stage):
         return prefixed("valid", totals.means())
 
     def baselines(self) -> dict[str, float]:
-        """Unigrams counted on the training channels, measured on the held-out ones, under the same masks."""
+        """Unigrams counted on the training channels, under training's mask, and measured on the held-out ones, under
+        validation's."""
         if not self.data.held_out:
             return {}
-        totals = LossTotals()
-        for chunk in self.once(self.data.held_out, read_frames=blank_frames):
-            totals.add(self.unigram.action_loss(chunk.buttons_index, chunk.camera_index, chunk.action_mask))
-            if "tokenizer" in self.words:
-                totals.add(self.unigram.language_loss(chunk.spoken, chunk.language_mask))
-        return prefixed("unigram", totals.means())
+        chunks = self.once(self.data.held_out, read_frames=blank_frames)
+        return prefixed("unigram", unigram_losses(self.unigram, chunks, words="tokenizer" in self.words))
 
     @cached_property
     def unigram(self) -> Unigram:
         """How often each label counts in the training channels; counted once, when it is first asked for."""
-        counts = Counts.zero(self.batches.silence)
-        for chunk in self.once(self.data.train, read_frames=blank_frames):
-            counts = counts.plus_actions(chunk.buttons_index, chunk.camera_index, chunk.action_mask)
-            counts = counts.plus_words(chunk.spoken, chunk.language_mask)
-        return Unigram.of(counts)
+        chunks = self.once(self.data.train, blank_frames, self.options.count_frames)
+        return count_labels(chunks, self.batches.silence)
 
-    def once(self, episodes: Sequence[Episode], read_frames: Callable | None = None) -> Lanes:
+    def once(
+        self, episodes: Sequence[Episode], read_frames: Callable | None = None, count_frames: str = "all"
+    ) -> Lanes:
         """Each episode once, in order, nothing left out."""
         lanes = min(self.options.lanes, len(episodes))
         return self._lanes(episodes, lanes=lanes, epochs=1, shuffle=False, seed=self.options.seed,
-                           read_frames=read_frames, **{**self.words, "drop_words": 0.0})  # fmt: skip
+                           count_frames=count_frames, read_frames=read_frames,
+                           **{**self.words, "drop_words": 0.0})  # fmt: skip
 
     def _lanes(self, episodes: Sequence[Episode], read_frames: Callable | None = None, **how) -> Lanes:
         return Lanes(self.data.shards, episodes, frames_per_chunk=self.options.chunk,
@@ -130,8 +152,3 @@ class EpisodeStage(Stage):
         self.model.load_state_dict(type(self.model).from_pretrained(folder).state_dict())
         self.batches.load_state_dict(state["batches"])
         self.memory = with_tensors(self.memory, state["memory"])
-
-
-def blank_frames(episode: Episode, start: int, stop: int) -> np.ndarray:
-    """Pictures that show nothing, for counting labels: (stop - start, 1) float32."""
-    return np.zeros((stop - start, 1), np.float32)

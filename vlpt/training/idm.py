@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from vlpt.checkpoint import model_folder
-from vlpt.data.clips import Clips, sample_clips
+from vlpt.data.clips import Clip, Clips, sample_clips
 from vlpt.data.decoded_frames import DecodedFrames
 from vlpt.data.shards import Episode
 from vlpt.options import CountOrNone, Positive, without_effect
@@ -93,9 +93,14 @@ class InverseDynamics(Stage):
     def weights(self) -> dict[str, float]:
         return {"buttons": 1.0, "camera": 1.0}
 
-    def losses(self) -> dict[str, LossPart]:
+    def next_batch(self) -> Clip:
+        return next(self.clips)
+
+    def counts(self, clip: Clip) -> dict[str, int]:
+        return dict.fromkeys(("buttons", "camera"), clip.buttons[..., 0].numel())
+
+    def losses(self, clip: Clip) -> dict[str, LossPart]:
         """buttons: class-balanced nats a frame, summed over the buttons; camera: nats a frame, both axes."""
-        clip = next(self.clips)
         frames, buttons, shares = (x.to(self.device) for x in (clip.frames, clip.buttons, clip.camera_shares))
         if self.options.mirror:
             frames, buttons, shares = mirror_some(frames, buttons, shares)

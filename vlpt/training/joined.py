@@ -16,31 +16,40 @@ from vlpt.data.lanes import Chunk
 from vlpt.data.oracle import action_ids
 from vlpt.data.trunk_features import cache_features
 from vlpt.data.words import load_tokenizer, save_tokenizer
+from vlpt.files import read_json
+from vlpt.joints import Joints
 from vlpt.language.families import load_language
-from vlpt.model import VLPT
+from vlpt.model import VLPT, Output
 from vlpt.options import Count, CountOrNone, NotNegative, Positive, Share, without_effect
-from vlpt.training.episodes import EpisodeStage, ShardOptions, read_episodes
-from vlpt.training.losses import LossPart, action_loss, kl_to_reference, language_loss
+from vlpt.parts import unjoined, untouched
+from vlpt.training.episodes import EpisodeOptions, EpisodeStage, read_episodes
+from vlpt.training.losses import LossPart, LossTotals, action_loss, kl_to_reference, language_loss
 from vlpt.training.stage import TOKENIZER, prefixed
 from vpt.policy import Policy
 
+ALONE = ("action", "action_non_null", "token")  # losses that each model has without the other
+HOW = ("frames_per_tick", "flamingo_every", "patch_window", "frames_ask", "silence")  # two models are joined
+
 
 @dataclass(frozen=True, kw_only=True)
-class JoinedOptions(ShardOptions):
+class JoinedOptions(EpisodeOptions):
     """What can be asked of the stages that train the fused model."""
 
     # where to start: a fused model, or else two models that are joined
     start: str = ""  # weights of a fused model to go on from: a run or a model folder
     base: str = "pretrained/base"  # the agent to embody, a run or a folder
     language: str = "pretrained/words"  # the language model to embody: a run, or a folder, also a published decoder's
+    joints: str = ""  # what joined two other models (see vlpt/joints.py), to begin with; empty: closed gates
     language_window: Count = 512  # tokens that a published decoder looks back on
     lora_rank: CountOrNone = 0  # adapters of this rank on a published decoder's attention (0: none)
     frames_per_tick: Count = 4  # frames a tick of the language model
     flamingo_every: CountOrNone = 0  # words ask frames at the input (0) or before every so many layers
+    patch_window: CountOrNone = 32  # frames back in which words ask for places in the picture (0: never)
+    frames_ask: Literal["ticks", "words"] = "ticks"  # what frames ask: every tick, or those that hear a word
     silence: Literal["factored", "softmax"] = "factored"  # silence has a logit of its own, or is one more token
-    remember_silence: Literal["none", "last", "all"] = "last"  # which silent ticks the language model's memory keeps
     # what is heard
-    words: Literal["true", "shuffled", "oracle", "silence"] = "true"  # oracle and shuffled are controls
+    words: Literal["true", "shuffled", "oracle", "silence"] = "true"  # all but true are controls
+    frames: Literal["true", "blank"] = "true"  # what is seen and felt; blank is a control
     drop_words: Share = 0.0  # share of episodes that are trained on without words, for guidance in play
     max_lateness_ms: CountOrNone = 2000  # a token later than this after its word's onset is not trained on
     # what is trained, and how fast
@@ -51,10 +60,10 @@ class JoinedOptions(ShardOptions):
 
     def __post_init__(self) -> None:
         if self.start:
-            without_effect(self, "--start (the model says it)", "language", "language_window", "lora_rank",
-                           "frames_per_tick", "flamingo_every", "silence", "remember_silence")
-            if not getattr(self, "kl_weight", 0):  # else the agent is the reference
-                without_effect(self, "--start", "base")
+            without_effect(self, "--start (the model says it)", "base", "language", "joints", "language_window",
+                           "lora_rank", *HOW)
+        if self.joints:
+            without_effect(self, "--joints (they say it)", *HOW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +79,13 @@ class WordsAreTrained:
 class ActionsAreTrained:
     """Options of the stages that train actions: action and joint."""
 
-    kl_weight: NotNegative = 0.0  # weight of the KL to the agent of --base, alone (nats/frame)
+    kl_weight: NotNegative = 0.0  # weight of the KL to the agent as it was before this stage (nats/frame)
+
+
+def joined_losses(model: VLPT, output: Output, chunk: Chunk) -> dict[str, LossPart]:
+    """Actions and words of one chunk."""
+    parts = action_loss(output.action, chunk.buttons_index, chunk.camera_index, chunk.action_mask, chunk.null)
+    return parts | language_loss(model.language, output, chunk.spoken, chunk.language_mask)
 
 
 class Joined(EpisodeStage):
@@ -81,16 +96,16 @@ class Joined(EpisodeStage):
         self.tokenizer = load_tokenizer(source / TOKENIZER)
         model = (VLPT.from_pretrained(source) if options.start else self._join(options, source)).to(device)
         model.freeze(options.stage, options.trunk, getattr(options, "train_language", False))
-        # The pre-trained agent, untouched and alone: it hears nothing. Loss `kl` keeps the fused agent near it.
-        self.reference = None
-        if getattr(options, "kl_weight", 0):
-            self.reference = Policy.from_pretrained(model_folder(options.base)).to(device).requires_grad_(False)
+        # The agent as it was before this stage, which sees and hears the same. Loss `kl` keeps the new one near it.
+        self.reference = untouched(model) if getattr(options, "kl_weight", 0) else None
+        self.alone = unjoined(model)
         data = read_episodes(options)
         frozen = options.trunk == "frozen"
         super().__init__(
             options, device, data, model, cache_features(model.policy, data.shards, device=device) if frozen else None,
             tokenizer=self.tokenizer, silence=model.language.vocabulary, frames_per_tick=model.config.frames_per_tick,
-            word_source=options.words, drop_words=options.drop_words, max_lateness_ms=options.max_lateness_ms,
+            word_source=options.words, frame_source=options.frames, drop_words=options.drop_words,
+            max_lateness_ms=options.max_lateness_ms,
         )  # fmt: skip
 
     def _join(self, options: JoinedOptions, language: Path) -> VLPT:
@@ -99,8 +114,9 @@ class Joined(EpisodeStage):
         speaker = load_language(language, options.language_window, options.lora_rank)
         if options.words == "oracle":
             speaker.reinit_embeddings(action_ids(self.tokenizer))
-        how = ("frames_per_tick", "flamingo_every", "silence", "remember_silence")
-        return VLPT.from_parts(policy, speaker, **{name: getattr(options, name) for name in how})
+        if options.joints:
+            return VLPT.from_parts(policy, speaker, Joints.from_pretrained(options.joints))
+        return VLPT.from_parts(policy, speaker, **{name: getattr(options, name) for name in HOW})
 
     def start(self, lanes: int) -> tuple:
         """Fresh memories: the model's and, where there is one, the reference's."""
@@ -108,14 +124,40 @@ class Joined(EpisodeStage):
 
     def step(self, chunk: Chunk, memory: tuple) -> tuple[dict[str, LossPart], tuple]:
         own, others = memory
-        out, own = self.model(chunk.frames, chunk.first, chunk.heard, own)
-        parts = action_loss(out.action, chunk.buttons_index, chunk.camera_index, chunk.action_mask)
-        parts |= language_loss(self.model.language, out, chunk.spoken, chunk.language_mask)
+        inputs = chunk.frames, chunk.first, chunk.heard
+        out, own = self.model(*inputs, own, chunk.last_action)
+        parts = joined_losses(self.model, out, chunk)
         if self.reference:
             with torch.no_grad():
-                alone, others = self.reference(chunk.frames, chunk.first, others)
-            parts |= kl_to_reference(out.action, alone.action, chunk.action_mask)
+                before, others = self.reference(*inputs, others, chunk.last_action)
+            parts |= kl_to_reference(out.action, before.action, chunk.action_mask)
         return parts, (own, others)
+
+    def baselines(self) -> dict[str, float]:
+        """Unigrams, and what the two models reach without each other on the held-out channels: as the first stage that
+        joined them found it, where it is on the same channels."""
+        if not self.data.held_out:
+            return {}
+        return super().baselines() | (self._found_before() or self._found_alone())
+
+    def _found_before(self) -> dict[str, float]:
+        run, options = Path(self.options.start), self.options
+        if not options.start or not (run / "done.json").is_file():
+            return {}
+        asked, done = read_json(run / "options.json")["options"], read_json(run / "done.json")
+        same = asked["shards"] == options.shards and sorted(asked["held_out"]) == sorted(options.held_out)
+        same = same and asked["words"] == options.words
+        return {name: value for name, value in done.items() if same and name.startswith("alone/")}
+
+    @torch.no_grad()
+    def _found_alone(self) -> dict[str, float]:
+        totals, batches = LossTotals(), self.once(self.data.held_out)
+        memory = self.alone.start(len(batches.lanes))
+        for chunk in batches:
+            chunk = chunk.to(self.device)
+            out, memory = self.alone(chunk.frames, chunk.first, chunk.heard, memory, chunk.last_action)
+            totals.add(joined_losses(self.alone, out, chunk))
+        return {f"alone/{name}": value for name, value in totals.means().items() if name in ALONE}
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         return self.model.groups()

@@ -48,9 +48,21 @@ class LossTotals:
             before = self.sums.get(name, (0.0, 0.0))
             self.sums[name] = (before[0] + float(total.detach()), before[1] + float(count))
 
+    def counts(self) -> dict[str, float]:
+        """How many each part summed."""
+        return {name: count for name, (_, count) in self.sums.items()}
+
     def means(self) -> dict[str, float]:
         """Nats apiece of every part that counted anything."""
         return {name: total / count for name, (total, count) in self.sums.items() if count}
+
+
+def objective(losses: dict[str, LossPart], weights: dict[str, float], counts: dict[str, float]) -> Tensor:
+    """What one batch of an update adds to what is minimised: of each loss with a weight, its sum over the batch divided
+    by how many count in the *whole* update (counts). So the update's gradient is that of the weighted means over all it
+    counts, however it is cut into batches. A loss without a weight is only logged.
+    """
+    return sum(weight * losses[name].total / max(counts[name], 1) for name, weight in weights.items() if weight)
 
 
 # ---- actions
@@ -67,11 +79,16 @@ def action_nats(action, buttons_index: Tensor, camera_index: Tensor) -> tuple[Te
     return buttons, camera.masked_fill(~MINECRAFT.camera_meta(buttons_index), 0)
 
 
-def action_loss(action, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> dict[str, LossPart]:
-    """Nats a frame over the frames of mask (B, T): buttons, camera, and their sum, action."""
+def action_loss(
+    action, buttons_index: Tensor, camera_index: Tensor, mask: Tensor, null: Tensor
+) -> dict[str, LossPart]:
+    """Nats a frame over the frames of mask (B, T): buttons, camera, and their sum, action; the same sum over those of
+    them that are not null (B, T), action_non_null.
+    """
     buttons, camera = action_nats(action, buttons_index, camera_index)
     parts = dict(buttons=LossPart.of(buttons, mask), camera=LossPart.of(camera, mask))
-    return dict(action=LossPart(parts["buttons"].total + parts["camera"].total, parts["buttons"].count), **parts)
+    both = LossPart(parts["buttons"].total + parts["camera"].total, parts["buttons"].count)
+    return dict(action=both, action_non_null=LossPart.of(buttons + camera, mask & ~null), **parts)
 
 
 def kl_to_reference(action, reference, mask: Tensor) -> dict[str, LossPart]:
@@ -158,9 +175,11 @@ class Unigram:
         """From the training data."""
         return cls(*(unigram_log_probs(c) for c in (counts.buttons, counts.camera, counts.token, counts.silence)))
 
-    def action_loss(self, buttons_index: Tensor, camera_index: Tensor, mask: Tensor) -> dict[str, LossPart]:
+    def action_loss(
+        self, buttons_index: Tensor, camera_index: Tensor, mask: Tensor, null: Tensor
+    ) -> dict[str, LossPart]:
         """As the function of that name."""
-        return action_loss(self, buttons_index, camera_index, mask)
+        return action_loss(self, buttons_index, camera_index, mask, null)
 
     def language_loss(self, target: Tensor, mask: Tensor) -> dict[str, LossPart]:
         """target (...), mask (...) of ticks: silence, nats a tick; token, nats a spoken token."""

@@ -1,38 +1,70 @@
-"""The optimiser: AdamW, a rate per kind of weight, decay on matrices only, warm-up then cosine, clipping that clips.
+"""The optimiser: AdamW, a rate per kind of weight, decay on weights only, warm-up then cosine, clipping that clips.
 
-In: named groups of parameters (as `VLPT.groups()` gives them) and a base rate for each name. Out: a torch optimiser.
-Rates follow what fine-tunes VPT well (STEVE-1, MineStudio): 4e-5 for pre-trained weights, 1e-4 for new modules, and far
-more for the gates, which are single numbers that start at 0 and must be able to open in the steps there are.
+In: a model, named groups of its parameters (as `VLPT.groups()` gives them) and a base rate for each name. Out: a torch
+optimiser. Rates follow what fine-tunes VPT well (STEVE-1, MineStudio): 4e-5 for pre-trained weights, 1e-4 for new
+modules, and far more for the gates, which are single numbers that start at 0 and must be able to open in the steps
+there are.
 """
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from vlpt.language.token_table import TokenTable
+
+WEIGHED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding)  # modules whose `weight` multiplies their input
+
 
 def make_optimizer(
-    groups: dict[str, Iterable[nn.Parameter]], rates: dict[str, float], weight_decay: float
+    model: nn.Module, groups: dict[str, Iterable[nn.Parameter]], rates: dict[str, float], weight_decay: float
 ) -> torch.optim.AdamW:
     """AdamW over the trainable parameters of `groups`; `rates[name]` is the base learning rate of group `name`.
 
-    Decay acts on tensors of two or more dimensions only: not on biases, norms, gates. Raises ValueError when nothing is
-    trainable or a group has no rate.
+    Decay acts on the weights of the model's linear layers, convolutions and tables (`decaying`), on nothing else. Each
+    group is up to two of the optimiser's: what decays, then what does not. Raises ValueError when nothing is trainable
+    or a group has no rate.
     """
-    settings = []
+    settings, weights = [], {id(weight) for weight in decaying(model)}
     for name, parameters in groups.items():
         trainable = [p for p in parameters if p.requires_grad]
         if trainable and name not in rates:
             raise ValueError(f"no learning rate for the parameter group {name!r}; rates are given for {sorted(rates)}")
-        for matrices in (True, False):
-            members = [p for p in trainable if (p.ndim >= 2) == matrices]
+        for decays in (True, False):
+            members = [p for p in trainable if (id(p) in weights) == decays]
             if members:
-                decay = weight_decay if matrices else 0.0
+                decay = weight_decay if decays else 0.0
                 settings.append(dict(params=members, lr=rates[name], base=rates[name], weight_decay=decay, name=name))
     if not settings:
         raise ValueError("nothing to train: every parameter is frozen")
     return torch.optim.AdamW(settings, betas=(0.9, 0.95))
+
+
+def decaying(model: nn.Module) -> list[nn.Parameter]:
+    """The weights that decay: those that multiply an input. Biases (those of attention scores have two dimensions, and
+    so have VPT's curves over age), norms, gates and single vectors do not, whatever their shape.
+    """
+    found = []
+    for module in model.modules():
+        if isinstance(module, WEIGHED):
+            found.append(module.weight)
+        elif isinstance(module, TokenTable):
+            found += [parameter for parameter in module.parameters() if parameter.ndim == 2]
+    return found
+
+
+def restore(optimizer: torch.optim.Optimizer, state: dict, folder: Path) -> None:
+    """Goes on from what `state_dict` gave. Raises ValueError naming the run's folder where that was of other groups."""
+    ours, theirs = (
+        [(group["name"], group["weight_decay"] > 0, len(group["params"])) for group in groups]
+        for groups in (optimizer.param_groups, state["param_groups"])
+    )
+    if ours != theirs:
+        raise ValueError(f"{folder}: its checkpoint sorts the weights in another way, as another version of this "
+                         "program does: go on from its weights under another --name (--start), or delete the folder")
+    optimizer.load_state_dict(state)
 
 
 def schedule(step: int, steps: int, warmup: int, floor: float = 0.1) -> float:

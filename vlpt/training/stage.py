@@ -26,7 +26,8 @@ class StageOptions:
     stage: ClassVar[str]  # the stage whose options these are
 
     name: PlainName  # of the run: it lies in runs/<name>
-    held_out: tuple[str, ...] = ("ch4", "ch5")  # channels kept for validation
+    held_out: tuple[str, ...] = ("ch4", "ch5")  # channels kept for validation, on which one chooses
+    test: tuple[str, ...] = ()  # channels kept for what is reported at last: training does not look at them
     # batches
     lanes: Count = 8  # episodes (idm: clips; words: parts of the text) side by side
     chunk: Count = 128  # frames (words: tokens) a lane between two updates of memory
@@ -34,7 +35,7 @@ class StageOptions:
     # optimisation
     steps: Count = 1000  # updates of the weights
     warmup: CountOrNone = 20  # updates until the full learning rate
-    weight_decay: NotNegative = 0.01  # AdamW's, on matrices only
+    weight_decay: NotNegative = 0.01  # AdamW's, on weights only, not on biases
     clip: Positive = 1.0  # largest joint norm of the gradients
     # running
     validate_every: CountOrNone = 100  # updates between validations (0: only at the end)
@@ -74,8 +75,16 @@ class Stage(ABC):
         """The full learning rate of each group."""
 
     @abstractmethod
-    def losses(self) -> dict[str, LossPart]:
-        """The next batch's losses; the memory of the lanes is carried on, detached."""
+    def next_batch(self):
+        """The next batch, of whatever kind `counts` and `losses` take; the loader's position moves on."""
+
+    @abstractmethod
+    def counts(self, batch) -> dict[str, int]:
+        """How many frames, ticks or tokens of a batch each loss with a weight sums: known before any forward."""
+
+    @abstractmethod
+    def losses(self, batch) -> dict[str, LossPart]:
+        """A batch's losses, over as many as `counts` says; the memory of the lanes is carried on, detached."""
 
     @abstractmethod
     def weights(self) -> dict[str, float]:

@@ -35,7 +35,7 @@ class WordsOptions(StageOptions):
 
     def __post_init__(self) -> None:
         if not self.videos:
-            without_effect(self, "--videos empty (held out is the last twentieth of the text)", "held_out")
+            without_effect(self, "--videos empty (held out is the last twentieth of the text)", "held_out", "test")
         if self.start:
             without_effect(self, "--start", "vocabulary", "rate_new")
         else:
@@ -49,7 +49,7 @@ class Words(Stage):
 
     def __init__(self, options: WordsOptions, device: torch.device) -> None:
         self.options, self.device = options, device
-        train, held_out = read_texts(options.videos, options.text, options.held_out)
+        train, held_out = read_texts(options.videos, options.text, options.held_out, options.test)
         if options.start:
             folder = model_folder(options.start)
             self.tokenizer, self.model = load_tokenizer(folder / TOKENIZER), TransformerXL.from_pretrained(folder)
@@ -82,8 +82,14 @@ class Words(Stage):
         nats = -log_probs.gather(-1, spoken[..., None])[..., 0]
         return dict(token=LossPart.of(nats, torch.ones_like(first))), memory
 
-    def losses(self) -> dict[str, LossPart]:
-        parts, memory = self.step(self.batches.next(), self.memory)
+    def next_batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.batches.next()
+
+    def counts(self, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, int]:
+        return {"token": batch[1].numel()}
+
+    def losses(self, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, LossPart]:
+        parts, memory = self.step(batch, self.memory)
         self.memory = detached(memory)
         return parts
 
