@@ -89,13 +89,13 @@ def steps(options: Options) -> dict[str, Step]:
 
     # ---- 3. join them: words ask frames, frames ask words, both
     # Small models on little data: many small updates, at larger rates than the published ones. 13 minutes of play are
-    # soon known by heart, so the language model itself stays as it is and the agent nearly so.
+    # soon known by heart, so the two models stay as they are.
     parts = dict(base=f"{runs}/base", language=f"{runs}/words")
     joined = episodes | dict(lanes=8, chunk=64, accumulate=1, drop_last_action=0.3)
     speak = parts | joined | dict(joints=begun("joints"), train_language=False, rate_new=3e-4, steps=30,
                                   validate_every=10)  # fmt: skip
-    act = joined | dict(rate_new=1e-3, rate_pretrained=2e-5, steps=100, validate_every=25)
-    gently = dict(rate_new=1e-4, rate_pretrained=1e-5, rate_gates=1e-3, train_language=False, steps=25)
+    act = joined | dict(train_agent=False, rate_new=3e-4, steps=100, validate_every=25)
+    gently = dict(train_language=False, rate_new=1e-4, rate_gates=1e-3, steps=25)
     train("language", "language", **speak)
     train("action", "action", start=f"{runs}/language", **act, drop_words=0.1)
     train("joint", "joint", start=f"{runs}/action", **act | gently, drop_words=0.1)
@@ -104,7 +104,8 @@ def steps(options: Options) -> dict[str, Step]:
     # words of other episodes must not
     train("without_frames", "language", **speak, frames="blank")
     train("without_words", "action", start=f"{runs}/language", **act, words="silence")
-    train("oracle", "action", words="oracle", **parts, **act | dict(rate_pretrained=1e-3, steps=200), drop_words=0.1)
+    taught = dict(train_agent=True, rate_new=1e-3, rate_pretrained=1e-3, steps=200)
+    train("oracle", "action", words="oracle", **parts, **act | taught, drop_words=0.1)
     train("shuffled", "action", words="shuffled", **parts, **act, drop_words=0.1)
 
     # ---- 5. what does each give the other, what does each depend on? then play, and show everything

@@ -86,7 +86,7 @@ def train_alone(options: StageOptions) -> dict:
           curves(run.folder / "tensorboard", first_step) as writer):
         if not first_step and options.validate_every:  # what training adds is seen from here on
             with autocast:
-                run.log(dict(step=0) | stage.validate() | baselines)
+                tell(run, writer, dict(step=0) | stage.validate() | baselines)
         for step in bar:
             set_rates(optimizer, schedule(step, options.steps, options.warmup))
             totals = accumulate(stage, options.accumulate, autocast)
@@ -103,9 +103,8 @@ def train_alone(options: StageOptions) -> dict:
                 with autocast:
                     summary = stage.validate() | baselines
                 row |= summary
-            run.log(row | dict(frames_per_s=round(frames_per_second(options, done, time.monotonic() - begin), 1)))
-            for key, value in row.items():
-                writer.add_scalar(key, value, done)
+            rate = frames_per_second(options, done, time.monotonic() - begin)
+            tell(run, writer, row | dict(frames_per_s=round(rate, 1)))
             bar.set_postfix({k: f"{v:.3f}" for k, v in totals.means().items()}, refresh=False)
 
             # ---- keep
@@ -124,6 +123,13 @@ def train_alone(options: StageOptions) -> dict:
         stage.save(Path(options.export), half=True)
     rate = frames_per_second(options, options.steps, seconds)
     return run.finish(summary | dict(minutes=round(seconds / 60, 2), frames_per_s=round(rate, 1)))
+
+
+def tell(run: Run, writer, row: dict) -> None:
+    """One step's numbers, into log.jsonl and TensorBoard."""
+    run.log(row)
+    for key, value in row.items():
+        writer.add_scalar(key, value, row["step"])
 
 
 def accumulate(stage: Stage, n_batches: int, autocast: AbstractContextManager) -> LossTotals:

@@ -210,9 +210,9 @@ class VLPT(nn.Module, Pretrained):
         """How open the cross attentions are, after tanh: see vlpt/parts.py."""
         return gates(self)
 
-    def freeze(self, stage: str, trunk: str = "frozen", language: bool = True) -> None:
+    def freeze(self, stage: str, trunk: str = "frozen", language: bool = True, agent: bool = True) -> None:
         """Leaves to train what `stage` (language, action or joint) trains: see vlpt/parts.py."""
-        freeze(self, stage, trunk, language)
+        freeze(self, stage, trunk, language, agent)
 
     def train(self, mode: bool = True) -> "VLPT":
         """Training mode for what is trained; what is frozen stays in eval mode."""

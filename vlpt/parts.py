@@ -42,10 +42,11 @@ def _parameters(*modules: nn.Module) -> list[nn.Parameter]:
     return [parameter for module in modules for parameter in module.parameters()]
 
 
-def freeze(model, stage: str, trunk: str = "frozen", language: bool = True) -> None:
+def freeze(model, stage: str, trunk: str = "frozen", language: bool = True, agent: bool = True) -> None:
     """Only the stage's parts keep their gradients and go to training mode. Raises ValueError for an unknown stage.
 
-    language: whether the stages that train words train the language model too (with LoRA: its adapters).
+    language: whether the stages that train words train the language model too (with LoRA: its adapters); agent: whether
+    those that train actions train its blocks 2..n and heads too, or only what frames ask words with.
     """
     if stage not in STAGES or trunk not in ("frozen", "trained"):
         raise ValueError(f"a stage is one of {', '.join(STAGES)}, trunk frozen or trained; got {stage!r}, {trunk!r}")
@@ -53,8 +54,8 @@ def freeze(model, stage: str, trunk: str = "frozen", language: bool = True) -> N
     if stage in ("language", "joint"):
         trained += [model.silence, model.words_ask_frames]
     if stage in ("action", "joint"):
-        trained += [model.frames_ask_words, *policy.blocks[1:], policy.last, policy.final_norm, policy.heads]
-        trained += [policy.last_action] if policy.last_action else []
+        trained.append(model.frames_ask_words)
+        trained += _acting(policy) if agent else []
     if trunk == "trained":
         trained += [policy.picture, policy.blocks[0]]
     model.requires_grad_(False)
@@ -66,6 +67,12 @@ def freeze(model, stage: str, trunk: str = "frozen", language: bool = True) -> N
         trained.append(model.language)
     model.trained = tuple(trained)
     model.train()
+
+
+def _acting(policy) -> list[nn.Module]:
+    """What of an agent comes after its trunk."""
+    parts = [*policy.blocks[1:], policy.last, policy.final_norm, policy.heads]
+    return parts + ([policy.last_action] if policy.last_action else [])
 
 
 def gates(model) -> dict[str, float]:

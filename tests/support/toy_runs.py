@@ -7,6 +7,7 @@ import numpy as np
 
 from support.numbered_recordings import record
 from vlpt.data.shards import Episode, write_shards
+from vlpt.hand import KEYS
 from vlpt.metrics import paired_difference
 from vpt.actions import MINECRAFT, read_contractor
 
@@ -27,6 +28,7 @@ def write_runs(folder: Path, frames: int = 60, steps: int = 100) -> Path:
     write_labelled_shards(folder / "shards", frames, random)
     write_evaluation(folder, random)
     write_worth(folder, random)
+    write_hand_and_probe(folder)
     (folder / "started").write_text("0")
     return folder
 
@@ -126,6 +128,19 @@ def write_worth(folder: Path, random: np.random.Generator) -> None:
         worth=worth, worth_non_null={"words": worth["words"]}, gain=gain,
         losses={run: {loss: values.tolist() for loss, values in of.items()} for run, of in losses.items()},
         episodes=[f"ch4-{n:02}" for n in range(EPISODES)], options={}, peak_gb=1.5)))  # fmt: skip
+
+
+def write_hand_and_probe(folder: Path) -> None:
+    """As evaluate.py hand and evaluate.py probe leave them."""
+    held = dict(count=210, people=0.83, felt=0.74, unfelt=0.11)
+    press = dict(median=5.0, q90=10.0, count=42)
+    losses = dict(action=1.16, action_non_null=1.74)
+    (folder / "hand.json").write_text(json.dumps(dict(
+        last_action=True, nats={"felt": losses, "unfelt": losses}, held={key: held for key in KEYS},
+        presses={"recordings": {key: press for key in KEYS}})))  # fmt: skip
+    reading = dict(groups={"pillar": 0.874, "tree": 0.881}, features=1280, mean_auc=0.878, distance_r2=None)
+    (folder / "probe.json").write_text(json.dumps(dict(
+        readings={"patches": reading}, questions=34, left_out=[], ticks={"test": 1000})))  # fmt: skip
 
 
 def write_watched(path: Path, seconds: int = 40) -> None:

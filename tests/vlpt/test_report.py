@@ -53,7 +53,7 @@ def test_the_page_holds_everything_and_loads_nothing(runs, tmp_path, capsys):
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:video/mp4;base64,") == 2 and page.count("data:image/png;base64,") == 5
     assert not re.search(r"(src|href)=['\"]?(?!['\"]?data:)", page) and "http" not in page
-    assert "not there yet" not in page
+    assert "not there yet" not in page and "0.874" in page and "back" in page and "0.74" in page
     assert "tall tree" in page and "another episode&#x27;s words" in page and "trained without words" in page
     assert "what the signal gives" in page and "it is not usefulness" in page
     row = re.search(r"<tr><td>words<td class=n>2.600<td class=n>2.500<td class=n>2.400<td class=n>2.500<td[^<]*", page)
@@ -128,8 +128,6 @@ def test_only_inferred_labels_of_held_out_channels_are_scored(results, runs):
     one = idm_scores({"options": {"shards": str(runs / "shards"), "held_out": ["ch4"]}})
     assert one.n_frames == episodes["ch4"].n_frames
     assert 0.5 < both.numbers()["balanced_accuracy"] < 1
-    tested = {"shards": str(runs / "shards"), "held_out": ["ch4", "ch5"], "test": ["ch5"]}
-    assert idm_scores({"options": tested}).n_frames == episodes["ch5"].n_frames
     assert idm_scores({"options": {"shards": str(runs / "shards"), "held_out": ["ch0"]}}) is None
     assert idm_scores({"options": {"shards": str(runs / "gone"), "held_out": ["ch4"]}}) is None
 

@@ -14,6 +14,7 @@ from support.numbered_recordings import record
 
 import train
 from data_gathering import shard
+from vlpt import joints
 from vlpt.agent import Agent
 from vlpt.data.clips import Clip
 from vlpt.data.words import load_tokenizer, read_words, vocabulary
@@ -168,6 +169,50 @@ def test_losses_gates_and_baselines_are_logged(data):
         assert row[name] > 0 and row[f"valid/{name}"] > 0 and row[f"unigram/{name}"] > 0
     assert row["valid/action_non_null"] != row["valid/action"]
     assert row["gate/words_ask_frames"] > 0 and row["gate/frames_ask_words"] > 0
+
+
+def test_the_reference_is_the_agent_before_this_stage(data):
+    """Also where a stage before has opened the gates: it hears and sees what the new one does. And it stays."""
+    train.train(replace(options(data, "joint", "--rate-gates", "0.5"), name="opened"))
+    asked = replace(options(data, "action", "--rate-new", "1e-2"), base="pretrained/base", language="pretrained/words")
+    asked = replace(asked, start=f"{data}/runs/opened", kl_weight=1.0, name="kept", validate_every=1)
+    train.train(asked)
+    before, first, last = log(data, "kept")
+    assert min(first["gate/frames_ask_words"], first["gate/words_ask_frames"]) > 0.1
+    assert before["step"] == 0 and abs(before["valid/kl"]) < 1e-6 and last["valid/kl"] > 1e-4
+
+
+def test_what_the_models_do_alone_stands_beside_every_loss_from_the_first_step(data):
+    """At birth the fused model is the two models; later stages go on comparing with these."""
+    born = replace(options(data, "language"), name="born", validate_every=1)
+    train.train(born)
+    rows = log(data, "born")
+    assert [row["step"] for row in rows] == [0, 1, 2]
+    for loss in ("action", "action_non_null", "token"):
+        assert rows[0][f"valid/{loss}"] == pytest.approx(rows[0][f"alone/{loss}"], abs=1e-5)
+        assert rows[-1][f"alone/{loss}"] == rows[0][f"alone/{loss}"]
+    assert rows[-1]["valid/token"] != pytest.approx(rows[-1]["alone/token"], abs=1e-5)
+    later = replace(options(data, "action"), base="pretrained/base", language="pretrained/words", name="later")
+    done = train.train(replace(later, start=f"{data}/runs/born"))
+    assert {k: v for k, v in done.items() if k.startswith("alone/")} == {
+        k: v for k, v in rows[-1].items() if k.startswith("alone/")}
+
+
+def test_joints_of_one_model_join_others(data, tmp_path, capsys):
+    train.train(replace(options(data, "joint", "--rate-gates", "0.5"), name="source"))
+    joints.main(joints.Options(model=f"{data}/runs/source", out=str(tmp_path / "joints")))
+    assert (tmp_path / "joints/model.safetensors").stat().st_size < 0.3 * sum(
+        tensor.nbytes for tensor in weights(data, "source").values())
+    asked = options(data, "language", "--joints", str(tmp_path / "joints"), "--rate-new", "1e-12")
+    train.train(replace(asked, name="joined", train_language=False))
+    source, base, made = weights(data, "source"), weights(data, "base"), weights(data, "joined")
+    for name, tensor in made.items():
+        whose = source[name] if name.startswith(joints.PARTS) else base.get(name.removeprefix("policy."))
+        if whose is not None and not name.startswith("language."):
+            torch.testing.assert_close(tensor, whose, atol=2e-2, rtol=2e-3)
+    with pytest.raises(SystemExit):
+        options(data, "language", "--joints", "x", "--flamingo-every", "2")
+    assert "--flamingo-every has no effect with --joints" in capsys.readouterr().err
 
 
 def test_validation_tells_of_all_frames_and_of_those_where_something_is_pressed(data):
@@ -339,7 +384,8 @@ def test_every_option_is_read_by_its_stage(data, stage, monkeypatch):
     ("action", "--token-weight 2", "(language, joint takes it)"),
     ("joint", "--start runs/action --frames-per-tick 2", "--frames-per-tick has no effect with --start"),
     ("joint", "--start runs/action --base runs/base", "--base has no effect with --start"),
-    ("language", "--no-train-language --lora-rank 4", "--lora-rank has no effect with --no-train-language"),
+    ("language", "--no-train-language --lora-rank 4", "--lora-rank has no effect with a language model that is not"),
+    ("action", "--no-train-agent --rate-pretrained 1e-5", "--rate-pretrained has no effect with two models that"),
     ("joint", "--steps 0", "--steps should be at least 1, got 0"),
     ("joint", "--drop-words 1.5", "--drop-words should be at most 1, got 1.5"),
     ("joint", "--device gpu0", "--device is one of auto, cpu, cuda, got 'gpu0'"),

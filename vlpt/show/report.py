@@ -6,8 +6,6 @@ to load from elsewhere) and, beside it, `summary.json`. What has not been made y
     python -m vlpt.show.report --run runs/demo --out runs/demo/report.html
 """
 
-import base64
-import io
 import json
 import shlex
 from dataclasses import dataclass
@@ -17,6 +15,8 @@ from pathlib import Path
 from vlpt.files import write_json, write_text
 from vlpt.options import flag, run
 from vlpt.show import plots
+from vlpt.show.evidence import evidence, joining, measured
+from vlpt.show.html import absent, film, note, picture
 from vlpt.show.results import Results, oracle_loss, read_results, speech, summary
 
 
@@ -51,6 +51,7 @@ def page(results: Results, numbers: dict | None) -> str:
         ("It plays and talks", film(results.folder / "play.mp4", "python -m vlpt.play --world luanti")),
         ("What joining did", joining(results)),
         ("Do words steer actions, do frames shape words?", evidence(results)),
+        ("What it feels, what words can see", measured(results)),
         ("Losses against their baselines", picture(plots.losses_figure(results.runs))
          + note("Nats; lower is better. Black: held-out channels. Amber: the best constant prediction (unigram). "
                 "Green: what the model reaches alone, without the other one.")),
@@ -117,67 +118,6 @@ def joining_tiles(worth: dict | None) -> list[tuple[str, str, str, bool]]:
     ]  # fmt: skip
 
 
-def joining(results: Results) -> str:
-    """The losses of the models alone, joined, and trained without the other's signal, on the same episodes."""
-    if results.worth is None:
-        return absent("The comparison with the two models alone", "python evaluate.py worth")
-    alone, joined, gain = (results.worth[name] for name in ("alone", "joined", "gain"))
-    rows = [("words", "nats/token", alone["language_nats_per_token"], joined["language"]["nats_per_token"],
-             joined["joint"]["nats_per_token"], alone["without_frames_nats_per_token"], gain["token"]),
-            ("actions", "nats/frame", alone["agent_nats_per_frame"], joined["action"]["nats_per_frame"],
-             joined["joint"]["nats_per_frame"], alone["without_words_nats_per_frame"], gain["action"])]  # fmt: skip
-    cells = "".join(f"<tr><td>{name}" + "".join(f"<td class=n>{loss:.3f}" for loss in losses)
-                    + f"<td class=n>{interval(found)}<td>{unit}" for name, unit, *losses, found in rows)  # fmt: skip
-    return (f"<table><tr><th>loss of<th class=n>alone<th class=n>joined, own stage<th class=n>joint<th class=n>matched "
-            f"run without<th class=n>gain: alone − joint<th>unit{cells}</table>"
-            + note(f"{len(results.worth['episodes'])} held-out episodes, the same tokens and frames in every column; "
-                   "lower is better. Alone: the language model on the words as plain text, the agent without words. "
-                   "Own stage: language, action. Matched: trained from the same start by the same recipe, without "
-                   "frames, without words. Gain with its 95 % interval: above 0, the joint model is better than its "
-                   "parts."))  # fmt: skip
-
-
-def evidence(results: Results) -> str:
-    """Worth and dependence side by side, a sentence each on what they mean."""
-    if results.evaluation is None:
-        return absent("The evaluation", "python evaluate.py dependence") + worth(results)
-    return (picture(plots.dependence_figure(results.evaluation, results.worth))
-            + note("Diamonds: mean; bars: 95 % bootstrap interval over episodes; dots: episodes; right of 0: the true "
-                   "signal helps.")
-            + f"<div class=pair><div>{worth(results)}</div><div>{dependence(results.evaluation)}</div></div>"
-            )  # fmt: skip
-
-
-def worth(results: Results) -> str:
-    """What the signal gives."""
-    if results.worth is None:
-        return absent("Worth", "python evaluate.py worth")
-    rows = [(f"trained without {label}", unit, results.worth["worth"][name])
-            for name, (label, unit) in plots.WORTH.items()]  # fmt: skip
-    return note("<b>Worth</b> is what the signal gives: the loss of a model trained without it minus that of a model "
-                "trained with it, by the same recipe.") + differences("worth", rows)  # fmt: skip
-
-
-def dependence(evaluation: dict) -> str:
-    """What a wrong signal costs, of all frames and of those where something is pressed."""
-    rows = [(*plots.DEPENDENCE[name], found) for name, found in evaluation["dependence"].items()]
-    rows += [(f"{plots.DEPENDENCE[name][0]} (frames where something is pressed)", plots.DEPENDENCE[name][1], found)
-             for name, found in evaluation.get("dependence_non_null", {}).items()]  # fmt: skip
-    return note("<b>Dependence</b> is what a wrong word (or picture) costs a model that relies on words; it is not "
-                "usefulness.") + differences("dependence", rows)  # fmt: skip
-
-
-def differences(heading: str, rows: list[tuple[str, str, dict[str, float]]]) -> str:
-    """A table of (label, unit, difference)."""
-    cells = "".join(f"<tr><td>{escape(label)}<td class=n>{interval(found)}<td>{unit}" for label, unit, found in rows)
-    return f"<table><tr><th>{heading}<th class=n>difference, 95 % interval<th>unit{cells}</table>"
-
-
-def interval(found: dict[str, float]) -> str:
-    """A difference and its interval."""
-    return f"{found['delta']:+z.4f} [{found['low']:+z.4f}, {found['high']:+z.4f}]"
-
-
 def inverse_dynamics(results: Results) -> str:
     """Per-button accuracy and the mouse's confusion, on held-out channels."""
     if results.idm is None:
@@ -228,29 +168,6 @@ def command(options: dict) -> str:
 
 
 # ---- pieces
-
-
-def picture(figure) -> str:
-    """A matplotlib figure inside the page."""
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=150)
-    return f"<img alt='' src='data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}'>"
-
-
-def film(path: Path, maker: str) -> str:
-    """A video inside the page."""
-    if not path.exists():
-        return absent(path.name, maker)
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f"<video controls loop muted autoplay playsinline src='data:video/mp4;base64,{data}'></video>"
-
-
-def note(text: str) -> str:
-    return f"<p class=note>{text}</p>"
-
-
-def absent(what: str, maker: str) -> str:
-    return f"<p class=absent>{escape(what)}: not there yet; made by <code>{escape(maker)}</code>.</p>"
 
 
 STYLE = """

@@ -64,6 +64,15 @@ class JoinedOptions(EpisodeOptions):
                            "lora_rank", *HOW)
         if self.joints:
             without_effect(self, "--joints (they say it)", *HOW)
+        if not any(models_trained(self)) and self.trunk == "frozen":
+            without_effect(self, "two models that are not trained", "rate_pretrained")
+        if not models_trained(self)[0]:
+            without_effect(self, "a language model that is not trained", "lora_rank")
+
+
+def models_trained(options: JoinedOptions) -> tuple[bool, bool]:
+    """The language model, the agent after its trunk: is it trained?"""
+    return getattr(options, "train_language", False), getattr(options, "train_agent", False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +88,7 @@ class WordsAreTrained:
 class ActionsAreTrained:
     """Options of the stages that train actions: action and joint."""
 
+    train_agent: bool = True  # train the agent's blocks 2..n and heads too
     kl_weight: NotNegative = 0.0  # weight of the KL to the agent as it was before this stage (nats/frame)
 
 
@@ -95,7 +105,7 @@ class Joined(EpisodeStage):
         source = model_folder(options.start or options.language)
         self.tokenizer = load_tokenizer(source / TOKENIZER)
         model = (VLPT.from_pretrained(source) if options.start else self._join(options, source)).to(device)
-        model.freeze(options.stage, options.trunk, getattr(options, "train_language", False))
+        model.freeze(options.stage, options.trunk, *models_trained(options))
         # The agent as it was before this stage, which sees and hears the same. Loss `kl` keeps the new one near it.
         self.reference = untouched(model) if getattr(options, "kl_weight", 0) else None
         self.alone = unjoined(model)

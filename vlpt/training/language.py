@@ -5,7 +5,6 @@ In: shards, an agent and a language model. Out: the fused model, which acts as t
 
 from dataclasses import dataclass
 
-from vlpt.options import without_effect
 from vlpt.training.joined import Joined, JoinedOptions, WordsAreTrained
 
 
@@ -14,11 +13,6 @@ class LanguageOptions(WordsAreTrained, JoinedOptions):
     """The language model and cross attention 1 (words ask frames)."""
 
     stage = "language"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.train_language and self.trunk == "frozen":
-            without_effect(self, "--no-train-language and a frozen trunk", "rate_pretrained", "lora_rank")
 
 
 class Language(Joined):
