@@ -129,7 +129,7 @@ class Trial:
 
     def unigram_losses(self) -> dict[str, float]:
         """{loss: nats apiece} of how often each label came in its training channels, on what is measured here."""
-        kept = {*self.trained["held_out"], *self.trained["test"], *self.options.held_out}
+        kept = {*self.trained["held_out"], *self.trained.get("test", ()), *self.options.held_out}
         learned = [episode for episode in self.shards.episodes if episode.channel not in kept]
         unigram = count_labels(self.lanes(episodes=learned, read_frames=blank_frames), self.model.language.vocabulary)
         return unigram_losses(unigram, self.lanes(read_frames=blank_frames), words=True)
