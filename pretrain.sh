@@ -50,11 +50,11 @@ python train.py words --name words $common --start $run/words-narration --videos
     --steps 60 --lanes 8 --chunk 64 --rate-pretrained 3e-4 --validate-every 20 --export $out/words
 python train.py language --name joints-language $played $short --base $run/base-hand --language $run/words \
     --no-train-language --steps 150 --chunk 128 --rate-new 1e-3
-python -m vlpt.joints --model $run/joints-language --out $run/joints-language/joints
+python -m vlpt.write_joints --model $run/joints-language --out $run/joints-language/joints
 python train.py action --name joints $played $short --base $run/base --language $run/words \
     --joints $run/joints-language/joints --steps 400 --chunk 64 --rate-new 1e-3 --rate-pretrained 1e-9 \
     --drop-last-action 0.4 --drop-words 0.1
-python -m vlpt.joints --model $run/joints --out $out/joints
+python -m vlpt.write_joints --model $run/joints --out $out/joints
 
 for part in idm base words joints; do cp $run/$part/{options.json,log.jsonl,done.json} $out/$part/; done
 for earlier in idm-first idm-mirror base-pixels base-hand words-narration joints-language; do

@@ -3,7 +3,7 @@
 In: a configuration. Out: silence and the cross attentions, as parts of a fused model or, in a folder of their own, to
 join two other models of the same sizes with.
 
-    python -m vlpt.joints --model runs/demo/language --out joints       # of a fused model, in half precision
+    python -m vlpt.write_joints --model runs/demo/language --out joints       # of a fused model
     model = VLPT.from_parts(policy, language, Joints.from_pretrained("joints"))
 """
 
@@ -13,13 +13,11 @@ from typing import ClassVar
 
 from torch import nn
 
-from vlpt.checkpoint import model_folder
 from vlpt.fusion import GatedCrossAttention
 from vlpt.language.decoder import DecoderConfig
 from vlpt.language.families import config_of
 from vlpt.language.silence import Silence
 from vlpt.language.transformer_xl import TransformerXLConfig
-from vlpt.options import run
 from vpt.checkpoint import Pretrained, with_tuples
 from vpt.policy import PolicyConfig
 
@@ -119,22 +117,3 @@ class Joints(nn.Module, Pretrained):
             ours, theirs = ((c.policy.width, c.language.width) for c in (self.config, model.config))
             raise ValueError(f"joints of an agent and a language model of widths {ours} do not fit those of widths "
                              f"{theirs}: take joints that were trained with models of these sizes") from error
-
-
-@dataclass(frozen=True)
-class Options:
-    """Writes what joins a fused model's two parts, without these, in half precision."""
-
-    model: str  # a fused model: a run or a folder
-    out: str  # folder to write
-
-
-def main(options: Options) -> None:
-    """Raises ValueError naming a folder that holds no fused model."""
-    from vlpt.model import VLPT  # which is made of these
-
-    Joints.of(VLPT.from_pretrained(model_folder(options.model))).save_pretrained(options.out, half=True)
-
-
-if __name__ == "__main__":
-    run(main, Options)

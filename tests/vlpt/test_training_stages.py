@@ -14,7 +14,7 @@ from support.numbered_recordings import record
 
 import train
 from data_gathering import shard
-from vlpt import joints
+from vlpt import joints, write_joints
 from vlpt.agent import Agent
 from vlpt.data.clips import Clip
 from vlpt.data.words import load_tokenizer, read_words, vocabulary
@@ -200,7 +200,7 @@ def test_what_the_models_do_alone_stands_beside_every_loss_from_the_first_step(d
 
 def test_joints_of_one_model_join_others(data, tmp_path, capsys):
     train.train(replace(options(data, "joint", "--rate-gates", "0.5"), name="source"))
-    joints.main(joints.Options(model=f"{data}/runs/source", out=str(tmp_path / "joints")))
+    write_joints.main(write_joints.Options(model=f"{data}/runs/source", out=str(tmp_path / "joints")))
     assert (tmp_path / "joints/model.safetensors").stat().st_size < 0.3 * sum(
         tensor.nbytes for tensor in weights(data, "source").values())
     asked = options(data, "language", "--joints", str(tmp_path / "joints"), "--rate-new", "1e-12")
