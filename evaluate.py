@@ -32,7 +32,7 @@ from vlpt import hand, health, probe, steering, worth
 from vlpt.checkpoint import peak_gb
 from vlpt.data.shards import Shards
 from vlpt.files import check_writable, write_json
-from vlpt.metrics import paired_difference
+from vlpt.metrics import interval, paired_difference
 from vlpt.options import Count, run, to_dict
 from vlpt.trial import Losses, Trial, TrialOptions
 
@@ -88,8 +88,7 @@ def differences(pairs: dict[str, tuple[Losses, Losses, str]], seed: int) -> dict
 def table(found: dict[str, dict[str, float]]) -> str:
     """The differences, a line each."""
     unit = dict(frames="nats/token")
-    return "\n".join(f"{name:9} {d['delta']:+z.4f} [{d['low']:+z.4f}, {d['high']:+z.4f}] {unit.get(name, 'nats/frame')}"
-                     for name, d in found.items())
+    return "\n".join(f"{name:9} {interval(d)} {unit.get(name, 'nats/frame')}" for name, d in found.items())
 
 
 KINDS = {"dependence": (DependenceOptions, dependence), "worth": (worth.Options, worth.main),

@@ -234,13 +234,18 @@ def shard_parts(plan: Plan, ids: list[str]) -> list:
     options, names = plan.programs["shard"], plan.data / "6_ids"
     made = []
     for part in range(plan.parts):
-        mine = [id_ for id_ in ids if int(hashlib.sha256(id_.encode()).hexdigest(), 16) % plan.parts == part]
+        mine = [id_ for id_ in ids if part_of(id_, plan.parts) == part]
         if mine:
             path = names / f"{part:05d}.txt"
             write_text(path, "\n".join(mine) + "\n")
             out = options.out if plan.parts == 1 else f"{options.out}/{part:05d}"
             made.append(replace(options, only=str(path), out=out))
     return made
+
+
+def part_of(id_: str, parts: int) -> int:
+    """The part of a dataset in so many parts that a video belongs to."""
+    return int(hashlib.sha256(id_.encode()).hexdigest(), 16) % parts
 
 
 def where() -> str:

@@ -41,6 +41,11 @@ def paired_difference(true: np.ndarray, other: np.ndarray, resamples: int = 10_0
     return Difference(float(differences.mean()), float(low), float(high))
 
 
+def interval(found: dict[str, float]) -> str:
+    """A difference and its interval as text: found as `Difference.to_dict` gives it."""
+    return f"{found['delta']:+z.4f} [{found['low']:+z.4f}, {found['high']:+z.4f}]"
+
+
 def t_interval(differences: np.ndarray, confidence: float = 0.95) -> Difference:
     """Student's t interval of the mean of differences (n,), one a unit (an arena, a channel).
 

@@ -24,6 +24,7 @@ from vlpt import play
 from vlpt.agent import Agent, Sampling, load_agent
 from vlpt.data.words import encode_text
 from vlpt.files import check_writable, write_json
+from vlpt.hand import press_lengths
 from vlpt.metrics import t_interval
 from vlpt.options import Count, Device, NotNegative, Positive, Seed, run, to_dict
 from vpt.actions import MINECRAFT
@@ -72,7 +73,7 @@ def down(buttons: np.ndarray, key: str) -> np.ndarray:
 
 def presses_of(buttons: np.ndarray, key: str) -> int:
     """How often a key is pressed anew."""
-    return int((np.diff(down(buttons, key).astype(int), prepend=0) == 1).sum())
+    return len(press_lengths(down(buttons, key)))
 
 
 # What counts as done, of buttons (N, 20) and camera_deg (N, 2) of the frames that are watched.

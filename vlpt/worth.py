@@ -21,6 +21,7 @@ language model knows no token that texts begin with.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,16 +34,27 @@ from vlpt.data.words import load_tokenizer
 from vlpt.files import check_writable, write_json
 from vlpt.language.families import load_language
 from vlpt.language.interface import LanguageModel
-from vlpt.metrics import paired_difference
+from vlpt.metrics import interval, paired_difference
 from vlpt.options import flag, run, to_dict
 from vlpt.training.stage import TOKENIZER
 from vlpt.trial import Losses, Trial, TrialOptions, reported_episodes
 
-# Two runs that are compared: with and without the signal, the options that make the difference, and their conditions.
+
+class Matched(NamedTuple):
+    """Two runs of the same recipe, with and without a signal."""
+
+    run: str
+    without: str
+    loss: str  # in which the signal's worth is told
+    differ: tuple[str, ...]  # the options that make the difference
+    condition: dict[str, str]  # under which the run without is measured
+
+
 MATCHED = {
-    "words": ("action", "without_words", ("words", "drop_words"), {"word_source": "silence"}),
-    "frames": ("language", "without_frames", ("frames", "drop_last_action"), {"frame_source": "blank"}),
-}
+    "words": Matched("action", "without_words", "action", ("words", "drop_words"), {"word_source": "silence"}),
+    "frames": Matched("language", "without_frames", "token", ("frames", "drop_last_action"),
+                      {"frame_source": "blank"}),
+}  # fmt: skip
 JOINED = ("language", "action", "joint")
 # Options of a run that do not change what is learned.
 FREE = {"name", "runs", "threads", "device", "progress", "export", "save_every", "validate_every", "stop_after"}
@@ -114,11 +126,11 @@ def measure(options: Options) -> tuple[dict[str, Losses], str, dict[str, float]]
         found[name] = trial.losses(**condition)
         bar.update()
 
-    for with_name, without_name, differ, condition in MATCHED.values():
-        with_signal, without = (Trial(runs / name, options, shards) for name in (with_name, without_name))
-        check_matched(with_signal, without, (with_name, without_name), differ)
-        losses(with_signal, with_name)
-        losses(without, without_name, **condition)
+    for pair in MATCHED.values():
+        with_signal, without = (Trial(runs / name, options, shards) for name in (pair.run, pair.without))
+        check_matched(with_signal, without, (pair.run, pair.without), pair.differ)
+        losses(with_signal, pair.run)
+        losses(without, pair.without, **pair.condition)
     joint = Trial(runs / "joint", options, shards)
     losses(joint, "joint")
     found["words"], token = language_alone(model_folder(runs / "words"), joint)
@@ -142,8 +154,7 @@ def compare(losses: dict[str, Losses], token: str, seed: int) -> dict:
                   "without_frames_nats_per_token": losses["without_frames"].mean(token)},
         "joined": {name: {"nats_per_token": losses[name].mean(token), "nats_per_frame": losses[name].mean("action")}
                    for name in JOINED},
-        "worth": {"words": difference("action", "without_words", "action"),
-                  "frames": difference("language", "without_frames", "token")},
+        "worth": {name: difference(pair.run, pair.without, pair.loss) for name, pair in MATCHED.items()},
         "worth_non_null": {"words": difference("action", "without_words", "action_non_null")},
         "gain": {"token": difference("joint", "words", token, "token"),
                  "action": difference("joint", "base", "action")},
@@ -181,8 +192,7 @@ def table(result: dict) -> str:
              "worth of frames": (result["worth"]["frames"], "nats/token"),
              "gain in tokens": (result["gain"]["token"], "nats/token"),
              "gain in actions": (result["gain"]["action"], "nats/frame")}  # fmt: skip
-    return "\n".join([*lines, *(f"{name:16} {d['delta']:+z.4f} [{d['low']:+z.4f}, {d['high']:+z.4f}] {unit}"
-                                for name, (d, unit) in found.items())])  # fmt: skip
+    return "\n".join([*lines, *(f"{name:16} {interval(d)} {unit}" for name, (d, unit) in found.items())])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,19 +6,12 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from support.luanti import needs_luanti
 from support.toy_arena import draw_arena
 
 from data_gathering.streamer.player import EYE_M
 from data_gathering.view import GRID, Options, Thing, View, box, check_made_here, main, picked, read_things, view_lines
 from vlpt.worlds import make, noop
-from vlpt.worlds.luanti.game import check_installed
-
-try:
-    check_installed()
-    MISSING = ""
-except RuntimeError as error:
-    MISSING = str(error)
-needs_luanti = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 EYE = np.array([0.0, 10.0, 0.0])
 

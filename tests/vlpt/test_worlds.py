@@ -18,6 +18,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from support.luanti import needs_luanti
 from support.places import ROOT
 
 from vlpt.worlds import BUTTONS, make, noop
@@ -28,13 +29,6 @@ from vlpt.worlds.luanti.clock import shared_files
 from vlpt.worlds.luanti.game import check_installed, degrees_per_sensitivity
 from vlpt.worlds.luanti.home import PREFIX
 from vpt import actions, frames
-
-try:
-    check_installed()
-    MISSING = ""
-except RuntimeError as error:
-    MISSING = str(error)
-needs_luanti = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 
 def pressing(camera_deg=(0.0, 0.0), **buttons) -> dict:

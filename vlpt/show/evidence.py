@@ -7,6 +7,7 @@ from html import escape
 
 from vlpt import hand, probe
 from vlpt.files import read_json
+from vlpt.metrics import interval
 from vlpt.show import plots
 from vlpt.show.html import absent, note, picture
 from vlpt.show.results import Results
@@ -81,8 +82,3 @@ def differences(heading: str, rows: list[tuple[str, str, dict[str, float]]]) -> 
     """A table of (label, unit, difference)."""
     cells = "".join(f"<tr><td>{escape(label)}<td class=n>{interval(found)}<td>{unit}" for label, unit, found in rows)
     return f"<table><tr><th>{heading}<th class=n>difference, 95 % interval<th>unit{cells}</table>"
-
-
-def interval(found: dict[str, float]) -> str:
-    """A difference and its interval."""
-    return f"{found['delta']:+z.4f} [{found['low']:+z.4f}, {found['high']:+z.4f}]"

@@ -20,6 +20,7 @@ import numpy as np
 
 from vlpt.data.shards import Shards
 from vlpt.files import read_json, read_lines
+from vlpt.worth import MATCHED
 from vpt.actions import MINECRAFT
 from vpt.scores import Scores
 
@@ -34,8 +35,6 @@ CONDITIONS = {
     "oracle": ("oracle", "oracle", "oracle_swapped", "action"),
     "shuffled": ("shuffled", "true", "swapped", "action"),
 }
-# Worth: (run with the signal, run of the same recipe without, loss).
-MATCHED = {"words": ("action", "without_words", "action"), "frames": ("language", "without_frames", "token")}
 ALONE = ("language_nats_per_token", "agent_nats_per_frame", "without_words_nats_per_frame")
 INTERVAL = ("delta", "low", "high")
 
@@ -127,8 +126,8 @@ def episode_differences(evaluation: dict, name: str, masked: bool = False) -> np
 
 def worth_differences(worth: dict, name: str) -> np.ndarray:
     """(episodes,) nats that an episode gains from a signal, by two runs; episodes without the loss are left out."""
-    run, without, loss = MATCHED[name]
-    return paired(worth["losses"][run][loss], worth["losses"][without][loss])
+    pair = MATCHED[name]
+    return paired(worth["losses"][pair.run][pair.loss], worth["losses"][pair.without][pair.loss])
 
 
 def paired(true: list[float | None], without: list[float | None]) -> np.ndarray:

@@ -106,17 +106,19 @@ class EpisodeStage(Stage):
         self.memory = detached(self.memory)
         return parts
 
-    @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Means over all held-out frames, memory carried through each episode."""
-        if not self.data.held_out:
-            return {}
+        return prefixed("valid", self.held_out_means(self.start, self.step)) if self.data.held_out else {}
+
+    @torch.no_grad()
+    def held_out_means(self, start: Callable, step: Callable) -> dict[str, float]:
+        """{loss: mean over all held-out frames} of any model that has these two, see the methods of these names."""
         totals, batches = LossTotals(), self.once(self.data.held_out)
-        memory = self.start(len(batches.lanes))
+        memory = start(len(batches.lanes))
         for chunk in batches:
-            parts, memory = self.step(chunk.to(self.device), memory)
+            parts, memory = step(chunk.to(self.device), memory)
             totals.add(parts)
-        return prefixed("valid", totals.means())
+        return totals.means()
 
     def baselines(self) -> dict[str, float]:
         """Unigrams counted on the training channels, under training's mask, and measured on the held-out ones, under

@@ -19,11 +19,12 @@ from vlpt.data.words import load_tokenizer, save_tokenizer
 from vlpt.files import read_json
 from vlpt.joints import Joints
 from vlpt.language.families import load_language
+from vlpt.memory import Memory
 from vlpt.model import VLPT, Output
 from vlpt.options import Count, CountOrNone, NotNegative, Positive, Share, without_effect
 from vlpt.parts import unjoined, untouched
 from vlpt.training.episodes import EpisodeOptions, EpisodeStage, read_episodes
-from vlpt.training.losses import LossPart, LossTotals, action_loss, kl_to_reference, language_loss
+from vlpt.training.losses import LossPart, action_loss, kl_to_reference, language_loss
 from vlpt.training.stage import TOKENIZER, prefixed
 from vpt.policy import Policy
 
@@ -108,7 +109,6 @@ class Joined(EpisodeStage):
         model.freeze(options.stage, options.trunk, *models_trained(options))
         # The agent as it was before this stage, which sees and hears the same. Loss `kl` keeps the new one near it.
         self.reference = untouched(model) if getattr(options, "kl_weight", 0) else None
-        self.alone = unjoined(model)
         data = read_episodes(options)
         frozen = options.trunk == "frozen"
         super().__init__(
@@ -155,19 +155,19 @@ class Joined(EpisodeStage):
         if not options.start or not (run / "done.json").is_file():
             return {}
         asked, done = read_json(run / "options.json")["options"], read_json(run / "done.json")
-        same = asked["shards"] == options.shards and sorted(asked["held_out"]) == sorted(options.held_out)
-        same = same and asked["words"] == options.words
+        same = all(asked[name] == getattr(options, name) for name in ("shards", "words", "frames"))
+        same = same and sorted(asked["held_out"]) == sorted(options.held_out)
         return {name: value for name, value in done.items() if same and name.startswith("alone/")}
 
-    @torch.no_grad()
     def _found_alone(self) -> dict[str, float]:
-        totals, batches = LossTotals(), self.once(self.data.held_out)
-        memory = self.alone.start(len(batches.lanes))
-        for chunk in batches:
-            chunk = chunk.to(self.device)
-            out, memory = self.alone(chunk.frames, chunk.first, chunk.heard, memory, chunk.last_action)
-            totals.add(joined_losses(self.alone, out, chunk))
-        return {f"alone/{name}": value for name, value in totals.means().items() if name in ALONE}
+        alone = unjoined(self.model)
+
+        def step(chunk: Chunk, memory: Memory) -> tuple[dict[str, LossPart], Memory]:
+            out, memory = alone(chunk.frames, chunk.first, chunk.heard, memory, chunk.last_action)
+            return joined_losses(alone, out, chunk), memory
+
+        means = self.held_out_means(alone.start, step)
+        return {f"alone/{name}": value for name, value in means.items() if name in ALONE}
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         return self.model.groups()
