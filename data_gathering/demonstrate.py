@@ -25,10 +25,10 @@ import gymnasium
 import numpy as np
 from tqdm import tqdm
 
-from data_gathering.streamer import narration, speech
+from data_gathering.streamer import imagined, narration, speech
 from data_gathering.streamer.ground import Arena, Ground
-from data_gathering.streamer.persona import draw_persona
-from data_gathering.streamer.player import Player
+from data_gathering.streamer.persona import Persona, draw_persona
+from data_gathering.streamer.player import Other, Player
 from data_gathering.streamer.recording import Recorder, finished
 from data_gathering.streamer.session import play
 from vlpt.files import write_text
@@ -37,6 +37,8 @@ from vlpt.worlds import check_name, make, noop
 from vpt.frames import FRAMES_PER_SECOND
 
 WORLD_SIZE = (320, 180)
+ACCOMPANIED = 0.1  # share of the episodes in which somebody watches and asks for things
+FRIENDS = 100_000  # added to a channel's number: whoever watches there is no channel's player
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,27 @@ def make_player(arena: Arena, options: Options, episode: Episode) -> Player:
     """A player with the channel's habits and this episode's own random numbers."""
     persona = draw_persona(episode.channel, options.seed)
     narrator = narration.Narrator(random_of(options, episode, 1), persona.taste_seed)
-    voice: narration.Voice = narration.TimedVoice(persona.words_per_minute, narrator.rng)
+    mouth = narration.Mouth(make_voice(persona, options, episode.channel, narrator.rng), narrator.rng)
+    rng, other = random_of(options, episode, 3), None
+    if rng.random() < ACCOMPANIED:
+        friend = draw_persona(episode.channel + FRIENDS, options.seed)
+        voice = make_voice(friend, options, episode.channel + 1, rng)
+        other = Other(narration.Narrator(rng, friend.taste_seed), voice)
+    return Player(Ground(arena), persona, narrator, mouth, random_of(options, episode), other)
+
+
+def make_voice(persona: Persona, options: Options, number: int, rng: np.random.Generator) -> narration.Voice:
+    """How a person speaks: with sound, in the voice of that number, or only in time."""
     if options.speech:
-        voice = speech.VOICES[options.speech](persona.words_per_minute, episode.channel)
-    mouth = narration.Mouth(voice, narrator.rng)
-    return Player(Ground(arena), persona, narrator, mouth, random_of(options, episode))
+        return speech.VOICES[options.speech](persona.words_per_minute, number)
+    return narration.TimedVoice(persona.words_per_minute, rng)
+
+
+def sound_of(player: Player, end_ms: int) -> np.ndarray | None:
+    """The sound track (n,) int16 of all who speak; None where nobody is heard."""
+    voices = [player.mouth.voice, *([player.other.voice] if player.other else [])]
+    tracks = [voice.track(end_ms) for voice in voices if isinstance(voice, speech.SpokenVoice)]
+    return sum(tracks) if tracks else None  # they never speak at the same time
 
 
 def record(world: gymnasium.Env, options: Options, episode: Episode, progress: Callable[[int], None]) -> None:
@@ -125,9 +143,8 @@ def record(world: gymnasium.Env, options: Options, episode: Episode, progress: C
             if (frame + 1) % FRAMES_PER_SECOND == 0:
                 progress(FRAMES_PER_SECOND)
         end_ms = options.frames * 1000 // FRAMES_PER_SECOND
-        voice = player.mouth.voice
-        sound = voice.track(end_ms) if isinstance(voice, speech.SpokenVoice) else None
-        recorder.close_with(player.mouth.heard(end_ms), meta_of(options, episode, arena_seed, log), sound)
+        meta = {**meta_of(options, episode, arena_seed, log), **talk_of(player, end_ms)}
+        recorder.close_with(player.mouth.heard(end_ms), meta, sound_of(player, end_ms))
 
 
 def meta_of(options: Options, episode: Episode, arena_seed: int, log: list[dict[str, Any]]) -> dict[str, Any]:
@@ -137,6 +154,13 @@ def meta_of(options: Options, episode: Episode, arena_seed: int, log: list[dict[
     seeds = {"seed": options.seed, "arena_seed": arena_seed}
     return {"channel": f"ch{episode.channel}", **seeds, "world": options.world, "speech": options.speech,
             "errands": done}  # fmt: skip
+
+
+def talk_of(player: Player, end_ms: int) -> dict[str, Any]:
+    """What the meta file says of who said what: words carry no names, as those that were recognised carry none."""
+    spoken = [{"start_ms": start_ms, "by": "other" if start_ms in player.mouth.foreign else "player", "text": text}
+              for start_ms, text in player.mouth.spoken if start_ms < end_ms]  # fmt: skip
+    return {"spoken": spoken, "whims": player.whims}
 
 
 class Inbox(Protocol):
@@ -242,7 +266,7 @@ def follow(workers: Sequence[BaseProcess], results: Inbox, todo: Sequence[Episod
 def main(options: Options) -> int:
     """Returns the exit status: 0, 1 where a recording failed, 130 where the run was stopped."""
     if options.text_only:
-        write_text(options.out, narration.corpus(options.seed, options.text_only))
+        write_text(options.out, imagined.corpus(options.seed, options.text_only))
         return 0
     Path(options.out).mkdir(parents=True, exist_ok=True)
     listen(stop)

@@ -31,6 +31,7 @@ LOOKS: dict[str, tuple[float, float] | None] = {
     "over my left shoulder": (8, -140),
     "over my right shoulder": (8, 140),
 }
+TURNS_DEG = {"left": -90.0, "right": 90.0, "around": 180.0}
 
 
 @dataclass
@@ -139,7 +140,7 @@ def orbit(player: Player, errand: Errand) -> Skill[bool]:
     aside = str(player.rng.choice(["left", "right"]))
     player.look((x, y + 0.6, z), 4.0)
     turns, begun = 0, player.frame
-    for _ in range(int(player.rng.integers(50, 100))):
+    for _ in range(int(player.rng.integers(40, 80))):
         lateral = player.yaw_deg + (90 if aside == "right" else -90)
         if player.ground.clear_m(player.position, lateral, 1.0) < 0.6:
             aside, turns = "left" if aside == "right" else "right", turns + 1
@@ -257,7 +258,7 @@ def look_about(player: Player, errand: Errand) -> Skill[bool]:
 
 def wander(player: Player, errand: Errand) -> Skill[bool]:
     """Walk some metres in a direction, swerving a little."""
-    metres = player.ground.clear_m(player.position, errand.yaw_deg, player.rng.uniform(4, 9)) - 0.3
+    metres = player.ground.clear_m(player.position, errand.yaw_deg, player.rng.uniform(3, 6)) - 0.3
     start = np.array(player.position)
     goal = start + metres * np.array([np.sin(np.radians(errand.yaw_deg)), 0, np.cos(np.radians(errand.yaw_deg))])
     return (yield from player.walk(goal, 0.6, 160))
@@ -296,8 +297,16 @@ def spin(player: Player, errand: Errand) -> Skill[bool]:
     return True
 
 
+def turn(player: Player, errand: Errand) -> Skill[bool]:
+    """Turn on the spot and stay a moment."""
+    player.look_level(player.yaw_deg + TURNS_DEG[errand.it] + player.rng.normal(0, 8), 5.0)
+    yield from player.settle(70)
+    yield from player.wait(player.rng.integers(4, 14))
+    return True
+
+
 DO: dict[str, Callable[[Player, Errand], Skill[bool]]] = {
     "chop": chop, "sand": dig_heap, "dirt": dig_heap, "stone": dig_heap, "flower": pick_flower,
     "pillar": go_to_pillar, "orbit": orbit, "climb": climb, "place": place_row, "tower": place_tower,
-    "look": look_about, "spin": spin, "hop": hop, "wander": wander, "back": back_up, "side": go_aside,
+    "look": look_about, "spin": spin, "turn": turn, "hop": hop, "wander": wander, "back": back_up, "side": go_aside,
 }  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from data_gathering.streamer.chores import LOOKS, Errand, nearest, site
+from data_gathering.streamer.chores import LOOKS, TURNS_DEG, Errand, nearest, site
 from data_gathering.streamer.ground import HEAPS, flat_m, name
 from data_gathering.streamer.player import Player
 
@@ -95,27 +95,35 @@ def make_spin(player: Player, kind: str) -> Errand:
     return Errand(kind, str(player.rng.choice(["left", "right"])))
 
 
+def make_turn(player: Player, kind: str) -> Errand:
+    """An errand to turn on the spot."""
+    return Errand(kind, str(player.rng.choice(list(TURNS_DEG))))
+
+
 WAYS = {"to the left": -90, "to the right": 90, "forward": 0, "back the other way": 180}
 MAKE: dict[str, Make] = {
     "chop": make_thing("tree", 2, 3),
-    "sand": make_thing("sand", 3, 5),
-    "dirt": make_thing("dirt", 3, 5),
-    "stone": make_thing("stone", 3, 5),
+    "sand": make_thing("sand", 2, 4),
+    "dirt": make_thing("dirt", 2, 4),
+    "stone": make_thing("stone", 2, 4),
     "flower": make_thing("flower"),
     "pillar": make_thing("pillar"),
     "orbit": make_thing("pillar"),
     "climb": make_thing("steps"),
-    "place": make_building(3, 6),
+    "place": make_building(2, 5),
     "tower": make_building(2, 2),
     "look": make_look,
     "spin": make_spin,
+    "turn": make_turn,
     "hop": make_number(2, 5),
     "wander": make_way(WAYS, 3.0),
     "back": make_way({"": 180}, 2.5),
     "side": make_way({"left": -90, "right": 90}, 2.5),
 }
-# How often each is drawn, relative to the others.
+# How often each is drawn, relative to the others. Half of them are over in a second or two, and nothing need be found
+# for them: the more often a player decides, the more there is for words to tell.
 WEIGHTS = {
-    "chop": 3.0, "sand": 2.0, "dirt": 1.8, "stone": 2.2, "flower": 2.5, "pillar": 3.2, "orbit": 1.5, "climb": 1.8,
-    "place": 4.5, "tower": 2.2, "look": 1.6, "spin": 0.8, "hop": 1.8, "wander": 1.5, "back": 1.8, "side": 2.2,
+    "chop": 2.2, "sand": 1.4, "dirt": 1.2, "stone": 1.6, "flower": 2.4, "pillar": 4.0, "orbit": 1.0, "climb": 1.2,
+    "place": 2.6, "tower": 1.3, "look": 3.0, "spin": 1.2, "turn": 2.6, "hop": 2.8, "wander": 2.2, "back": 2.8,
+    "side": 3.6,
 }  # fmt: skip

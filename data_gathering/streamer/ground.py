@@ -209,7 +209,7 @@ def name(target: Target, rivals: Sequence[Target], position: Place, yaw_deg: flo
     distance, others = flat_m(position, target.position), [flat_m(position, other.position) for other in rivals]
     choices = [f"the {noun}"] if not rivals else []
     if here not in sides:
-        choices += [f"the {noun} {rng.choice(PLACES[here])}"] * 2
+        choices += [f"the {noun} {rng.choice(PLACES[here])}"] * (2 if rivals else 1)
     if others and distance < min(others) - 0.5:
         choices += [f"the {rng.choice(['closest', 'nearest'])} {noun}"]
     if others and distance > max(others) + 0.5:

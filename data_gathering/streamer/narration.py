@@ -1,9 +1,8 @@
 """What the player says, and when each word begins and ends.
 
 In:  a kind of remark and the facts it needs. Out: plain lower-case text, and words with times in milliseconds.
-`Narrator` makes the sentences (from the grammar in phrases.py), `Mouth` says them one after another,
-`corpus` writes text without a game.
-Run: python -m data_gathering.demonstrate --text-only 100000 --out text.txt
+`Narrator` makes the sentences (from the grammar in phrases.py), `Mouth` says them one after another. Which sentences
+there can be: grammar.py. Text without a game: imagined.py.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from vlpt.data.words import Word
 Alternatives = tuple[tuple[Union[str, "Alternatives"], ...], ...]  # of a rule; see `parse`
 Liking = Callable[[int], Sequence[float]]  # number of alternatives -> their cumulative probabilities
 SLOWEST_WPM, FASTEST_WPM = 150, 200
-TOKEN = re.compile(r"[\[\]|]|<\w+>|\{\w+\}|[^\[\]|<>{}]+")
+TOKEN = re.compile(r"[\[\]|]|<\w+>|\{\w+\??\}|[^\[\]|<>{}]+")
 
 
 @cache
 def parse(rule: str) -> Alternatives:
-    """A rule as a tuple of alternatives, each a tuple of pieces: text, `<rule>`, `{slot}`, or a nested tuple of
-    alternatives."""
+    """A rule as a tuple of alternatives, each a tuple of pieces: text, `<rule>`, `{slot}`, `{slot?}`, or a nested tuple
+    of alternatives."""
     stack: list[list[list]] = [[[]]]
     for piece in TOKEN.findall(rule):
         if piece == "[":
@@ -44,11 +43,27 @@ def parse(rule: str) -> Alternatives:
 
 
 def expand(rule: str, rng: np.random.Generator, slots: Mapping[str, object], liking: Liking | None = None) -> str:
-    """A random sentence of a rule, words separated by single blanks. `liking` lets a person prefer some phrasings."""
+    """A random sentence of a rule, words separated by single blanks. `liking` lets a person prefer some phrasings.
+
+    An alternative that names an empty slot is passed over, unless as `{slot?}`. Raises ValueError when none is left.
+    """
+    if not any(sayable(pieces, slots) for pieces in parse(rule)):
+        raise ValueError(f"nothing of {rule!r} can be said with {dict(slots)}: fill the slots that it names")
     return " ".join(_expand(parse(rule), rng, slots, liking).split())
 
 
+def sayable(piece: str | tuple, slots: Mapping[str, object]) -> bool:
+    """Whether an alternative (a tuple of pieces), or one of its pieces, names no slot that is empty."""
+    if isinstance(piece, str):
+        return not piece.startswith("{") or piece.endswith("?}") or slots[piece[1:-1]] != ""
+    return all(
+        any(sayable(inner, slots) for inner in part) if isinstance(part, tuple) else sayable(part, slots)
+        for part in piece
+    )
+
+
 def _expand(alternatives: Alternatives, rng: np.random.Generator, slots: Mapping, liking: Liking | None) -> str:
+    alternatives = [pieces for pieces in alternatives if sayable(pieces, slots)]
     edges = liking(len(alternatives)) if liking else even(len(alternatives))
     pieces = alternatives[min(bisect(edges, rng.random()), len(alternatives) - 1)]
     return " ".join(_piece(piece, rng, slots, liking) for piece in pieces)
@@ -73,7 +88,7 @@ def _piece(piece: str | Alternatives, rng: np.random.Generator, slots: Mapping, 
     if piece.startswith("<"):
         return _expand(parse(phrases.PARTS[piece[1:-1]]), rng, slots, liking)
     if piece.startswith("{"):
-        return str(slots[piece[1:-1]])
+        return str(slots[piece[1:-1].rstrip("?")])
     return piece
 
 
@@ -89,30 +104,68 @@ class Narrator:
 
     def announce(self, kind: str, it: str = "", number: int = 0) -> str:
         """Before an errand: what will be done, and to what."""
-        return self.say(phrases.ANNOUNCE[kind], it=it, n=phrases.NUMBERS[number])
+        return self.say(phrases.ANNOUNCE[kind], it=it, n=spelled(number))
+
+    def plan(self, kind: str, it: str = "", number: int = 0) -> str:
+        """During the errand before: what comes after it."""
+        return self.say(phrases.PLAN[kind], it=it, n=spelled(number))
+
+    def request(self, kind: str, it: str = "", number: int = 0) -> str:
+        """What another person asks of the player: "to my left" becomes "to your left"."""
+        return self.say(phrases.REQUEST[kind], it=addressed(it), n=spelled(number))
+
+    def answer(self) -> str:
+        """The player's reply to a request."""
+        return self.say(phrases.ANSWER)
+
+    def report(self, done: bool) -> str:
+        """What the player says to the other when the request was carried out, or could not be."""
+        return self.say(phrases.REPORT["done" if done else "failed"])
+
+    def whim(self, kind: str) -> str:
+        """A tiny thing that is done right after these few words."""
+        return self.say(phrases.WHIM[kind])
 
     def during(self, kind: str) -> str:
         """While at an errand of this kind."""
-        return self.say(phrases.DURING[family(kind, phrases.DURING)])
+        return self.say(phrases.DURING[kind])
 
-    def after(self, kind: str, number: int = 0, colour: str = "") -> str:
-        """After an errand that worked."""
-        return self.say(phrases.AFTER[family(kind, phrases.AFTER)], n=phrases.NUMBERS[number], colour=colour)
+    def after(self, kind: str, number: int = 0, colour: str = "", it: str = "") -> str:
+        """After an errand that worked. colour: of a pillar, or the name of a flower."""
+        slots = {"colour": colour, "flower": self.flower(colour)}
+        return self.say(phrases.AFTER[kind], n=spelled(number), it=it, **slots)
 
     def count(self, number: int) -> str:
         """After each of several."""
         return self.say(phrases.COUNT, n=phrases.NUMBERS[number])
 
-    def sight(self, thing: str, colour: str = "") -> str:
-        """About something in view."""
-        return self.say(phrases.SIGHT[thing], colour=colour)
+    def sight(self, thing: str, colour: str = "", where: str = "", number: int = 0) -> str:
+        """About something in view: of which colour or, for flowers, of which name; on which side; how many."""
+        slots = {"colour": colour, "flower": self.flower(colour)}
+        return self.say(phrases.SIGHT[thing], where=where, n=spelled(number) if number > 1 else "", **slots)
+
+    def counted(self, thing: str, number: int, where: str = "") -> str:
+        """How many of a thing are in view, none among them."""
+        slots = {"none": "no" if number == 0 else "", "one": "one" if number == 1 else "", "where": where}
+        return self.say(phrases.COUNTED[thing], n=spelled(number) if number > 1 else "", **slots)
+
+    def flower(self, colour: str) -> str:
+        """What to call a flower of this name or colour: "yellow dandelion", "yellow flower", "flower"."""
+        name = " ".join(reversed(colour.split("_")))  # dandelion_yellow
+        if name not in phrases.FLOWERS:
+            return f"{name} flower".strip()
+        plain = phrases.FLOWERS[name]
+        return f"{plain} flower" if plain and self.rng.random() < 0.4 else name
 
 
-def family(kind: str, table: Mapping[str, str]) -> str:
-    """The entry of a table that serves this kind of errand."""
-    if kind in table:
-        return kind
-    return {"tower": "place", "orbit": "pillar"}.get(kind, "move")
+def spelled(number: int) -> str:
+    """A number in words; nothing for none, for then it has not been said how many."""
+    return "" if number == 0 else phrases.NUMBERS[number] if number < len(phrases.NUMBERS) else "many"
+
+
+def addressed(it: str) -> str:
+    """A name as another person says it to the player: "behind me" becomes "behind you"."""
+    return " ".join({"me": "you", "my": "your"}.get(word, word) for word in it.split())
 
 
 def timing(text: str, start_ms: float, words_per_minute: float, rng: np.random.Generator) -> list[Word]:
@@ -146,18 +199,21 @@ class TimedVoice:
 
 
 class Mouth:
-    """One person says one thing at a time."""
+    """One thing is said at a time, by the person whose mouth it is or by somebody who stands by."""
 
     def __init__(self, voice: Voice, rng: np.random.Generator) -> None:
         self.voice, self.rng = voice, rng
         self.words: list[Word] = []
         self.free_ms: float = 0  # from then on something can be said
         self.spoken: list[tuple[float, str]] = []  # (start_ms, sentence)
+        self.foreign: set[float] = set()  # start_ms of the sentences that somebody else said
 
-    def say(self, text: str, now_ms: float) -> float:
-        """Say `text` as soon as the mouth is free, never before now_ms. Returns its onset in ms."""
+    def say(self, text: str, now_ms: float, voice: Voice | None = None) -> float:
+        """Say `text` as soon as nobody speaks, never before now_ms. voice: somebody else's. Returns its onset in ms."""
         start_ms = max(now_ms, self.free_ms)
-        words, end_ms = self.voice.speak(text, start_ms)
+        words, end_ms = (voice or self.voice).speak(text, start_ms)
+        if voice is not None:
+            self.foreign.add(words[0].start_ms)
         self.words += words
         self.spoken.append((words[0].start_ms, text))
         self.free_ms = end_ms + int(self.rng.uniform(180, 650))
@@ -170,68 +226,3 @@ class Mouth:
     def heard(self, until_ms: float) -> list[Word]:
         """The words that end by until_ms: a word cut by the end of the recording is not in it."""
         return [word for word in self.words if word.end_ms <= until_ms]
-
-
-COLOURS = ("red", "blue", "yellow", "green", "white")
-SIDES = ("on the left", "on the right", "behind me", "in front of me", "straight ahead", "over there")
-LOOKS = ("to the left", "to the right", "behind me", "up", "down", "up at the sky", "down at the ground", "around",
-         "over my left shoulder", "over my right shoulder")  # fmt: skip
-
-
-def corpus(seed: int, words: int) -> str:
-    """Plausible narration without a game, for pre-training a language model: one line an episode, at least `words`
-    words."""
-    rng = np.random.default_rng(seed)
-    lines, total = [], 0
-    while total < words:
-        line = _imagined_episode(Narrator(rng, int(rng.integers(1 << 30))), rng)
-        lines.append(line)
-        total += len(line.split())
-    return "\n".join(lines) + "\n"
-
-
-def _imagined_episode(narrator: Narrator, rng: np.random.Generator) -> str:
-    """The remarks of one episode, as one line."""
-    said = [narrator.say(phrases.GREETING)] if rng.random() < 0.4 else []
-    for _ in range(rng.integers(4, 9)):
-        said += _imagined_errand(narrator, rng)
-    return " ".join(said)
-
-
-def _imagined_errand(narrator: Narrator, rng: np.random.Generator) -> list[str]:
-    """The remarks that one errand gives rise to, in order."""
-    kind = str(rng.choice(list(phrases.ANNOUNCE)))
-    colour, number = str(rng.choice(COLOURS)), int(rng.integers(2, 7))
-    said = [narrator.announce(kind, imagined_target(kind, colour, rng), number)]
-    if rng.random() < 0.5:
-        said.append(narrator.say(phrases.DURING["walk"]))
-    if rng.random() < 0.25:
-        said.append(narrator.say(str(rng.choice([phrases.OVERSHOT, phrases.WRONG, phrases.STUCK, phrases.WRONG_TOOL]))))
-    if kind in ("chop", "sand", "dirt", "stone"):
-        said += [narrator.count(i) for i in range(1, number + 1) if rng.random() < 0.3]
-    if rng.random() < 0.4:
-        said.append(narrator.during(kind))
-    if rng.random() < 0.2:
-        said.append(narrator.sight(str(rng.choice(list(phrases.SIGHT))), str(rng.choice(COLOURS))))
-    if rng.random() < 0.85:
-        said.append(narrator.after(kind, number, colour) if rng.random() < 0.9 else narrator.say(phrases.FAILED))
-    if rng.random() < 0.35:
-        said.append(narrator.say(phrases.DIGRESS))
-    return said
-
-
-def imagined_target(kind: str, colour: str, rng: np.random.Generator) -> str:
-    """A target's name as ground.py would give it."""
-    side = str(rng.choice(SIDES))
-    if kind in ("pillar", "orbit"):
-        return f"the {colour} pillar"
-    if kind in ("side", "spin"):
-        return str(rng.choice(["left", "right"]))
-    if kind == "look":
-        return str(rng.choice(LOOKS))
-    if kind == "wander":
-        return str(rng.choice(["to the left", "to the right", "forward", "back the other way"]))
-    # drawn for every kind: what follows must not depend on whether it is needed, or old seeds would say other things
-    flower = str(rng.choice(["rose", "tulip", "white dandelion", "yellow dandelion", "geranium", "viola"]))
-    noun = {"chop": "tree", "flower": flower, "climb": "steps"}.get(kind, kind)
-    return f"the {rng.choice(['', 'closest', 'nearest', 'far'])} {noun} {side if rng.random() < 0.6 else ''}"

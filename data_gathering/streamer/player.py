@@ -6,17 +6,23 @@ In:  info["truth"] of each frame. Out: buttons and mouse motion of each frame, a
 errands.py.
 """
 
+from __future__ import annotations
+
 from collections.abc import Generator, Sequence, Set
-from typing import Any, SupportsInt, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, SupportsInt, TypeVar
 
 import numpy as np
 
 from data_gathering.streamer import phrases
 from data_gathering.streamer.ground import Cell, Ground, Place, bearing_deg, flat_m
 from data_gathering.streamer.motion import Hand, turn_deg
-from data_gathering.streamer.narration import Mouth, Narrator
+from data_gathering.streamer.narration import Mouth, Narrator, Voice
 from data_gathering.streamer.persona import Persona
 from vpt.frames import FRAME_MS, FRAMES_PER_SECOND
+
+if TYPE_CHECKING:
+    from data_gathering.streamer.chores import Errand
 
 Buttons = Set[str]  # names of those that are down in a frame
 Truth = dict[str, Any]  # info["truth"] of a world
@@ -28,13 +34,21 @@ STEP_M = 0.2  # walked in a frame
 CLICK_FRAMES = 2
 
 
+@dataclass(frozen=True)
+class Other:
+    """A second person who watches and asks for things."""
+
+    narrator: Narrator
+    voice: Voice
+
+
 class Player:
     """One person in one episode."""
 
     def __init__(self, ground: Ground, persona: Persona, narrator: Narrator, mouth: Mouth,
-                 rng: np.random.Generator) -> None:  # fmt: skip
+                 rng: np.random.Generator, other: Other | None = None) -> None:  # fmt: skip
         self.ground, self.persona = ground, persona
-        self.narrator, self.mouth = narrator, mouth
+        self.narrator, self.mouth, self.other = narrator, mouth, other
         self.rng = rng
         self.hand = Hand(persona.hand, rng)
         self.frame = 0
@@ -47,7 +61,11 @@ class Player:
         self.tolerance_deg = 3.0
         self.frozen_until = 0  # the frame until which the mouse rests
         self.doing = "look"  # for small talk: the kind of errand, or "walk" on the way to it
-        self.next_talk = int(rng.integers(20, 120))
+        self.way_to: Place | None = None  # where the way leads that is being walked
+        self.next_talk = int(rng.integers(20, 60))
+        self.plan: tuple[Errand, float] | None = None  # what was said to come next, and the words' onset in ms
+        self.whim: tuple[str, float, int] | None = None  # said to be done at once: its onset in ms, the frame it is due
+        self.whims: list[dict[str, Any]] = []  # the whims that were done
 
     # -- the frame ---------------------------------------------------------------------------------------------
 
@@ -103,6 +121,10 @@ class Player:
         """How far the gaze is from there."""
         pitch, yaw = self.goal()
         return float(np.hypot(pitch - self.truth["pitch_deg"], turn_deg(self.truth["yaw_deg"], yaw)))
+
+    def way_left_m(self) -> float:
+        """Of the way that is being walked, as the crow flies; 0 when standing."""
+        return flat_m(self.position, self.way_to) if self.doing == "walk" and self.way_to is not None else 0.0
 
     def look(self, gaze: Sequence[float] | np.ndarray, tolerance_deg: float = 3.0) -> None:
         """Set what to look at: (pitch, yaw) degrees or a point (x, y, z); the hand follows from now on."""
@@ -181,7 +203,7 @@ class Player:
         Returns whether the goal was reached in `limit` frames.
         """
         deadline, tries, doing = self.frame + limit, 0, self.doing
-        self.doing = "walk"
+        self.doing, self.way_to = "walk", goal
         if self.chance(self.persona.fidget * 0.6):
             self.flick()
         while flat_m(self.position, goal) > reach_m and tries < 5 and self.frame < deadline:

@@ -1,45 +1,52 @@
-"""A session of play: wait and announce, do, comment, and so on for ever, with small talk.
+"""A session of play: decide and say so, do, comment, and so on for ever, with talk and small things on the way.
 
 In:  a Player. Out: the endless generator `play` of button sets, and a log of errands with the frames they took.
-An announcement begins 0.5 to 2.5 seconds before its errand's first motion. Run: python -m data_gathering.demonstrate
+What is decided is drawn at random and said before it can be seen: an errand's first motion comes after the last word
+of its announcement, so that who hears the words knows what nobody can read off the picture.
+Run: python -m data_gathering.demonstrate
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 from data_gathering.streamer import phrases
-from data_gathering.streamer.chores import DO
-from data_gathering.streamer.errands import Errand, choose
-from data_gathering.streamer.ground import direction, flat_m
+from data_gathering.streamer.chores import DO, Errand
+from data_gathering.streamer.errands import choose
 from data_gathering.streamer.player import STEP_M, Buttons, Player, Skill
-from vpt.frames import FRAME_MS, FRAMES_PER_SECOND
+from data_gathering.streamer.talk import small_talk
+from data_gathering.streamer.whims import act_on_whim
+from vpt.frames import FRAME_MS
 
 LIMIT_FRAMES = 420  # an errand that takes longer has failed
+ASKED = 0.7  # share of errands that a second voice asks for, where there is one
 
 
 def play(player: Player, log: list[dict[str, Any]]) -> Iterator[Buttons]:
-    """Endless: wait and announce, do, comment, again. Appends to `log` a dict an errand as it begins."""
+    """Endless: decide, do, comment, again. Appends to `log` a dict an errand as it begins."""
     last = ""
     if player.chance(0.5):
         player.say(player.narrator.say(phrases.GREETING))
         yield from player.wait(player.rng.integers(10, 40))
     while True:
-        errand = choose(player, last)
+        errand, announced_ms, asked = yield from decide(player, last)
         last = errand.kind
-        announced_ms = yield from announce(player, errand)
         entry = {"name": errand.title(), "announced_ms": announced_ms, "start_frame": player.frame}
         entry |= {"end_frame": None, "done": False}
         log.append(entry)
         player.doing = errand.kind
         entry["done"] = bool((yield from within(player, DO[errand.kind](player, errand), LIMIT_FRAMES)))
         entry["end_frame"] = player.frame
-        yield from conclude(player, errand, entry["done"])
+        yield from conclude(player, errand, entry["done"], asked)
 
 
 def within(player: Player, errand: Skill[bool], limit: int) -> Skill[bool]:
-    """An errand's frames, cut off after `limit` of them. Returns whether it was done."""
+    """An errand's frames, cut off after `limit` of them, with what comes to mind on the way. Returns whether it was
+    done."""
     deadline = player.frame + limit
     while player.frame < deadline:
+        begun = player.frame
+        yield from act_on_whim(player)
+        deadline += player.frame - begun
         try:
             keys = next(errand)
         except StopIteration as end:
@@ -49,21 +56,47 @@ def within(player: Player, errand: Skill[bool], limit: int) -> Skill[bool]:
     return False
 
 
-def announce(player: Player, errand: Errand) -> Skill[float]:
-    """Say what comes next; its motion starts 0.5 to 2.5 s after the first word. Returns the onset of that, in ms."""
+def decide(player: Player, last: str) -> Skill[tuple[Errand, float, bool]]:
+    """What comes next, and nothing of it done yet. Returns (errand, onset of the words that told it in ms, whether
+    somebody asked for it)."""
+    player.doing = "decide"
+    if player.plan is not None:
+        (errand, told_ms), player.plan = player.plan, None
+        yield from idle(player, player.mouth.words[-1].end_ms)
+        return errand, told_ms, False
+    errand = choose(player, last)
+    if player.other is not None and player.chance(ASKED):
+        return errand, (yield from be_asked(player, errand)), True
     onset_ms = player.say(player.narrator.announce(errand.kind, errand.it, errand.number))
-    start = int(onset_ms / FRAME_MS + player.rng.uniform(11, 40)) + 1
+    yield from idle(player, player.mouth.words[-1].end_ms)
+    return errand, onset_ms, False
+
+
+def be_asked(player: Player, errand: Errand) -> Skill[float]:
+    """The second voice asks for it, the player answers. Returns the onset of the request in ms."""
+    other = player.other
+    request = other.narrator.request(errand.kind, errand.it, errand.number)
+    onset_ms = player.mouth.say(request, player.now_ms, other.voice)
+    yield from idle(player, player.mouth.words[-1].end_ms)
+    if player.chance(0.8):
+        player.say(player.narrator.answer())
+    yield from player.wait(player.rng.integers(2, 10))
+    return onset_ms
+
+
+def idle(player: Player, until_ms: float) -> Skill[None]:
+    """Wait until then and a moment longer, at most 0.7 s, as people do; never a hint of what comes next."""
+    start = int(until_ms / FRAME_MS + player.rng.uniform(1, 12)) + 1
     while player.frame < start:
         if player.chance(player.persona.fidget):
             yield from fidget(player, start - player.frame)
         else:
             yield from player.wait(min(start - player.frame, int(player.rng.integers(5, 13))))
-    return onset_ms
 
 
 def fidget(player: Player, most_frames: int) -> Skill[None]:
-    """Something to do while waiting, at most so long; never a hint of what comes next."""
-    act = str(player.rng.choice(["flick", "glance", "sidle", "hop", "shuffle"], p=[0.2, 0.22, 0.25, 0.13, 0.2]))
+    """Something to do while waiting, at most so long."""
+    act = str(player.rng.choice(["flick", "glance", "sidle", "hop", "shuffle"], p=[0.15, 0.4, 0.2, 0.05, 0.2]))
     if act == "flick":
         player.flick()
         yield from player.wait(min(most_frames, 12))
@@ -86,44 +119,17 @@ def shift(player: Player, act: str, n_frames: int) -> Skill[None]:
     yield from player.wait(n_frames, {key} if clear_m > n_frames * STEP_M + 0.4 else set())
 
 
-def conclude(player: Player, errand: Errand, done: bool) -> Skill[None]:
+def conclude(player: Player, errand: Errand, done: bool, asked: bool) -> Skill[None]:
     """A comment on how it went, a pause, sometimes a step back to look at it."""
-    if player.chance(0.35 + 0.6 * player.persona.talk):
+    if asked and player.chance(0.6):
+        player.remark(player.narrator.report(done))
+    elif player.chance(0.1 + 0.4 * player.persona.talk):
         colour = errand.target.colour if errand.target else ""
         narrator = player.narrator
         player.remark(narrator.after(errand.kind, errand.number, colour) if done else narrator.say(phrases.FAILED))
-    yield from player.wait(player.rng.integers(3, 14))
-    if not done or (errand.kind in ("chop", "pillar", "place", "tower", "flower", "stone") and player.chance(0.45)):
+    yield from player.wait(player.rng.integers(2, 10))
+    if not done or (errand.kind in ("chop", "pillar", "place", "tower", "flower", "stone") and player.chance(0.3)):
         frames = int(player.rng.integers(5, 12))
         if player.ground.clear_m(player.position, player.yaw_deg + 180, 3.0) > frames * STEP_M + 0.2:
             yield from player.wait(frames, {"back"})
     player.look_level(player.yaw_deg, 6.0)
-
-
-def small_talk(player: Player) -> None:
-    """Now and then a remark about the errand, about what is in view, or about nothing at all."""
-    if player.mouth.busy(player.now_ms) or player.frame < player.next_talk:
-        return
-    persona, rng = player.persona, player.rng
-    share = rng.random()
-    if share < persona.digress and player.doing == "walk":
-        player.say(player.narrator.say(phrases.DIGRESS))
-    elif share < persona.digress + (1 - persona.digress) * 0.4:
-        player.say(player.narrator.during(player.doing))
-    else:
-        player.say(sight(player))
-    quiet_s = rng.exponential(persona.silence_s) + (rng.uniform(8, 20) if rng.random() < 0.15 else 1.0)
-    player.next_talk = int(player.mouth.free_ms / FRAME_MS + FRAMES_PER_SECOND * quiet_s)
-
-
-def sight(player: Player) -> str:
-    """A remark about something that is in view."""
-    pitch = player.truth["pitch_deg"]
-    if pitch < -25:
-        return player.narrator.sight("sky")
-    near = [target for target in player.ground.targets if flat_m(player.position, target.position) < 14]
-    seen = [one for one in near if direction(one.position, player.position, player.yaw_deg) == "ahead"]
-    if not seen or pitch > 40:
-        return player.narrator.sight("ground")
-    target = seen[player.rng.integers(len(seen))]
-    return player.narrator.sight(target.noun, target.colour)

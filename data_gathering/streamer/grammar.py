@@ -1,0 +1,131 @@
+"""Which sentences can the scripted player say? The rules of phrases.py, read backwards.
+
+In:  a sentence, or the words of a recording. Out: the rule that makes the sentence and what filled its slots, so that
+what a model says can be judged: is it a sentence, of which kind, and does it name what is there?
+
+    recognise("now the red pillar on the left")  ->  ("announce:pillar", {"it": "the red pillar on the left"})
+    recognise("pillar the now red")              ->  None
+    [recognise(" ".join(word.word for word in said)) for said in sentences(read_words("ch0-03.words.jsonl"))]
+
+The grammar is finite and not recursive, so that every rule is one regular expression, compiled once a process.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+
+from data_gathering.streamer import phrases
+from data_gathering.streamer.ground import PLACES
+from data_gathering.streamer.imagined import COLOURS, WITHOUT_TARGET
+from data_gathering.streamer.narration import Alternatives, addressed, parse
+from vlpt.data.words import Word
+
+PAUSE_MS = 150  # between sentences: Mouth.say leaves 180 or more, `timing` 15 between words
+# The tables of phrases.py, by the name that their rules have here; the first that fits is what `recognise` gives.
+TABLES: dict[str, Mapping] = {
+    "announce": phrases.ANNOUNCE, "plan": phrases.PLAN, "request": phrases.REQUEST, "whim": phrases.WHIM,
+    "counted": phrases.COUNTED, "sight": phrases.SIGHT, "after": phrases.AFTER, "report": phrases.REPORT,
+    "during": phrases.DURING, "tool": phrases.TOOL,
+}  # fmt: skip
+SINGLE = {
+    "answer": phrases.ANSWER, "count": phrases.COUNT, "failed": phrases.FAILED, "overshot": phrases.OVERSHOT,
+    "wrong": phrases.WRONG, "stuck": phrases.STUCK, "wrong_tool": phrases.WRONG_TOOL, "misplaced": phrases.MISPLACED,
+    "oops": phrases.PARTS["oops"], "greeting": phrases.GREETING, "digress": phrases.DIGRESS,
+}  # fmt: skip
+NOUNS = {
+    "chop": "tree", "sand": "sand", "dirt": "dirt", "stone": "stone", "climb": "steps",
+    "flower": f"[{'|'.join(phrases.FLOWERS)}]", "pillar": f"[{'|'.join(COLOURS)}] pillar",
+    "orbit": f"[{'|'.join(COLOURS)}] pillar",
+}  # fmt: skip
+
+
+def recognise(sentence: str) -> tuple[str, dict[str, str]] | None:
+    """The first rule that makes a sentence, as "announce:chop", and what its slots hold; None if there is none."""
+    return next(_fits(sentence), None)
+
+
+def kinds(sentence: str) -> list[str]:
+    """The names of all rules that make a sentence."""
+    return [name for name, _ in _fits(sentence)]
+
+
+def sentences(words: Sequence[Word]) -> list[list[Word]]:
+    """Words in spoken order, cut where PAUSE_MS or more lie between one's end and the next one's start."""
+    said: list[list[Word]] = []
+    for i, word in enumerate(words):
+        if i == 0 or word.start_ms - words[i - 1].end_ms >= PAUSE_MS:
+            said.append([])
+        said[-1].append(word)
+    return said
+
+
+def rules() -> Iterator[tuple[str, str]]:
+    """(name, rule) of everything that can be said."""
+    for table, entries in TABLES.items():
+        yield from ((f"{table}:{key}", rule) for key, rule in entries.items())
+    yield from SINGLE.items()
+
+
+def slots(name: str) -> dict[str, str]:
+    """What may fill the slots of a rule of this name: each a rule of its own."""
+    table, _, kind = name.partition(":")
+    numbers = phrases.NUMBERS if table == "count" else (*phrases.NUMBERS[1:], "many")
+    colours = sorted({*COLOURS, *phrases.FLOWERS.values()} - {""})
+    places = [place for side in PLACES.values() for place in side]
+    return {
+        "n": "|".join(numbers[1:] if table in ("sight", "counted") else numbers), "none": "no", "one": "one",
+        "where": "|".join(places),
+        "it": addressed_rule(target(kind)) if table == "request" else target(kind),
+        "colour": "|".join(COLOURS), "flower": "|".join([*phrases.FLOWERS, f"[|{'|'.join(colours)}] flower"]),
+    }  # fmt: skip
+
+
+def target(kind: str) -> str:
+    """The names that targets of an errand can have, as ground.py and errands.py give them: a rule."""
+    if kind in NOUNS:
+        places = "|".join(place for side in PLACES.values() for place in side)
+        return f"the [|closest|nearest|far] {NOUNS[kind]} [|{places}]"
+    return "|".join(WITHOUT_TARGET.get(kind, ()))
+
+
+def addressed_rule(rule: str) -> str:
+    """A rule whose sentences are spoken to the player: "behind me" becomes "behind you"."""
+    return re.sub(r"[a-z' ]+", lambda text: f" {addressed(text.group())} ", rule)
+
+
+@cache
+def patterns() -> dict[str, re.Pattern[str]]:
+    """{name of a rule: what all its sentences match, with a blank before every word}."""
+    return {name: re.compile(_pattern(parse(rule), slots(name), itertools.count())) for name, rule in rules()}
+
+
+def _pattern(alternatives: Alternatives, fillings: Mapping[str, str], number: Iterator[int]) -> str:
+    """A regular expression of sentences in which a blank stands before every word. A slot that occurs several times
+    is a group each time: `{it}` becomes (?P<it_0>...), (?P<it_1>...)."""
+    branches = ("".join(_piece(piece, fillings, number) for piece in pieces) for pieces in alternatives)
+    return f"(?:{'|'.join(branches)})"
+
+
+def _piece(piece: str | Alternatives, fillings: Mapping[str, str], number: Iterator[int]) -> str:
+    if isinstance(piece, tuple):
+        return _pattern(piece, fillings, number)
+    if piece.startswith("<"):
+        return _pattern(parse(phrases.PARTS[piece[1:-1]]), fillings, number)
+    if piece.startswith("{"):
+        slot = piece[1:-1].rstrip("?")
+        inner = _pattern(parse(fillings[slot]), fillings, number)
+        return f"(?P<{slot}_{next(number)}>{inner}){'?' if piece.endswith('?}') else ''}"
+    return _spaced(piece)
+
+
+def _spaced(text: str) -> str:
+    return "".join(f" {word}" for word in text.split())
+
+
+def _fits(sentence: str) -> Iterator[tuple[str, dict[str, str]]]:
+    text = _spaced(sentence)
+    for name, pattern in patterns().items() if text else ():
+        if found := pattern.fullmatch(text):
+            held = {group.rsplit("_", 1)[0]: value.strip() for group, value in found.groupdict().items() if value}
+            yield name, held
