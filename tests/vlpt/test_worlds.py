@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -28,6 +30,7 @@ from vlpt.worlds.errands import ERRANDS
 from vlpt.worlds.luanti.clock import shared_files
 from vlpt.worlds.luanti.game import check_installed, degrees_per_sensitivity
 from vlpt.worlds.luanti.home import PREFIX
+from vlpt.worlds.luanti.relay import _Link
 from vpt import actions, frames
 
 
@@ -339,6 +342,57 @@ def test_a_stone_errand_is_dug_rewarded_and_in_truth(luanti):
     assert len(dug) >= 3 and all(np.abs(np.subtract(event["position"], target)).max() <= 2 for event in dug)
     picked = [event["node"] for event in events if event["kind"] == "pickup"]
     assert picked and truth["inventory"][picked[0]] >= 1
+
+
+@needs_luanti
+def test_a_step_is_one_frame_and_the_game_stands_between_steps(luanti):
+    luanti.reset(seed=11)
+    session, shown = luanti.unwrapped._session, []
+    loop, stat = session._game.loop, Path(f"/proc/{session._game.process.pid}/stat")
+    session._game.loop = lambda *given: shown.append(given) or loop(*given)
+    try:
+        for step in range(40):
+            observation, *_ = luanti.step(pressing((0, 3), forward=step % 2, jump=step % 3 == 0))
+        assert len(shown) == 40
+        luanti.step(pressing(hotbar_2=1))
+        assert len(shown) == 42  # what the hand holds is known a loop later
+    finally:
+        session._game.loop = loop
+    assert session.late_keys == 0
+    spent = [int(field) for field in stat.read_text().rpartition(") ")[2].split()[11:13]]
+    time.sleep(1)
+    again = [int(field) for field in stat.read_text().rpartition(") ")[2].split()[11:13]]
+    assert sum(again) - sum(spent) <= 10  # hundredths of a second; a game that draws takes them all
+
+
+def test_a_game_is_stopped_by_its_frame_and_told_afterwards_what_came_meanwhile():
+    game, relayed = socket.socketpair()
+    display, real = socket.socketpair()
+    link = _Link(relayed, display, 130)
+    greeting = struct.pack("<2xHHHHxx", 11, 0, 5, 3) + b"MIT-M..." + b"abc."
+    frame, sync = bytes([130, 3]) + struct.pack("<H", 10) + bytes(36), bytes([43, 0, 1, 0])
+    # a long request whose inside looks like frames
+    long = bytes([72, 2]) + struct.pack("<HI", 0, 35) + 3 * (frame + sync)
+    for asked in greeting + long + sync + frame + sync[:3]:
+        game.send(bytes([asked]))
+        assert link.carry_up(holding=True) and not link.stopped
+    game.send(sync[3:])
+    assert link.carry_up(holding=True) and link.stopped and not link.answered()
+    events = bytes([6]) + bytes(31), bytes([35, 0, 0, 0, 2, 0, 0, 0]) + bytes([1]) * 32, bytes([2, 74]) + bytes(30)
+    reply = bytes([1]) + bytes(31)
+    for said in (events[0], events[1], reply, events[2]):
+        assert not link.knows(74, True)
+        real.send(said)
+        assert link.carry_down()
+    assert link.answered() and link.knows(74, True) and not link.knows(74, False)
+    with pytest.raises(BlockingIOError):
+        game.recv(1, socket.MSG_DONTWAIT)
+    link.open()
+    assert game.recv(1000) == events[0] + events[1] + reply + events[2] and not link.stopped
+    game.close()
+    assert not link.carry_up(holding=True)
+    for side in (link, display, real):
+        side.close()
 
 
 @needs_luanti

@@ -1,24 +1,24 @@
 """The game's process: its settings, its clock, and the lines it prints.
 
 In: a home folder, a display. Out: lines of the two mods ("T ...", "S ...", "R ...") as they come. Nothing of the game
-is changed: its clock is ours (clock.py), and a client mod tells us when a loop has seen the new time.
+is changed: its clock is ours (clock.py), it stands after each frame (relay.py), and a client mod tells us its pose.
 """
 
 from __future__ import annotations
 
 import glob
 import os
-import select
 import shutil
-import signal
 import socket
 import subprocess
+import time
 from collections import deque
 from pathlib import Path
 
 import numpy as np
 
 from vlpt.worlds.luanti.clock import LIBRARY, Clock
+from vlpt.worlds.luanti.relay import Relay
 
 __all__ = ["Game", "GameError", "check_installed", "degrees_per_sensitivity"]
 
@@ -100,14 +100,14 @@ def lay_out(home: Path, configuration: dict[str, object]) -> Path:
 class Game:
     """One running game whose clock moves only by `advance`."""
 
-    def __init__(self, home: Path, display_name: str, configuration: dict[str, object]) -> None:
+    def __init__(self, home: Path, relay: Relay, configuration: dict[str, object]) -> None:
         self.home, self.world = home, lay_out(home, configuration)
         self._partial = b""
         self._tail: deque[str] = deque(maxlen=30)
         self._clock = Clock(home)
-        self.advance, self.freeze = self._clock.advance, self._clock.freeze
+        self.advance, self._relay = self._clock.advance, relay
         software = {"LIBGL_ALWAYS_SOFTWARE": "1", "LP_NUM_THREADS": "1"}
-        places = {"DISPLAY": display_name, "HOME": str(home)}
+        places = {"DISPLAY": relay.name, "HOME": str(home)}
         self.process = subprocess.Popen(
             [PROGRAM, "--config", str(home / "game.conf"), "--world", str(self.world), "--gameid", "minetest_game",
              "--go", "--name", "agent"],
@@ -118,20 +118,31 @@ class Game:
         self._output = self.process.stdout.fileno()
         os.set_blocking(self._output, False)
 
-    def pause(self) -> None:
-        """Stops the game, which would draw the same picture again and again, at the cost of a processor."""
-        self.process.send_signal(signal.SIGSTOP)
+    def freeze(self) -> None:
+        """Stops the clock, and from now on the game after each frame that it shows."""
+        self._clock.freeze()
+        self._relay.holding = True
 
-    def resume(self) -> None:
-        """Lets it go on."""
-        self.process.send_signal(signal.SIGCONT)
+    def loop(self, deadline_s: float, key: tuple[int, bool] | None = None) -> list[str]:
+        """Lets the game go on (once it can read that key: code, down) until it has shown a frame; the mods' lines.
+
+        Raises GameError when the game has ended or shows nothing until `deadline_s` (of time.monotonic).
+        """
+        self._relay.release(key)
+        lines = []
+        while not self._relay.held:
+            lines += self.lines(0.2)
+            if time.monotonic() > deadline_s:
+                raise GameError(self.describe("the game did not answer in time"))
+        return lines + self.lines(0)
 
     def lines(self, timeout_s: float) -> list[str]:
-        """The mods' lines (logged as "@...") that are there or come within `timeout_s`; others go to the log's tail.
+        """The mods' lines (logged as "@...") that come within `timeout_s`, or until a frame is shown; others go to the
+        log's tail.
 
         Raises GameError when the game has ended.
         """
-        ready, _, _ = select.select([self._output], [], [], timeout_s)
+        ready = self._relay.pass_on(self._output, timeout_s)
         piece = os.read(self._output, 65536) if ready else b""
         if ready and not piece:
             raise GameError(self.describe(f"the game ended with code {self.process.wait(10)}"))

@@ -14,9 +14,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 from Xlib import XK, X, display
 from Xlib.ext import xtest
+
+from vlpt.worlds.luanti.relay import Relay
 
 __all__ = ["KEYS", "Screen"]
 
@@ -50,7 +53,12 @@ class Screen:
         os.close(write_end)
         self.name = f":{_read_number(read_end)}"
         self._display = display.Display(self.name)
+        self._display.change_keyboard_control(auto_repeat_mode=X.AutoRepeatModeOff)  # it would go by the real clock
         self._codes = {key: self._keycode(key) for key in {*KEYS.values(), PULSE} if isinstance(key, str)}
+        shared_memory = self._display.query_extension("MIT-SHM")
+        if shared_memory is None:
+            raise RuntimeError("Xvfb has no shared memory (MIT-SHM), by which games show their frames")
+        self.relay = Relay(self.name, shared_memory.major_opcode)
         self._pixels = _map_framebuffer(home / "Xvfb_screen0", full_width, full_height)
 
     def find_window(self, title: str) -> bool:
@@ -68,10 +76,11 @@ class Screen:
         """What the window shows: (H, W, 3) uint8 RGB, a copy."""
         rows = slice(REACH_COUNTS, REACH_COUNTS + self.height)
         columns = slice(REACH_COUNTS, REACH_COUNTS + self.width)
-        return np.ascontiguousarray(self._pixels[rows, columns, 2::-1])
+        return cv2.cvtColor(self._pixels[rows, columns], cv2.COLOR_BGRA2RGB)
 
-    def send(self, held: set[str], dx_counts: int = 0, dy_counts: int = 0) -> bool:
-        """Holds exactly the buttons in `held`, moves the mouse, toggles the pulse key; returns whether that is down."""
+    def send(self, held: set[str], dx_counts: int = 0, dy_counts: int = 0) -> tuple[int, bool]:
+        """Holds exactly the buttons in `held`, moves the mouse, toggles the pulse key, the last of the keys; returns
+        its code and whether it is down."""
         for name in sorted(self._held - held):
             self._press(KEYS[name], False)
         for name in sorted(held - self._held):
@@ -82,7 +91,7 @@ class Screen:
         self._pulse = not self._pulse
         self._press(PULSE, self._pulse)
         self._display.sync()
-        return self._pulse
+        return self._codes[PULSE], self._pulse
 
     def cursor(self) -> tuple[int, int]:
         """(x, y) of the pointer in pixels of the window."""
@@ -91,6 +100,7 @@ class Screen:
 
     def close(self) -> None:
         """Ends the display. Safe to call twice."""
+        self.relay.close()
         try:
             self._display.close()
         except Exception:  # python-xlib raises its own errors when the server has gone already

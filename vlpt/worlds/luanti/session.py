@@ -24,6 +24,9 @@ from vlpt.worlds.luanti.screen import Screen
 __all__ = ["Session", "Tick", "wrap"]
 
 START_S, ANSWER_S, ARENA_S = 120.0, 60.0, 120.0  # patience, in real time: a busy machine is slow
+# After these a second loop is looked at: they may open or close a window of the game, or change what the hand holds.
+LATE_KEYS = {"inventory", "ESC", "use", *(f"hotbar.{slot}" for slot in range(1, 10))}
+SKY_FRAMES = 60  # in which the sky, a twentieth of the way each, takes an arena's light
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ class Session:
             home = self._enter(Home())
             self._screen = self._enter(Screen(home.path, *size))
             configuration = settings(*size, DEGREES_PER_COUNT, pick_port(number), viewing_range)
-            self._game = self._enter(Game(home.path, self._screen.name, configuration))
-            self.frame, self.cursor, self.pause = self._screen.frame, self._screen.cursor, self._game.pause
+            self._game = self._enter(Game(home.path, self._screen.relay, configuration))
+            self.frame, self.cursor = self._screen.frame, self._screen.cursor
             self._wait_for_signs()
             self._check_mouse()
 
@@ -73,29 +76,24 @@ class Session:
         self._stack.close()
 
     def advance(self, held: Iterable[str], counts: np.ndarray) -> None:
-        """Holds buttons, moves the mouse by (down, right) counts and the clock by 50 ms; returns once that is drawn.
+        """Holds buttons, moves the mouse by (down, right) counts and the clock by 50 ms; returns once that is shown.
 
-        The client prints a line for the loop that sees the new time, and one for the loop after it, which begins when
-        the frame has been presented. The pulse key shows that the first of them also saw this step's keys; should it
-        have read the keys just before they came, one more frame shows them, 50 ms late, and `late_keys` counts it.
+        The game has waited since its last frame, and goes on when the keys, the mouse and the clock are there for it:
+        one loop, one frame. The pulse key shows that it read the keys. Where it was not seen, and after LATE_KEYS, a
+        second loop at the same moment tells what came of them: with a window of the game open keys go there and the
+        player's controls rest; keys that only the second loop saw were late, and `late_keys` counts them.
         """
         try:
-            pulse = self._screen.send(set(held), int(counts[1]), int(counts[0]))
+            key = _, pulse = self._screen.send(set(held), int(counts[1]), int(counts[0]))
         except ConnectionClosedError as error:
             raise GameError(self._game.describe("the game's display (Xvfb) ended")) from error
         self._game.advance(STEP_S)
-        self._game.resume()
-        deadline_s, loops = time.monotonic() + ANSWER_S, []
-        while len(loops) < 2:
-            for line in self._game.lines(0.2):
-                tick = self._take(line)
-                if tick and (loops or tick.dtime_s > 0):
-                    loops.append(tick)
-            if time.monotonic() > deadline_s:
-                raise GameError(self._game.describe(f"the game did not answer within {ANSWER_S:g} s"))
-        if pulse:  # with a window of the game open, keys go there and the player's controls rest
-            self.gui_open = not loops[-1].pulse
-            self.late_keys += loops[0].pulse != loops[-1].pulse
+        first = last = self._loop(key)
+        if first.pulse != pulse or LATE_KEYS & set(held):
+            last = self._loop()
+        if pulse:
+            self.gui_open = not last.pulse
+            self.late_keys += first.pulse != last.pulse
 
     def inside_window(self, counts: np.ndarray) -> np.ndarray:
         """(down, right) counts cut so that the pointer stays in the window: what a game's own window is for."""
@@ -113,8 +111,18 @@ class Session:
         self._game.command(json.dumps({"enter": True}))
         self._wait(self._stands_at_spawn)
         self._wait(lambda: self.tick.hotbar == 0, {"hotbar.1"})
+        for _ in range(SKY_FRAMES):
+            self._game.loop(time.monotonic() + ANSWER_S)
         self.events.clear()
         return self.arena
+
+    def _loop(self, key: tuple[int, bool] | None = None) -> Tick:
+        """One loop of the game, which shows one frame; its line. With a key, the loop that sees a step's new time."""
+        deadline_s = time.monotonic() + ANSWER_S
+        while True:  # at the start, the game may still be in a loop that began before
+            ticks = [tick for line in self._game.loop(deadline_s, key) if (tick := self._take(line))]
+            if ticks and (key is None or ticks[-1].dtime_s > 0):
+                return ticks[-1]
 
     def _enter(self, part):
         self._stack.callback(part.close)

@@ -73,7 +73,6 @@ class Luanti(gymnasium.Env):
         super().reset(seed=seed)
         seed = int(self.np_random.integers(2**31)) if seed is None else int(seed)
         arena = self._enter_arena(seed, errand)
-        self._session.pause()
         self._fraction = np.zeros(2)
         truth = self._truth()
         self._errand = Errand(errand, arena, truth) if errand else None
@@ -92,7 +91,6 @@ class Luanti(gymnasium.Env):
             counts = self._session.inside_window(counts)
         pitch_before_deg = self._session.tick.pitch_deg
         self._or_close(self._session.advance, held, counts)
-        self._session.pause()
         camera_deg = counts * DEGREES_PER_COUNT
         pitched_deg = self._session.tick.pitch_deg - pitch_before_deg
         if abs(self._session.tick.pitch_deg) > PITCH_LIMIT_DEG - ROUNDING_DEG:
