@@ -179,11 +179,12 @@ class LanguageMemory(MemoryPart):
 class Memory(MemoryPart):
     """All that the fused agent remembers.
 
-    blocks: the policy's own memory, one `BlockMemory` a block (the first belongs to the trunk); frames: the trunk's
-    outputs, for the words that ask frames; patches: those of the frames at ticks, for the same; language: what the
-    language model keeps; words: its hidden states, for the frames that ask words; word_key_values: what each block that
-    asks them makes of them (`KeyValues`, see vlpt/fusion.py), so that between ticks this is not done again; next_frame
-    (B,) int64: clock of the next frame, from which that of ticks follows.
+    blocks: the policy's own memory, one `BlockMemory` a block (the first belongs to the trunk; of an agent that sees
+    motion it holds the last pictures too); frames: the trunk's outputs, for the words that ask frames; patches: those
+    of the frames at ticks, for the same; language: what the language model keeps; words: its hidden states, for the
+    frames that ask words; word_key_values: what each block that asks them makes of them (`KeyValues`, see
+    vlpt/fusion.py), so that between ticks this is not done again; next_frame (B,) int64: clock of the next frame, from
+    which that of ticks follows.
     """
 
     blocks: tuple

@@ -13,7 +13,7 @@ memory. Chunks of any size, or one frame at a time, give the same as the whole s
     output, memory = model(frames, first, heard, model.start(lanes))
 
 Legend: B lanes, T frames in a chunk, L language ticks in a chunk, D agent width, E language width, V vocabulary, P
-patches of a frame, C their width.
+patches of a frame, C their width, V numbers of the trunk's vector (D, or 2 D of an agent that sees motion).
 """
 
 import math
@@ -123,8 +123,8 @@ class VLPT(nn.Module, Pretrained):
         visible = window_mask(first, memory.blocks[-1].mask, c.policy.memory_frames)
 
         # ---- frames pass the trunk
-        x, patches, trunk = self.policy.encode_frames(frames, first, memory.blocks[0], visible)  # (B, T, D), (.., P, C)
-        x = self.policy.add_last_action(x, last_action)
+        x, patches, trunk = self.policy.encode_frames(frames, first, memory.blocks[0], visible)  # (B, T, V), (.., P, C)
+        x = self.policy.add_own_motion(x, last_action)  # (B, T, D)
         seen, places = memory.frames.followed_by(x, clock), memory.patches
 
         # ---- words pass the language model, and before its layers ask frames (cross attention 1)

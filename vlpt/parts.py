@@ -3,9 +3,9 @@
 In: a `VLPT`. Out: parameters by kind; the model with all but a stage's parts frozen; gates as numbers.
 
     language  the language model, silence, words ask frames
-    action    frames ask words, VPT's blocks 2..n, last action, last layer and action heads
+    action    frames ask words, VPT's blocks 2..n, what is made of its own motion, last layer and action heads
     joint     both
-    trunk     CNN and block 1: frozen in every stage unless it is asked for
+    trunk     CNN, block 1 and motion encoder: frozen in every stage unless it is asked for
 """
 
 import copy
@@ -23,12 +23,11 @@ def groups(model) -> dict[str, list[nn.Parameter]]:
     cross_frames (new) and gates.
     """
     policy = model.policy
-    last_action = [policy.last_action] if policy.last_action else []
     cross = {name: list(getattr(model, name).named_parameters()) for name in CROSS}
     words, frames = ([p for name, p in cross[direction] if not name.endswith(GATES)] for direction in CROSS)
     return dict(
-        trunk=_parameters(policy.picture, policy.blocks[0]),
-        blocks=_parameters(*policy.blocks[1:], *last_action, policy.last, policy.final_norm),
+        trunk=_parameters(*policy.trunk),
+        blocks=_parameters(*policy.blocks[1:], *policy.inputs, policy.last, policy.final_norm),
         heads=_parameters(policy.heads, policy.value),
         language=_parameters(model.language),
         silence=_parameters(model.silence),
@@ -57,7 +56,7 @@ def freeze(model, stage: str, trunk: str = "frozen", language: bool = True, agen
         trained.append(model.frames_ask_words)
         trained += _acting(policy) if agent else []
     if trunk == "trained":
-        trained += [policy.picture, policy.blocks[0]]
+        trained += policy.trunk
     model.requires_grad_(False)
     for part in trained:
         part.requires_grad_(True)
@@ -71,8 +70,7 @@ def freeze(model, stage: str, trunk: str = "frozen", language: bool = True, agen
 
 def _acting(policy) -> list[nn.Module]:
     """What of an agent comes after its trunk."""
-    parts = [*policy.blocks[1:], policy.last, policy.final_norm, policy.heads]
-    return parts + ([policy.last_action] if policy.last_action else [])
+    return [*policy.blocks[1:], *policy.inputs, policy.last, policy.final_norm, policy.heads]
 
 
 def gates(model) -> dict[str, float]:

@@ -86,7 +86,7 @@ def readings(policy: Policy, shards: Shards, features: Reader, episode: Episode,
     side = pictures.shape[1] // PIXELS
     pixels = pictures.reshape(len(frames), PIXELS, side, PIXELS, side, 3).mean((2, 4)).reshape(len(frames), -1)
     width = policy.config.width
-    return {"pixels": pixels, "vector": rows[:, :width], "patches": rows[:, width:], "both": rows}
+    return {"pixels": pixels, "vector": rows[:, :width], "patches": rows[:, policy.config.vector_width :], "both": rows}
 
 
 def read_ticks(

@@ -17,7 +17,7 @@ the agent's bias on age turned both ways; without it keys are taken for pressed 
 Legend: B clips, T frames, C channels of the 3-D convolution, D width.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,11 +27,10 @@ from torch import Tensor, nn
 
 from vpt.attention import Block
 from vpt.checkpoint import Pretrained
-from vpt.cnn import Dense, PictureEncoder, rescale_rows
+from vpt.cnn import Dense, PictureEncoder
 from vpt.heads import CategoricalHead, log_prob
+from vpt.motion import TemporalConvolution, encode_runs
 from vpt.policy import check_frames
-
-REACH = 2  # frames that the 3-D convolution sees to either side
 
 
 @dataclass(frozen=True)
@@ -99,42 +98,6 @@ def mirror_camera(camera: Tensor) -> Tensor:
     return torch.stack([camera[..., 0, :], camera[..., 1, :].flip(-1)], dim=-2)
 
 
-class TemporalConvolution(nn.Module):
-    """3-D convolution 5x1x1 with zero frames at both ends, then ReLU: (B, T, H, W, 3) uint8 -> (B, T, H, W, C)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv3d(3, channels, (2 * REACH + 1, 1, 1), padding=(REACH, 0, 0))
-        rescale_rows(self.conv.weight, 1.0)
-        nn.init.zeros_(self.conv.bias)
-
-    @staticmethod
-    def padded(frames: Tensor) -> Tensor:
-        """(B, T, H, W, 3) -> (B, T + 4, H, W, 3): nothing is seen beyond a clip's ends."""
-        return F.pad(frames, (0, 0, 0, 0, 0, 0, REACH, REACH))
-
-    @staticmethod
-    def pieces(run: Tensor, most: int) -> Iterator[Tensor]:
-        """(B, T + 4, H, W, 3) -> pieces (b, t + 4, H, W, 3) that overlap by four frames, with b * t <= most.
-
-        In order: the pieces' convolutions, each flattened to (b * t, ...), follow one another as the frames do.
-        """
-        length = run.shape[1] - 2 * REACH
-        for lanes in run.split(max(1, most // length)):
-            for start in range(0, length, most):
-                yield lanes[:, start : min(start + most, length) + 2 * REACH]
-
-    def forward(self, piece: Tensor) -> Tensor:
-        """piece (b, t + 4, H, W, 3) uint8 -> (b * t, H, W, C).
-
-        Done as a 2-D convolution over time and flattened space: three to seven times faster on a processor.
-        """
-        weight = (self.conv.weight.squeeze(-1) / 255).contiguous(memory_format=torch.channels_last)  # (C, 3, 5, 1)
-        x = piece.flatten(2, 3).to(weight.dtype).permute(0, 3, 1, 2)  # (b, 3, t + 4, H * W)
-        y = F.relu_(F.conv2d(x, weight, self.conv.bias))
-        return y.permute(0, 2, 3, 1).unflatten(2, piece.shape[2:4]).flatten(0, 1)
-
-
 class IDM(nn.Module, Pretrained):
     """VPT's inverse dynamics model; see the top of the file."""
 
@@ -158,16 +121,8 @@ class IDM(nn.Module, Pretrained):
         return self.encode([self.temporal.padded(frames)]).unflatten(0, frames.shape[:2])
 
     def encode(self, runs: Sequence[Tensor]) -> Tensor:
-        """runs: (b, t + 4, 128, 128, 3) uint8 each, two neighbours at either end -> (sum of b * t, D), in order.
-
-        On a processor a bounded number of frames goes through the encoder at a time, on a GPU all at once.
-        """
-        if runs[0].device.type == "cpu":
-            most = self.picture.frames_per_call
-            calls = (self.temporal(piece) for run in runs for piece in self.temporal.pieces(run, most))
-        else:
-            calls = [torch.cat([self.temporal(run) for run in runs])]
-        return self.picture.project(torch.cat([self.picture.encode(x) for x in calls]))
+        """See `encode_runs`: runs with two neighbours at either end -> (frames in order, D)."""
+        return encode_runs(self.temporal, self.picture, runs)
 
     def finish(self, x: Tensor) -> Tensor:
         """Output of the last block (B, T, D) -> latent (B, T, D), through the last layer or not: see `lastlayer`."""

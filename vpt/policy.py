@@ -24,6 +24,7 @@ from vpt.checkpoint import Pretrained
 from vpt.cnn import PATCHES_A_SIDE, Dense, PictureEncoder
 from vpt.heads import ActionHeads, ActionLogits, ValueHead
 from vpt.last_action import LastAction
+from vpt.motion import MotionEncoder, MotionInput, TrunkMemory
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class PolicyConfig:
     n_buttons: int = 8641
     n_camera: int = 121
     last_action: bool = False  # knows what it did at the frame before; not so in the released models
+    motion: int = 0  # channels of the 3-D convolution of a motion encoder; 0: none, as in the released models
 
     @property
     def memory_frames(self) -> int:
@@ -63,10 +65,17 @@ class PolicyConfig:
         """C: mean and maximum of each channel of each stack."""
         return 2 * sum(self.channels)
 
+    @property
+    def vector_width(self) -> int:
+        """V: numbers of a frame's vector as the trunk gives it: the agent's, and what its motion encoder sees."""
+        return 2 * self.width if self.motion else self.width
+
     def __post_init__(self) -> None:
         if self.memory_frames < 1:
             raise ValueError("attention_memory_size must exceed timesteps: their difference is the memory in frames, "
                              f"here {self.memory_frames}")  # fmt: skip
+        if self.motion < 0:
+            raise ValueError(f"motion is a number of channels, 0 for no motion encoder, not {self.motion}")
 
 
 PolicySize = Literal["tiny", "1x", "2x", "3x"]
@@ -106,6 +115,8 @@ class Policy(nn.Module, Pretrained):
         self.blocks = nn.ModuleList(
             Block(c.width, c.heads, c.memory_frames, c.blocks, c.mlp_ratio) for _ in range(c.blocks)
         )
+        self.motion = MotionEncoder(c.motion, c.channels, c.width, c.px) if c.motion else None
+        self.motion_input = MotionInput(c.width) if c.motion else None
         self.last_action = LastAction(c.width) if c.last_action else None
         self.last = Dense(c.width, c.width)
         self.final_norm = nn.LayerNorm(c.width)
@@ -116,7 +127,19 @@ class Policy(nn.Module, Pretrained):
         """A fresh memory for each block."""
         like = self.final_norm.weight
         shape = (lanes, self.config.memory_frames, self.config.width)
-        return tuple(BlockMemory.fresh(*shape, device=like.device, dtype=like.dtype) for _ in self.blocks)
+        fresh = tuple(BlockMemory.fresh(*shape, device=like.device, dtype=like.dtype) for _ in self.blocks)
+        return fresh if self.motion is None else (TrunkMemory.after(fresh[0], self.motion.start(lanes)), *fresh[1:])
+
+    @property
+    def trunk(self) -> list[nn.Module]:
+        """What cached features depend on: the picture encoder, block 1 and, where there is one, the motion encoder."""
+        return [self.picture, self.blocks[0]] + [part for part in [self.motion] if part]
+
+    @property
+    def inputs(self) -> list[nn.Module]:
+        """What makes something of the agent's own motion, which is added to the trunk's output; none in the released
+        models."""
+        return [part for part in (self.motion_input, self.last_action) if part]
 
     def embed(self, frames: Tensor) -> Tensor:
         """frames (B, T, 128, 128, 3) uint8 -> (B, T, D)."""
@@ -126,36 +149,44 @@ class Policy(nn.Module, Pretrained):
     def encode_frames(
         self, frames: Tensor, first: Tensor, memory: BlockMemory, visible: Tensor | None = None
     ) -> tuple[Tensor, Tensor, BlockMemory]:
-        """The trunk, CNN and block 1: frames (B, T, 128, 128, 3) uint8 -> (B, T, D), the patches (B, T, P, C), and the
-        trunk's memory.
+        """The trunk, CNN and block 1: frames (B, T, 128, 128, 3) uint8 -> its vectors (B, T, V), the patches
+        (B, T, P, C), and the trunk's memory.
 
-        Its own outputs (B, T, D + P C), kept from before as `pack` puts them, pass through. Raises ValueError for
+        Its own outputs (B, T, V + P C), kept from before as `pack` puts them, pass through. Raises ValueError for
         anything else.
         """
         c = self.config
         if not frames.is_floating_point():
             check_frames(frames, c.px)
             x, patches = self.picture.with_patches(frames.flatten(0, 1))
-            x, memory = self.blocks[0](x.unflatten(0, first.shape), first, memory, visible)
-            return x, patches.unflatten(0, first.shape), memory
+            x, after = self.blocks[0](x.unflatten(0, first.shape), first, memory, visible)
+            if self.motion is not None:
+                moved, seen = self.motion(frames, first, memory.frames)
+                x, after = torch.cat([x, moved], 2), TrunkMemory.after(after, seen)
+            return x, patches.unflatten(0, first.shape), after
         if frames.ndim != 3 or frames.shape[2] != self.packed_width:
             raise ValueError("frames are uint8 pictures, or this trunk's outputs (lanes, frames, "
                              f"{self.packed_width}); got {frames.dtype} {tuple(frames.shape)}")  # fmt: skip
-        return frames[..., : c.width], frames[..., c.width :].unflatten(2, (c.patches, c.patch_width)), memory
+        x, patches = frames.split([c.vector_width, c.patches * c.patch_width], 2)
+        return x, patches.unflatten(2, (c.patches, c.patch_width)), memory
 
     @property
     def packed_width(self) -> int:
-        """D + P C: numbers of a frame as `pack` puts them."""
-        return self.config.width + self.config.patches * self.config.patch_width
+        """V + P C: numbers of a frame as `pack` puts them."""
+        return self.config.vector_width + self.config.patches * self.config.patch_width
 
     @staticmethod
     def pack(x: Tensor, patches: Tensor) -> Tensor:
-        """What `encode_frames` made of frames, x (B, T, D) and patches (B, T, P, C), as one row a frame: (B, T, D + P
+        """What `encode_frames` made of frames, x (B, T, V) and patches (B, T, P, C), as one row a frame: (B, T, V + P
         C)."""
         return torch.cat([x, patches.flatten(2)], 2)
 
-    def add_last_action(self, x: Tensor, last_action: Tensor | None) -> Tensor:
-        """The trunk's output (B, T, D) and what was done at the frame before, see `forward` -> (B, T, D)."""
+    def add_own_motion(self, x: Tensor, last_action: Tensor | None) -> Tensor:
+        """The trunk's vectors (B, T, V) and what was done at the frame before, see `forward` -> (B, T, D): to the
+        agent's own vector is added what it makes of the motion it sees and of its last action."""
+        x, moved = x.split([self.config.width, x.shape[2] - self.config.width], 2)
+        if self.motion_input is not None:
+            x = x + self.motion_input(moved)
         if self.last_action is None or last_action is None:
             return x
         return x + self.last_action(last_action)
@@ -187,7 +218,7 @@ class Policy(nn.Module, Pretrained):
                              f"{tuple(first.shape)}")  # fmt: skip
         visible = window_mask(first, memory[-1].mask, self.config.memory_frames)
         x, _, trunk = self.encode_frames(frames, first, memory[0], visible)
-        x = self.add_last_action(x, last_action)
+        x = self.add_own_motion(x, last_action)
         x, others = self.run_blocks(x, first, memory, visible, range(1, len(self.blocks)))
         latent = self.finish(x)
         return PolicyOutput(self.heads(latent), self.value(latent), latent), (trunk, *others)
@@ -219,7 +250,29 @@ def with_last_action(policy: Policy) -> Policy:
     """
     if policy.config.last_action:
         return policy
-    made = Policy(replace(policy.config, last_action=True)).to(policy.final_norm.weight.device)
-    new = {name: value for name, value in made.state_dict().items() if name.startswith("last_action.")}
-    made.load_state_dict(policy.state_dict() | new)
+    return _with_more(policy, replace(policy.config, last_action=True))
+
+
+def with_motion(policy: Policy, idm) -> Policy:
+    """The same agent with a motion encoder, which begins as that of an inverse dynamics model (`IDM`); it plays as it
+    did until it has learned to use it.
+
+    Raises ValueError for an agent that has one, and an inverse dynamics model of other sizes than the agent's.
+    """
+    sizes = [{name: getattr(c, name) for name in ("width", "channels", "px")} for c in (policy.config, idm.config)]
+    if policy.config.motion:
+        raise ValueError("this agent sees motion already, by an encoder that it has learned to use: leave it as it is")
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"an inverse dynamics model of sizes {sizes[1]} does not fit an agent of {sizes[0]}: take one "
+                         "that was trained at the agent's sizes")  # fmt: skip
+    made = _with_more(policy, replace(policy.config, motion=idm.config.conv_channels))
+    made.motion.temporal.load_state_dict(idm.temporal.state_dict())
+    made.motion.picture.load_state_dict(idm.picture.state_dict())
+    return made
+
+
+def _with_more(policy: Policy, config: PolicyConfig) -> Policy:
+    """The agent's weights, and those that are new with this configuration as they are made."""
+    made = Policy(config).to(policy.final_norm.weight.device)
+    made.load_state_dict(made.state_dict() | policy.state_dict())
     return made.train(policy.training)

@@ -107,13 +107,16 @@ def _config(config_class: type, path, values: Callable[[], dict]) -> PolicyConfi
 def settings_of(model: Policy | IDM) -> dict:
     """The content of the `.model` that gives this model: the inverse of `policy_config` and `idm_config`.
 
-    Raises ValueError for an inverse dynamics model that knows the order of frames and an agent that knows what it did:
-    OpenAI's code has no such things.
+    Raises ValueError for an inverse dynamics model that knows the order of frames and an agent that knows what it did
+    or sees motion: OpenAI's code has no such things.
     """
     c, is_idm = model.config, isinstance(model, IDM)
     if is_idm and c.max_distance:
         raise ValueError(f"an inverse dynamics model with max_distance {c.max_distance} cannot be written as OpenAI's "
                          "files: attention in their code does not know the order of frames; use save_pretrained")
+    if not is_idm and c.motion:
+        raise ValueError("an agent with a motion encoder cannot be written as OpenAI's files: their code sees one "
+                         "picture at a time; use save_pretrained")
     if not is_idm and c.last_action:
         raise ValueError("an agent that is told what it did cannot be written as OpenAI's files: their code tells it "
                          "nothing; use save_pretrained")

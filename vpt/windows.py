@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from vpt.actions import MINECRAFT
-from vpt.idm import IDM, REACH, IDMOutput, mirror_camera
+from vpt.idm import IDM, IDMOutput, mirror_camera
+from vpt.motion import REACH
 
 LENGTH = 128
 

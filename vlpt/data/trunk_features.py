@@ -2,7 +2,8 @@
 
 In: an agent (`Policy.encode_frames`: CNN and block 1), shards. Out: a function (episode, start, stop) -> features
 (stop - start, F) float32 that takes the place of `shards.read_frames` in a loader: a frame's vector and its patches,
-F = D + P C numbers as `Policy.pack` puts them. One fp16 file an episode, found again by what it was made from: the
+F = V + P C numbers as `Policy.pack` puts them (of an agent that sees motion, what it
+sees of that among them). One fp16 file an episode, found again by what it was made from: the
 trunk's weights and the video.
 
     read_frames = cache_features(model.policy, shards)
@@ -68,7 +69,7 @@ def cache_features(
 def trunk_key(policy: Policy) -> str:
     """A name for the weights that the features depend on."""
     digest = hashlib.sha256()
-    for part in (policy.picture, policy.blocks[0]):
+    for part in policy.trunk:
         for name, weight in sorted(part.state_dict().items()):
             digest.update(name.encode() + weight.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

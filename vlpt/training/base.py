@@ -20,9 +20,10 @@ from vlpt.training.losses import LossPart, action_loss
 from vlpt.training.stage import parameters_apart
 from vpt.attention import BlockMemory
 from vpt.fast import compile_parts
+from vpt.idm import IDM
 from vpt.initialise import set_class_frequencies, standardise_norms
 from vpt.motion_filters import init_change_heads
-from vpt.policy import SIZES, Policy, PolicySize, with_last_action
+from vpt.policy import SIZES, Policy, PolicySize, with_last_action, with_motion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class BaseOptions(EpisodeOptions):
     size: PolicySize = "tiny"  # of an agent made anew
     # the agent is told what it did at the frame before; one that was not told before learns to use it
     last_action: bool = False
+    # an inverse dynamics model, whose picture encoder it gets beside its own, to see motion: a run or a model folder
+    motion_from: str = ""
     trunk: Literal["frozen", "trained"] = "trained"  # trained: from pixels; frozen: from its cached outputs
     rate_new: Positive = 1e-4  # learning rate of an agent made anew
     rate_pretrained: Positive = 4e-5  # learning rate of weights to go on from
@@ -63,11 +66,13 @@ class Base(EpisodeStage):
         model = Policy.from_pretrained(model_folder(start)) if start else Policy(SIZES[options.size])
         if options.last_action and not model.config.last_action:
             model = with_last_action(model)
+        if options.motion_from:
+            model = see_motion(model, options.motion_from)
         data, model = read_episodes(options), model.to(device)
         features = None
         if options.trunk == "frozen":
-            model.picture.requires_grad_(False)
-            model.blocks[0].requires_grad_(False)
+            for part in model.trunk:
+                part.requires_grad_(False)
             features = cache_features(model, data.shards, device=device)
         super().__init__(options, device, data, model, features)
         if not start:
@@ -80,7 +85,10 @@ class Base(EpisodeStage):
         model, clips = self.model, sample_clips(self.data.shards, self.data.train, 32, 2, self.options.seed)
         frames, first = clips.to(self.device), torch.zeros(clips.shape[:2], dtype=torch.bool, device=self.device)
         init_change_heads(model)
+        motion = model.motion, model.motion_input  # have learned already, or begin at 0
+        model.motion = model.motion_input = None
         standardise_norms(model, lambda: model(frames, first, model.start(len(frames))))
+        model.motion, model.motion_input = motion
         set_class_frequencies(model.heads.buttons, self.unigram.buttons.exp())
         set_class_frequencies(model.heads.camera, self.unigram.camera.exp())
 
@@ -95,7 +103,8 @@ class Base(EpisodeStage):
         return parts, memory
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        return parameters_apart("policy", self.model, picture=[self.model.picture], heads=[self.model.heads])
+        pictures = [part for part in (self.model.picture, self.model.motion) if part]
+        return parameters_apart("policy", self.model, picture=pictures, heads=[self.model.heads])
 
     def rates(self) -> dict[str, float]:
         options = self.options
@@ -107,3 +116,13 @@ class Base(EpisodeStage):
 
     def save(self, folder: Path, half: bool = False) -> None:
         self.model.save_pretrained(folder, half=half)
+
+
+def see_motion(model: Policy, folder: str) -> Policy:
+    """The agent with the motion encoder of the inverse dynamics model in a folder. Raises ValueError naming the folder
+    where the two do not fit.
+    """
+    try:
+        return with_motion(model, IDM.from_pretrained(model_folder(folder)))
+    except ValueError as error:
+        raise ValueError(f"--motion-from {folder}: {error}") from error
