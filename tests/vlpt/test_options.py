@@ -260,7 +260,7 @@ WRONG = {"threads": -2, "lanes": 0, "chunk": 0, "accumulate": 0, "size": "huge",
          "warmup": -1, "clip": 0, "weight_decay": -0.1, "validate_every": -1, "save_every": 0, "stop_after": -1,
          "precision": "int8", "lora_rank": -1, "frames_per_tick": 0, "drop_words": 1.5, "max_distance": -1,
          "kl_weight": "inf", "token_weight": -1, "trunk": "thawed", "max_lateness_ms": -1,
-         "language_window": 0}  # fmt: skip
+         "language_window": 0, "teacher_weight": -1}  # fmt: skip
 CASES = [(stage, field.name) for stage, options in OPTIONS.items() for field in fields(options) if field.name in WRONG]
 
 

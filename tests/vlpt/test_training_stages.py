@@ -43,7 +43,7 @@ def options(folder, stage: str, *flags: str) -> StageOptions:
     of_stage = f"--shards {folder}/shards"
     if stage == "words":
         of_stage = f"--videos {folder}/videos --vocabulary 280"
-    if stage in ("language", "action", "joint"):
+    if stage in ("contrast", "language", "action", "joint"):
         of_stage += f" --base {folder}/runs/base --language {folder}/runs/words"
     return parse(train.OPTIONS, [stage, *common.split(), *of_stage.split(), *flags])
 
@@ -56,7 +56,7 @@ def weights(folder, name: str) -> dict[str, torch.Tensor]:
     return load_file(folder / "runs" / name / "checkpoint" / "model" / "model.safetensors")
 
 
-@pytest.mark.parametrize("stage", ["idm", "base", "words", "language", "action", "joint"])
+@pytest.mark.parametrize("stage", list(STAGES))
 def test_resumed_is_uninterrupted(data, stage):
     """Bit for bit: weights, log, and what is left of the random numbers; an update takes several batches."""
     asked = options(data, stage, "--accumulate", "2")
@@ -389,7 +389,7 @@ def test_every_option_is_read_by_its_stage(data, stage, monkeypatch):
     ("joint", "--steps 0", "--steps should be at least 1, got 0"),
     ("joint", "--drop-words 1.5", "--drop-words should be at most 1, got 1.5"),
     ("joint", "--device gpu0", "--device is one of auto, cpu, cuda, got 'gpu0'"),
-    ("jont", "", "say first what to do, one of idm, base, words, language, action, joint; got 'jont'"),
+    ("jont", "", "say first what to do, one of idm, base, words, contrast, language, action, joint; got 'jont'"),
 ])  # fmt: skip
 def test_a_setting_without_effect_cannot_be_given(stage, flags, says, capsys):
     with pytest.raises(SystemExit) as stop:
