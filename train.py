@@ -5,6 +5,7 @@ options, `log.jsonl` (one line a step), TensorBoard curves and checkpoints. Run 
 done, it does nothing. Ctrl-C saves before it stops; one process at a time trains a run.
 
     idm       inverse dynamics: which keys and mouse motion lie between two frames?
+    contrast  the agent's picture encoder, by which words belong to which pictures; starts from base and words
     base      VPT alone by behavioural cloning, from pixels
     words     the language model alone, on text
     language  language model + cross attention 1 (words ask frames); starts from base and words

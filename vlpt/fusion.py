@@ -132,6 +132,11 @@ class Gelu(nn.Module):
         return torch.addcmul(half, half, torch.erf(x * 0.5**0.5))
 
 
+def unit_size(x: Tensor) -> Tensor:
+    """Rows (..., E) scaled to a mean square of 1; a row of zeros stays."""
+    return x * x.float().square().mean(-1, keepdim=True).clamp(min=1e-12).rsqrt().to(x.dtype)
+
+
 def _dense(inputs: int, outputs: int) -> nn.Linear:
     """No bias; unit-size inputs give unit-size outputs."""
     layer = nn.Linear(inputs, outputs, bias=False)

@@ -100,8 +100,8 @@ class FrameSequence:
 
 @dataclass(frozen=True)
 class TickMemory(MemoryPart):
-    """What there was at the last ticks, oldest first: the language model's hidden states, for the frames that ask
-    words, or the patches of the frames, for the words that ask these.
+    """What there was at the last ticks, oldest first: what was said, for the frames that ask words, or the patches of
+    the frames, for the words that ask these.
 
     content (B, M, C); age_frames (B, M) int64: how long before the lane's latest tick; mask (B, M) bool, False where
     nothing is remembered yet. So between ticks nothing about it changes.
@@ -181,10 +181,10 @@ class Memory(MemoryPart):
 
     blocks: the policy's own memory, one `BlockMemory` a block (the first belongs to the trunk; of an agent that sees
     motion it holds the last pictures too); frames: the trunk's outputs, for the words that ask frames; patches: those
-    of the frames at ticks, for the same; language: what the language model keeps; words: its hidden states, for the
-    frames that ask words; word_key_values: what each block that asks them makes of them (`KeyValues`, see
-    vlpt/fusion.py), so that between ticks this is not done again; next_frame (B,) int64: clock of the next frame, from
-    which that of ticks follows.
+    of the frames at ticks, for the same; language: what the language model keeps; words: what was said, for the frames
+    that ask words: its embeddings and its hidden states, added; word_key_values: what each block that asks them makes
+    of them (`KeyValues`, see vlpt/fusion.py), so that between ticks this is not done again; next_frame (B,) int64:
+    clock of the next frame, from which that of ticks follows.
     """
 
     blocks: tuple

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from vlpt.clock import Clock, Timestamps, Visibility
-from vlpt.fusion import KeyValues
+from vlpt.fusion import KeyValues, unit_size
 from vlpt.joints import Joints, VLPTConfig
 from vlpt.language.families import build
 from vlpt.language.interface import LanguageModel
@@ -128,13 +128,15 @@ class VLPT(nn.Module, Pretrained):
         seen, places = memory.frames.followed_by(x, clock), memory.patches
 
         # ---- words pass the language model, and before its layers ask frames (cross attention 1)
-        hidden, silence_logit = memory.words.content[:, :0], x.new_empty(len(x), 0)  # (B, 0, E), (B, 0)
+        hidden = said = memory.words.content[:, :0]  # (B, 0, E)
+        silence_logit = x.new_empty(len(x), 0)  # (B, 0)
         asked_ticks, language = clock.ticks, memory.language
         if clock.n_ticks:  # most frames of a stream have none
             ids = heard.gather(1, clock.ticks.time).where(clock.ticks.real, self.language.vocabulary)
             plan = self.language.plan(clock.ticks, clock.last_segment, ids, language)
             places, asked, sees = self._frames_asked(seen, patches, clock, memory)
             h, rows = self.silence.embed(plan, self.language), ()  # (B, L, E)
+            embedded = h
             prepared = self.language.prepare(plan, h.dtype)
             for layers, key_values in zip(self.layer_spans, asked, strict=True):
                 h = self.words_ask_frames[str(layers.start)](h, key_values, sees)
@@ -142,11 +144,12 @@ class VLPT(nn.Module, Pretrained):
                 rows += kept
             hidden, language = self.language.finish(h), plan.keep(rows)
             silence_logit = self.silence.logit_of(hidden, plan, self.language)
+            said = unit_size(embedded) + unit_size(hidden)  # the word itself: hidden states tell of the next one
             if c.frames_ask == "words":
                 asked_ticks = replace(clock.ticks, real=clock.ticks.real & (ids != self.language.vocabulary))
 
         # ---- frames pass the other blocks, and before these ask words (cross attention 2)
-        words, word_key_values, asked, sees = self._words_asked(hidden, asked_ticks, clock, memory)
+        words, word_key_values, asked, sees = self._words_asked(said, asked_ticks, clock, memory)
         blocks = (trunk,)
         for span, key_values in zip(self.block_spans, asked, strict=True):
             x = self.frames_ask_words[str(span.start)](x, key_values, sees)
@@ -178,14 +181,14 @@ class VLPT(nn.Module, Pretrained):
         return sequence.newest(self._patch_slots), asked, sees
 
     def _words_asked(
-        self, hidden: Tensor, ticks: Timestamps, clock: Clock, memory: Memory
+        self, said: Tensor, ticks: Timestamps, clock: Clock, memory: Memory
     ) -> tuple[TickMemory, tuple[KeyValues, ...], tuple[KeyValues, ...], Visibility]:
         """The words and their keys and values for the memory; and, for the frames of this chunk, what each block asks
-        and who sees what. hidden (B, L, E) of the chunk's ticks, of which those that may be asked are real.
+        and who sees what. said (B, L, E) of the chunk's ticks, of which those that may be asked are real.
         """
         words, window = memory.words, self.config.words_window
         if clock.n_ticks:
-            sequence = words.followed_by(hidden, ticks, clock)
+            sequence = words.followed_by(said, ticks, clock)
             words = sequence.newest(self._word_slots)
             if clock.length > 1:  # frames between ticks: each asks what was there by then
                 sees = Visibility.of(clock.frames, sequence.times, window)

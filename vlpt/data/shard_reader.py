@@ -76,6 +76,7 @@ class Errand:
     start_frame: lerobot.Number
     end_frame: lerobot.Number | None = None  # none where the recording ended
     done: bool | None = None
+    announced_ms: lerobot.Number | None = None  # when the words began that told it
 
 
 @dataclass(frozen=True)
