@@ -7,6 +7,8 @@ options).
     steering    does it do what it is told, more than when told something else? (vlpt/steering.py)
     health      does its talk stay healthy, minute by minute? (vlpt/health.py)
     probe       what of the world can be read off what the cross attentions read? (vlpt/probe.py)
+    matching    which words belong to which actions, and which film to which words? (vlpt/matching.py)
+    understanding  which kind of errand begins now, by what frames may ask of words? (vlpt/understanding.py)
 
 Dependence. In: the trained runs (joint, and the two controls oracle and shuffled) and the held-out channels of the
 shards. Out: JSON with the losses of every episode under every condition, and paired differences with 95 % bootstrap
@@ -28,7 +30,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vlpt import hand, health, probe, steering, worth
+from vlpt import hand, health, matching, probe, steering, understanding, worth
 from vlpt.checkpoint import peak_gb
 from vlpt.data.shards import Shards
 from vlpt.files import check_writable, write_json
@@ -93,7 +95,8 @@ def table(found: dict[str, dict[str, float]]) -> str:
 
 KINDS = {"dependence": (DependenceOptions, dependence), "worth": (worth.Options, worth.main),
          "hand": (hand.Options, hand.main), "steering": (steering.Options, steering.main),
-         "health": (health.Options, health.main), "probe": (probe.Options, probe.main)}
+         "health": (health.Options, health.main), "probe": (probe.Options, probe.main),
+         "matching": (matching.Options, matching.main), "understanding": (understanding.Options, understanding.main)}
 
 
 def evaluate(options) -> dict:

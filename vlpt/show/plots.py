@@ -2,11 +2,15 @@
 
     losses_figure(results.runs); gates_figure(results.runs); dependence_figure(results.evaluation, results.worth)
     buttons_figure(results.idm); camera_figure(results.idm)
+    write_picture("runs/demo/matching.png", matching_figure(read_json("runs/demo/matching.json")))
 """
+
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from vlpt.files import whole_file
 from vlpt.show.results import RunRecord, episode_differences, worth_differences
 from vpt.actions import MINECRAFT
 from vpt.scores import Scores
@@ -231,3 +235,51 @@ def camera_figure(scores: Scores) -> Figure:
         title(ax, f"mouse {name}")
     axes[0, 0].set_ylabel("true, degrees a frame", fontsize=8, color=SOFT)
     return figure
+
+
+def write_picture(path: Path | str, figure: Figure) -> None:
+    """A figure as PNG, whole or not at all; its folder is made."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=150)
+
+
+def matching_figure(result: dict) -> Figure:
+    """Of `evaluate.py matching`: shares of pairs in which the true one wins, of all and by kind of errand."""
+    panels = {name.replace("_", " "): result[name] for name in ("actions_from_words", "words_from_frames")}
+    kinds = sorted({kind for found in panels.values() for kind in found["kinds"]})
+    figure, axes = canvas(1, 2, 9.6, 1.2 + 0.36 * (1 + len(kinds)))
+    for ax, (name, found) in zip(axes[0], panels.items(), strict=True):
+        shown = {"model": (found, BLUE), "same kind": (found["same_kind"], SOFT), "ceiling": (found["ceiling"], GREEN)}
+        share_panel(ax, ["all", *kinds], shown, 0.5)
+        title(ax, name, "share of pairs; 95 % interval")
+    return figure
+
+
+def understanding_figure(result: dict) -> Figure:
+    """Of `evaluate.py understanding`: shares of errands whose kind is told, of all and by kind."""
+    first, second = result["readings"].values()
+    names = dict(zip(result["readings"], ((first, BLUE), (second, AMBER)), strict=True))
+    figure, axes = canvas(1, 1, 6.4, 1.2 + 0.3 * (1 + len(first["kinds"])))
+    share_panel(axes[0, 0], ["all", *first["kinds"]], names, result["commonest"]["share"])
+    title(axes[0, 0], "which kind of errand begins", "share right; 95 % interval")
+    return figure
+
+
+def share_panel(ax, kinds: list[str], found: dict[str, tuple[dict | None, str]], chance: float) -> None:
+    """A row a kind; found: {label: ({"all", "kinds"} or None, colour)}; chance: what knowing nothing gives."""
+    ax.axvline(chance, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
+    shown = {label: one for label, one in found.items() if one[0] is not None}
+    for i, (label, (shares, colour)) in enumerate(shown.items()):
+        rows = [shares["all"] if kind == "all" else shares["kinds"].get(kind) for kind in kinds]
+        known = [(y + 0.26 * (i - (len(shown) - 1) / 2), row) for y, row in enumerate(rows) if row and row["count"]]
+        ax.plot([row["share"] for _, row in known], [y for y, _ in known], "D", color=colour, markersize=4.5,
+                label=label)  # fmt: skip
+        for y, row in known:
+            if row["low"] is not None:
+                ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.8, alpha=0.6)
+    ax.set_yticks(range(len(kinds)), kinds)
+    ax.set_ylim(len(kinds) - 0.4, -0.6)
+    ax.set_xlim(-0.02, 1.02)
+    ax.grid(axis="x", color=FAINT, linewidth=0.6)
+    ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3, labelcolor=INK)
