@@ -15,7 +15,7 @@ from pathlib import Path
 
 import evaluate
 from data_gathering import demonstrate, label, shard
-from vlpt import hand, play, probe, worth
+from vlpt import hand, matching, play, probe, worth
 from vlpt.files import write_text
 from vlpt.options import run, to_flags
 from vlpt.show import report
@@ -119,6 +119,8 @@ def steps(options: Options) -> dict[str, Step]:
     asked = probe.Options(model=f"{runs}/joint", **measured, views=recordings, every=8 if options.quick else 2,
                           out=f"{runs}/probe.json")  # fmt: skip
     made["probe"] = Step(("evaluate.py", "probe"), asked, asked.out)
+    asked = matching.Options(model=f"{runs}/joint", **measured, views=recordings, out=f"{runs}/matching.json")
+    made["matching"] = Step(("evaluate.py", "matching"), asked, asked.out)
     player = dict(model=f"{runs}/joint", seconds=2.0 if options.quick else 40.0, progress=not options.quick)
     asked = play.Options(**player, recording=f"{recordings}/ch5-01.mp4", out=f"{runs}/watched.mp4")
     made["watched"] = Step(("-m", "vlpt.play"), asked, asked.out)

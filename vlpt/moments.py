@@ -20,11 +20,11 @@ import torch
 
 from vlpt.checkpoint import model_folder, model_kind
 from vlpt.data.lanes import NULL_BUTTONS, NULL_CAMERA, one_later
-from vlpt.data.shards import Episode, Shards
+from vlpt.data.shards import Episode
 from vlpt.data.utterances import split_at_pauses
 from vlpt.data.words import Word, count_ticks, place, tokenise
 from vlpt.memory import Memory
-from vlpt.trial import Trial, reported_episodes
+from vlpt.trial import Trial
 from vpt.frames import FRAME_MS, FRAMES_PER_SECOND
 
 FRAMES_PER_CALL = 128
@@ -33,13 +33,11 @@ ReadFrames = Callable[[Episode, int, int], np.ndarray]  # as Shards.read_frames
 
 def fused_trial(options) -> Trial:
     """The trial of the fused agent `options.model` (vlpt.trial.TrialOptions besides). Raises ValueError where it hears
-    nothing, or a channel does not exist.
+    nothing.
     """
     if model_kind(model_folder(options.model)) != "VLPT":
         raise ValueError(f"{options.model} hears nothing: take an agent that was joined with words")
-    shards = Shards(options.shards)
-    reported_episodes(shards, options)  # before the model is asked what it was trained on
-    return Trial(options.model, options, shards)
+    return Trial(options.model, options)
 
 
 @dataclass(frozen=True)

@@ -91,14 +91,14 @@ class Trial:
 
     def __init__(self, run: Path | str, options: TrialOptions, shards: Shards | None = None) -> None:
         self.options, folder, record = options, model_folder(run), Path(run) / "options.json"
+        self.shards = shards or Shards(options.shards)
+        self.episodes = reported_episodes(self.shards, options)
         self.trained = read_json(record)["options"] if record.exists() else {}
         same_shards = self.trained.get("shards", options.shards) == options.shards  # a channel's name is theirs
         kept = {*self.trained.get("held_out", options.held_out), *self.trained.get("test", ())}
         seen = set(options.held_out) - kept
         if seen and same_shards:
             raise ValueError(f"{run} was trained on {sorted(seen)}: these channels cannot be held out now")
-        self.shards = shards or Shards(options.shards)
-        self.episodes = reported_episodes(self.shards, options)
         self.device, self.speaks = pick_device(options.device), model_kind(folder) == "VLPT"
         if not self.speaks and model_kind(folder) != "Policy":
             raise ValueError(f"{folder} holds a {model_kind(folder)}: a VLPT or a Policy is measured on episodes")

@@ -29,6 +29,7 @@ def write_runs(folder: Path, frames: int = 60, steps: int = 100) -> Path:
     write_evaluation(folder, random)
     write_worth(folder, random)
     write_hand_and_probe(folder)
+    write_matching(folder)
     (folder / "started").write_text("0")
     return folder
 
@@ -141,6 +142,15 @@ def write_hand_and_probe(folder: Path) -> None:
     reading = dict(groups={"pillar": 0.874, "tree": 0.881}, features=1280, mean_auc=0.878, distance_r2=None)
     (folder / "probe.json").write_text(json.dumps(dict(
         readings={"patches": reading}, questions=34, left_out=[], ticks={"test": 1000})))  # fmt: skip
+
+
+def write_matching(folder: Path) -> None:
+    """As evaluate.py matching leaves it."""
+    won = dict(share=0.61, low=0.47, high=0.74, count=49, channels=2)
+    shares = {"all": won, "kinds": {"hop": won}}
+    found = {**shares, "same_kind": shares, "ceiling": None, "left_out": 3}
+    (folder / "matching.json").write_text(json.dumps(dict(
+        actions_from_words=found, words_from_frames=found, announcements=52, untold_errands=0)))  # fmt: skip
 
 
 def write_watched(path: Path, seconds: int = 40) -> None:

@@ -29,14 +29,16 @@ def pressed(*keys: str, frames: int = 40, share: float = 1.0) -> np.ndarray:
 def test_done_is_what_was_pressed():
     still = np.zeros((40, 2))
     for key in ("back", "left", "right"):
-        assert done(pressed(key, share=0.55), still) == [name == key for name in NAMES]
-        assert not any(done(pressed(key, share=0.5), still))
+        assert done(pressed(key, share=0.2), still) == [name == key for name in NAMES]  # 8 frames
+        assert not any(done(pressed(key, share=0.175), still))
     assert not any(done(pressed("jump"), still))  # held: one jump, as the key goes
     twice = pressed()
     twice[[3, 4, 20], MINECRAFT.column["jump"]] = 1
     assert done(twice, still) == [name == "jump" for name in NAMES]
     up = still - [0.5, 0.0]
     assert done(pressed(), up) == [name == "up" for name in NAMES] and not any(done(pressed(), -up))
+    and_back = np.concatenate([up, -up])
+    assert done(np.tile(pressed(), (2, 1)), and_back) == [name == "up" for name in NAMES]  # a look up ends
     assert not any(done(np.zeros((0, 20)), np.zeros((0, 2))))
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from support.toy_errands import FRAMES, HELD_OUT, untrained, write_errands, write_model
+from support.toy_errands import HELD_OUT, untrained, write_errands, write_model
 
 import evaluate
 from vlpt.data.shards import Shards
@@ -59,12 +59,12 @@ def test_states_are_those_that_frames_may_ask_at_the_first_frame(folder):
     assert examples.states.shape == (12, 64) and len(examples.said) == 12
     one = examples.told[5]
     track = Track(trial.episodes[one.track], trial)
-    with torch.no_grad():
-        output, _ = Given.stack([track.given(trial.features, 0, FRAMES)]).run(trial, trial.model.start(1))
-    latest = one.start_frame // 4  # ticks are at frames 0, 4, 8 ...; the seconds are counted from the latest one
-    ticks = [tick for tick in range(FRAMES // 4) if 0 <= (latest - tick) * 4 < 30]
-    hidden = output.hidden[0, ticks].numpy()
-    expected = np.concatenate([hidden.mean(0), hidden[-1]])
+    with torch.no_grad():  # in one piece, up to the errand's first frame
+        given = Given.stack([track.given(trial.features, 0, one.start_frame + 1)])
+        _, memory = given.run(trial, trial.model.start(1))
+    seen = memory.words.mask[0] & (memory.words.age_frames[0] < 30)  # counted from the latest tick
+    words = memory.words.content[0, seen].numpy()
+    expected = np.concatenate([words.mean(0), words[-1]])
     np.testing.assert_allclose(examples.states[5], expected, atol=1e-4)
     assert not states(trial.model.start(1), 1.5).any()  # nothing was said yet
 

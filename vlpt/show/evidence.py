@@ -5,7 +5,7 @@ In: `Results`. Out: HTML.
 
 from html import escape
 
-from vlpt import hand, probe
+from vlpt import hand, matching, probe
 from vlpt.files import read_json
 from vlpt.metrics import interval
 from vlpt.show import plots
@@ -14,13 +14,15 @@ from vlpt.show.results import Results
 
 
 def measured(results: Results) -> str:
-    """The tables of `evaluate.py hand` and `evaluate.py probe`, as they print them."""
+    """The tables of `evaluate.py hand`, `probe` and `matching`, as they print them."""
     found = ""
     for name, kind, says in (
         ("hand", hand, "Keys that people hold for three frames: how often they stay down, and the chance that the "
          "agent gives to that, told what it did at the frame before (felt) and not."),
         ("probe", probe, "Linear probes of the world's truth (what is on the left, in the middle, on the right, in the "
          "hand, how far) on what words ask: AUC on held-out channels."),
+        ("matching", matching, "Of an announcement and that of another kind of errand, which makes the next seconds of "
+         "actions likelier? Of its own film and another's, which makes the announcement likelier?"),
     ):  # fmt: skip
         path = results.folder / f"{name}.json"
         table = f"<pre>{escape(kind.table(read_json(path)))}</pre>" if path.exists() else ""
