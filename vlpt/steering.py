@@ -8,7 +8,8 @@ watched for some seconds after the last word. Out: a table, and JSON with the sa
     otherwise   the same after being told any of the others
     delta       told - otherwise, with a t interval over arenas: the unit is the arena
 
-Done is what was pressed, about as long as the scripted player does it: see `DONE`. Sentences are such as the scripted player makes.
+Done is what was pressed, about as long as the scripted player does it: see `DONE`. Sentences are such as that player
+makes.
 
     python evaluate.py steering --model runs/demo/joint --seeds 0 1 2 3 --out runs/demo/steering.json
 """
