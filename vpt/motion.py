@@ -6,7 +6,7 @@ before a life began being zero, as the inverse dynamics model has it beyond a cl
 which see one picture at a time. What the agent makes of the vector (`MotionInput`) starts at 0, so that one that gets
 this plays as before at first.
 
-    agent = with_motion(policy, IDM.from_pretrained("pretrained/idm"))      # vpt/policy.py
+    agent = with_motion(policy, IDM.from_pretrained("pretrained/idm"))      # vpt/senses.py
 
 Legend: B lanes, T frames in a chunk, C channels of the 3-D convolution, D width.
 """

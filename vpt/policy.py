@@ -12,7 +12,7 @@ Legend: B lanes, T frames in a chunk, M remembered frames, D agent width.
 Source: VPT (arXiv 2206.11795), openai/Video-Pre-Training.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -242,37 +242,3 @@ class Policy(nn.Module, Pretrained):
         output, memory = self(frame[:, None], first[:, None], memory, last_action)
         buttons, camera = output.action.sample(generator, temperature)
         return (buttons[:, 0], camera[:, 0]), memory
-
-
-def with_last_action(policy: Policy) -> Policy:
-    """The same agent, told what it did at the frame before; it plays as it did until it has learned to use it. One that
-    is told already is returned as it is.
-    """
-    if policy.config.last_action:
-        return policy
-    return _with_more(policy, replace(policy.config, last_action=True))
-
-
-def with_motion(policy: Policy, idm) -> Policy:
-    """The same agent with a motion encoder, which begins as that of an inverse dynamics model (`IDM`); it plays as it
-    did until it has learned to use it.
-
-    Raises ValueError for an agent that has one, and an inverse dynamics model of other sizes than the agent's.
-    """
-    sizes = [{name: getattr(c, name) for name in ("width", "channels", "px")} for c in (policy.config, idm.config)]
-    if policy.config.motion:
-        raise ValueError("this agent sees motion already, by an encoder that it has learned to use: leave it as it is")
-    if sizes[0] != sizes[1]:
-        raise ValueError(f"an inverse dynamics model of sizes {sizes[1]} does not fit an agent of {sizes[0]}: take one "
-                         "that was trained at the agent's sizes")  # fmt: skip
-    made = _with_more(policy, replace(policy.config, motion=idm.config.conv_channels))
-    made.motion.temporal.load_state_dict(idm.temporal.state_dict())
-    made.motion.picture.load_state_dict(idm.picture.state_dict())
-    return made
-
-
-def _with_more(policy: Policy, config: PolicyConfig) -> Policy:
-    """The agent's weights, and those that are new with this configuration as they are made."""
-    made = Policy(config).to(policy.final_norm.weight.device)
-    made.load_state_dict(made.state_dict() | policy.state_dict())
-    return made.train(policy.training)

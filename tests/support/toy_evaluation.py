@@ -17,7 +17,7 @@ from vlpt.model import VLPT
 from vlpt.parts import unjoined
 from vlpt.steering import INSTRUCTIONS
 from vpt.actions import BUTTONS, MINECRAFT
-from vpt.policy import with_last_action
+from vpt.senses import with_last_action
 
 FRAMES = 90
 CHANNELS = ("ch0", "ch4", "ch5")  # two episodes each

@@ -23,7 +23,8 @@ from vlpt.model import VLPT
 from vlpt.options import parse
 from vlpt.training.base import Base, BaseOptions
 from vpt.idm import IDM, IDMConfig
-from vpt.policy import Policy, PolicyConfig, with_motion
+from vpt.policy import Policy, PolicyConfig
+from vpt.senses import with_motion
 
 IDM_CONFIG = IDMConfig(width=32, heads=2, blocks=1, conv_channels=6, impala_width=0.25)
 

@@ -13,7 +13,8 @@ from support.places import ROOT
 from vlpt.language.families import load_language
 from vlpt.language.smollm2 import Options, main
 from vlpt.model import VLPT
-from vpt.policy import Policy, PolicyConfig, with_last_action
+from vpt.policy import Policy, PolicyConfig
+from vpt.senses import with_last_action
 
 
 def opened(policy: Policy, language, widest: float = 1.0, **options) -> VLPT:

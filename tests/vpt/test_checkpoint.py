@@ -18,7 +18,7 @@ import vpt
 from vpt.convert import Options, main
 from vpt.idm import IDM, IDMConfig
 from vpt.options import run
-from vpt.policy import SIZES, Policy, PolicyConfig, with_last_action
+from vpt.policy import SIZES, Policy, PolicyConfig
 from vpt.released import (
     from_released,
     idm_config,
@@ -28,6 +28,7 @@ from vpt.released import (
     read_weights_file,
     to_released,
 )
+from vpt.senses import with_last_action
 
 SMALL = PolicyConfig(width=16, heads=2, blocks=2, impala_width=0.25, px=16, n_buttons=7)
 SMALL_IDM = IDMConfig(width=16, heads=2, conv_channels=4, impala_width=0.25, px=16, lastlayer="used")

@@ -11,7 +11,8 @@ import torch
 
 from vpt.actions import BUTTONS, MINECRAFT
 from vpt.last_action import INPUTS, LastAction
-from vpt.policy import Policy, PolicyConfig, with_last_action
+from vpt.policy import Policy, PolicyConfig
+from vpt.senses import with_last_action
 
 SMALL = PolicyConfig(width=16, heads=2, blocks=3, attention_memory_size=9, timesteps=4, impala_width=0.25, px=16)
 LANES, FRAMES = 2, 17

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from vpt.idm import IDM, IDMConfig
 from vpt.motion import BEFORE, TrunkMemory
-from vpt.policy import Policy, PolicyConfig, with_last_action, with_motion
+from vpt.policy import Policy, PolicyConfig
 from vpt.released import settings_of
+from vpt.senses import with_last_action, with_motion
 
 SMALL = PolicyConfig(width=16, heads=2, blocks=3, attention_memory_size=9, timesteps=4, impala_width=0.25, px=16)
 SMALL_IDM = IDMConfig(width=16, heads=2, blocks=1, conv_channels=6, impala_width=0.25, px=16)

@@ -23,7 +23,8 @@ from vpt.fast import compile_parts
 from vpt.idm import IDM
 from vpt.initialise import set_class_frequencies, standardise_norms
 from vpt.motion_filters import init_change_heads
-from vpt.policy import SIZES, Policy, PolicySize, with_last_action, with_motion
+from vpt.policy import SIZES, Policy, PolicySize
+from vpt.senses import with_last_action, with_motion
 
 
 @dataclass(frozen=True, kw_only=True)
