@@ -7,12 +7,12 @@ worked. `DO` maps the kinds of errands to them. Run: python -m data_gathering.de
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from data_gathering.streamer import phrases
-from data_gathering.streamer.ground import Cell, Node, Target, bearing_deg, flat_m, square
+from data_gathering.streamer.errand import Errand
+from data_gathering.streamer.ground import Cell, Node, bearing_deg, flat_m, square
 from data_gathering.streamer.motion import turn_deg
 from data_gathering.streamer.player import EYE_M, STEP_M, Player, Skill
 
@@ -32,21 +32,6 @@ LOOKS: dict[str, tuple[float, float] | None] = {
     "over my right shoulder": (8, 140),
 }
 TURNS_DEG = {"left": -90.0, "right": 90.0, "around": 180.0}
-
-
-@dataclass
-class Errand:
-    """One thing to do: `it` names it as a person would."""
-
-    kind: str
-    it: str = ""
-    target: Target | None = None
-    number: int = 0
-    yaw_deg: float = 0.0  # absolute, where a direction is meant
-
-    def title(self) -> str:
-        """As the log calls it."""
-        return " ".join(part for part in (self.kind, self.it, str(self.number or "")) if part)
 
 
 def chop(player: Player, errand: Errand) -> Skill[bool]:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from data_gathering.streamer.chores import LOOKS, TURNS_DEG, Errand, nearest, site
+from data_gathering.streamer.chores import LOOKS, TURNS_DEG, nearest, site
+from data_gathering.streamer.errand import Errand
 from data_gathering.streamer.ground import HEAPS, flat_m, name
 from data_gathering.streamer.player import Player
 

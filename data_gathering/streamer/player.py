@@ -6,23 +6,19 @@ In:  info["truth"] of each frame. Out: buttons and mouse motion of each frame, a
 errands.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, SupportsInt, TypeVar
+from typing import Any, SupportsInt, TypeVar
 
 import numpy as np
 
 from data_gathering.streamer import phrases
+from data_gathering.streamer.errand import Errand
 from data_gathering.streamer.ground import Cell, Ground, Place, bearing_deg, flat_m
 from data_gathering.streamer.motion import Hand, turn_deg
 from data_gathering.streamer.narration import Mouth, Narrator, Voice
 from data_gathering.streamer.persona import Persona
 from vpt.frames import FRAME_MS, FRAMES_PER_SECOND
-
-if TYPE_CHECKING:
-    from data_gathering.streamer.chores import Errand
 
 Buttons = Set[str]  # names of those that are down in a frame
 Truth = dict[str, Any]  # info["truth"] of a world

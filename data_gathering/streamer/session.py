@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from data_gathering.streamer import phrases
-from data_gathering.streamer.chores import DO, Errand
+from data_gathering.streamer.chores import DO
+from data_gathering.streamer.errand import Errand
 from data_gathering.streamer.errands import choose
 from data_gathering.streamer.player import STEP_M, Buttons, Player, Skill
 from data_gathering.streamer.talk import small_talk
