@@ -266,7 +266,7 @@ def test_text_loss_tells_talk_of_the_sample_from_other_languages_and_does_not_ju
 
     loss = TextLoss("pretrained/words/tokenizer.json")
     sample = read_words(SAMPLES / "ch0-00.words.jsonl")
-    alike, german = "okay let's dig some of that sand", "also graben wir ein wenig von dem sand weg"
+    alike, german = "okay let's dig some of the sand", "also graben wir ein wenig von dem sand weg"
     assert loss.nats_a_token(words(alike)) < 5 < loss.nats_a_token(words(german))
     assert loss.nats_a_token(sample, "ch0-00") > 1.5 + loss.nats_a_token(sample) and loss.nats_a_token([]) is None
 
