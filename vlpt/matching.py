@@ -35,7 +35,7 @@ from vlpt.exchanges import CONDITIONS, Moment, Pairs, compare, moment
 from vlpt.files import check_writable, write_json
 from vlpt.moments import Track, find_announcements, fused_trial
 from vlpt.options import Count, Positive, run, to_dict
-from vlpt.shares import share, written
+from vlpt.shares import shares_by_kind, written
 from vlpt.show.plots import matching_figure, write_picture
 from vlpt.trial import Trial, TrialOptions
 
@@ -71,14 +71,10 @@ def summarise(
     judged: Sequence[np.ndarray], moments: Sequence[Moment], tracks: Sequence[Track], seed: int
 ) -> dict[str, dict]:
     """judged: of each moment, (its pairs,) by how much its own wins -> shares of "all" and of each kind."""
-    rows = [(one.told.kind, tracks[one.told.track].episode.channel, one.told.track, right(nats))
-            for one, nats in zip(moments, judged, strict=True) if len(nats)]  # fmt: skip
-
-    def of(kind: str) -> dict:
-        chosen = [row for row in rows if kind in ("", row[0])]
-        return share([row[3] for row in chosen], [row[1] for row in chosen], [row[2] for row in chosen], seed)
-
-    return {"all": of(""), "kinds": {kind: of(kind) for kind in sorted({row[0] for row in rows})}}
+    chosen = [(one.told, right(nats)) for one, nats in zip(moments, judged, strict=True) if len(nats)]
+    channels = [tracks[told.track].episode.channel for told, _ in chosen]
+    return shares_by_kind([won for _, won in chosen], [told.kind for told, _ in chosen], channels,
+                          [told.track for told, _ in chosen], seed)  # fmt: skip
 
 
 def measure(trial: Trial, tracks: Sequence[Track], moments: Sequence[Moment]) -> dict[str, dict]:

@@ -21,8 +21,7 @@ import torch
 from vlpt.checkpoint import model_folder, model_kind
 from vlpt.data.lanes import NULL_BUTTONS, NULL_CAMERA, one_later
 from vlpt.data.shards import Episode
-from vlpt.data.utterances import split_at_pauses
-from vlpt.data.words import Word, count_ticks, place, tokenise
+from vlpt.data.words import Word, count_ticks, place, split_at_pauses, tokenise
 from vlpt.memory import Memory
 from vlpt.trial import Trial
 from vpt.frames import FRAME_MS, FRAMES_PER_SECOND

@@ -37,6 +37,20 @@ def share(right: Sequence[float], channels: Sequence[str], episodes: Sequence[in
     return found | {"low": max(0.0, float(low)), "high": min(1.0, float(high))}
 
 
+def shares_by_kind(
+    right: Sequence[float], kinds: Sequence[str], channels: Sequence[str], episodes: Sequence[int], seed: int = 0
+) -> dict[str, dict]:
+    """As `share`, of "all" and, under "kinds", of each kind of example (n,)."""
+    rows = list(zip(right, channels, episodes, kinds, strict=True))
+
+    def of(*wanted: str) -> dict:
+        chosen = [row for row in rows if row[3] in wanted]
+        return share(*([row[i] for row in chosen] for i in range(3)), seed)
+
+    each = sorted({row[3] for row in rows})
+    return {"all": of(*each), "kinds": {kind: of(kind) for kind in each}}
+
+
 def _episode_means(right: Sequence[float], channels: Sequence[str], episodes: Sequence[int]) -> list[np.ndarray]:
     """Of each channel, (its episodes,) mean of each."""
     each: dict[str, dict[int, list[float]]] = {}

@@ -33,7 +33,7 @@ from vlpt.memory import Memory
 from vlpt.moments import Announcement, Track, find_announcements, fused_trial, in_frames, memories, training_episodes
 from vlpt.options import Count, Positive, run, to_dict
 from vlpt.probe import STRENGTHS, Standard, best
-from vlpt.shares import share, written
+from vlpt.shares import shares_by_kind, written
 from vlpt.show.plots import understanding_figure, write_picture
 from vlpt.trial import Trial, TrialOptions
 from vpt.frames import FRAME_MS
@@ -152,13 +152,8 @@ def probe(train: Examples, test: Examples, x: np.ndarray, u: np.ndarray) -> tupl
 
 def shares(right: np.ndarray, test: Examples, seed: int) -> dict[str, dict]:
     """right (m,) -> the share of "all" and of each kind."""
-    channels = np.array([test.tracks[one.track].episode.channel for one in test.told])
-
-    def of(chosen: np.ndarray) -> dict:
-        return share(right[chosen], channels[chosen].tolist(), test.episode[chosen].tolist(), seed)
-
-    return {"all": of(np.ones(len(right), bool)),
-            "kinds": {kind: of(test.kinds == kind) for kind in sorted(set(test.kinds.tolist()))}}  # fmt: skip
+    channels = [test.tracks[one.track].episode.channel for one in test.told]
+    return shares_by_kind(right.tolist(), test.kinds.tolist(), channels, test.episode.tolist(), seed)
 
 
 # ---- the program

@@ -101,22 +101,22 @@ def make_turn(player: Player, kind: str) -> Errand:
     return Errand(kind, str(player.rng.choice(list(TURNS_DEG))))
 
 
+# Of how many things or times: least and most, both drawn.
+NUMBERED = {"chop": (2, 3), "place": (2, 5), "tower": (2, 2), "hop": (2, 5)} | dict.fromkeys(HEAPS, (2, 4))
 WAYS = {"to the left": -90, "to the right": 90, "forward": 0, "back the other way": 180}
 MAKE: dict[str, Make] = {
-    "chop": make_thing("tree", 2, 3),
-    "sand": make_thing("sand", 2, 4),
-    "dirt": make_thing("dirt", 2, 4),
-    "stone": make_thing("stone", 2, 4),
+    "chop": make_thing("tree", *NUMBERED["chop"]),
+    **{heap: make_thing(heap, *NUMBERED[heap]) for heap in HEAPS},
     "flower": make_thing("flower"),
     "pillar": make_thing("pillar"),
     "orbit": make_thing("pillar"),
     "climb": make_thing("steps"),
-    "place": make_building(2, 5),
-    "tower": make_building(2, 2),
+    "place": make_building(*NUMBERED["place"]),
+    "tower": make_building(*NUMBERED["tower"]),
     "look": make_look,
     "spin": make_spin,
     "turn": make_turn,
-    "hop": make_number(2, 5),
+    "hop": make_number(*NUMBERED["hop"]),
     "wander": make_way(WAYS, 3.0),
     "back": make_way({"": 180}, 2.5),
     "side": make_way({"left": -90, "right": 90}, 2.5),

@@ -17,11 +17,11 @@ from functools import cache
 
 from data_gathering.streamer import phrases
 from data_gathering.streamer.ground import PLACES
-from data_gathering.streamer.imagined import COLOURS, WITHOUT_TARGET
+from data_gathering.streamer.imagined import WITHOUT_TARGET
 from data_gathering.streamer.narration import Alternatives, addressed, parse
-from vlpt.data.words import Word
+from vlpt.data.words import PAUSE_MS, Word, split_at_pauses
+from vlpt.worlds.errands import COLOURS
 
-PAUSE_MS = 150  # between sentences: Mouth.say leaves 180 or more, `timing` 15 between words
 # The tables of phrases.py, by the name that their rules have here; the first that fits is what `recognise` gives.
 TABLES: dict[str, Mapping] = {
     "announce": phrases.ANNOUNCE, "plan": phrases.PLAN, "request": phrases.REQUEST, "whim": phrases.WHIM,
@@ -51,13 +51,9 @@ def kinds(sentence: str) -> list[str]:
 
 
 def sentences(words: Sequence[Word]) -> list[list[Word]]:
-    """Words in spoken order, cut where PAUSE_MS or more lie between one's end and the next one's start."""
-    said: list[list[Word]] = []
-    for i, word in enumerate(words):
-        if i == 0 or word.start_ms - words[i - 1].end_ms >= PAUSE_MS:
-            said.append([])
-        said[-1].append(word)
-    return said
+    """Words in spoken order, cut where PAUSE_MS or more lie between: Mouth.say leaves 180 or more between sentences,
+    `timing` 15 between words."""
+    return split_at_pauses(words, PAUSE_MS, len(words))  # however long somebody talks
 
 
 def rules() -> Iterator[tuple[str, str]]:

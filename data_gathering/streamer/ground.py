@@ -197,12 +197,16 @@ def direction(place: Place, seen_from: Place, yaw_deg: float) -> str:
     return side(turn_deg(yaw_deg, bearing_deg(seen_from, place)))
 
 
+def flower_name(node: str) -> str:
+    """As one says it: dandelion_white is a white dandelion."""
+    return " ".join(reversed(node.split("_")))
+
+
 def name(target: Target, rivals: Sequence[Target], position: Place, yaw_deg: float,
          rng: np.random.Generator) -> str | None:  # fmt: skip
     """Words that pick `target` out of `rivals` (things of the same noun, with or without itself), seen from position
     and yaw; None when this cannot be said in few words."""
-    flower = " ".join(reversed(target.colour.split("_")))  # dandelion_white
-    noun = {"flower": flower, "pillar": f"{target.colour} pillar"}.get(target.noun, target.noun)
+    noun = {"flower": flower_name(target.colour), "pillar": f"{target.colour} pillar"}.get(target.noun, target.noun)
     rivals = [other for other in rivals if other != target and other.colour == target.colour]
     here = direction(target.position, position, yaw_deg)
     sides = [direction(other.position, position, yaw_deg) for other in rivals]

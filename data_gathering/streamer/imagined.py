@@ -11,14 +11,13 @@ import numpy as np
 
 from data_gathering.streamer import phrases
 from data_gathering.streamer.chores import LOOKS, TURNS_DEG
-from data_gathering.streamer.errands import WAYS
+from data_gathering.streamer.errands import NUMBERED, WAYS
 from data_gathering.streamer.ground import HEAPS, PLACES
 from data_gathering.streamer.narration import Narrator
+from vlpt.worlds.errands import COLOURS
 
-COLOURS = ("red", "blue", "yellow", "green", "white")  # of pillars
 IN_VIEW = tuple(place for side in ("ahead", "left", "right") for place in PLACES[side])
 ANYWHERE = (*IN_VIEW, *PLACES["behind"])
-NUMBERED = {"chop": (2, 3), "place": (2, 5), "tower": (2, 2), "hop": (2, 5)} | dict.fromkeys(HEAPS, (2, 4))
 WITHOUT_TARGET = {  # what is said instead of a target's name
     "side": ("left", "right"), "spin": ("left", "right"), "turn": tuple(TURNS_DEG), "look": tuple(LOOKS),
     "wander": tuple(WAYS), "back": ("",), "hop": ("",), "place": ("",), "tower": ("",),

@@ -16,6 +16,7 @@ from typing import Protocol, Union
 import numpy as np
 
 from data_gathering.streamer import phrases
+from data_gathering.streamer.ground import flower_name
 from vlpt.data.words import Word
 
 Alternatives = tuple[tuple[Union[str, "Alternatives"], ...], ...]  # of a rule; see `parse`
@@ -151,7 +152,7 @@ class Narrator:
 
     def flower(self, colour: str) -> str:
         """What to call a flower of this name or colour: "yellow dandelion", "yellow flower", "flower"."""
-        name = " ".join(reversed(colour.split("_")))  # dandelion_yellow
+        name = flower_name(colour)
         if name not in phrases.FLOWERS:
             return f"{name} flower".strip()
         plain = phrases.FLOWERS[name]
@@ -218,6 +219,11 @@ class Mouth:
         self.spoken.append((words[0].start_ms, text))
         self.free_ms = end_ms + int(self.rng.uniform(180, 650))
         return words[0].start_ms
+
+    @property
+    def ended_ms(self) -> float:
+        """When the last word that was begun ends; something must have been said."""
+        return self.words[-1].end_ms
 
     def busy(self, now_ms: float) -> bool:
         """Whether something is being said, or was just now."""

@@ -63,13 +63,13 @@ def decide(player: Player, last: str) -> Skill[tuple[Errand, float, bool]]:
     player.doing = "decide"
     if player.plan is not None:
         (errand, told_ms), player.plan = player.plan, None
-        yield from idle(player, player.mouth.words[-1].end_ms)
+        yield from idle(player, player.mouth.ended_ms)
         return errand, told_ms, False
     errand = choose(player, last)
     if player.other is not None and player.chance(ASKED):
         return errand, (yield from be_asked(player, errand)), True
     onset_ms = player.say(player.narrator.announce(errand.kind, errand.it, errand.number))
-    yield from idle(player, player.mouth.words[-1].end_ms)
+    yield from idle(player, player.mouth.ended_ms)
     return errand, onset_ms, False
 
 
@@ -78,7 +78,7 @@ def be_asked(player: Player, errand: Errand) -> Skill[float]:
     other = player.other
     request = other.narrator.request(errand.kind, errand.it, errand.number)
     onset_ms = player.mouth.say(request, player.now_ms, other.voice)
-    yield from idle(player, player.mouth.words[-1].end_ms)
+    yield from idle(player, player.mouth.ended_ms)
     if player.chance(0.8):
         player.say(player.narrator.answer())
     yield from player.wait(player.rng.integers(2, 10))

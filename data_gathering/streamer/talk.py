@@ -82,9 +82,4 @@ def sight(player: Player) -> str:
     if count[target.noun] > 1 and target.noun in phrases.COUNTED and player.chance(0.4):
         return narrator.counted(target.noun, count[target.noun])
     where = "ahead" if abs(aside_deg) < AHEAD_DEG else "right" if aside_deg > 0 else "left"
-    return narrator.sight(target.noun, colour_of(target), str(player.rng.choice(PLACES[where])))
-
-
-def colour_of(target: Target) -> str:
-    """As one says it: a pillar's colour, a flower's name."""
-    return " ".join(reversed(target.colour.split("_")))  # dandelion_white
+    return narrator.sight(target.noun, target.colour, str(player.rng.choice(PLACES[where])))

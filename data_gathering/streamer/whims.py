@@ -22,7 +22,7 @@ def say_whim(player: Player) -> bool:
     if player.whim is not None or player.way_left_m() < ROOM_M + WORDS_M:
         return False
     onset_ms = player.say(player.narrator.whim(kind))
-    due = int(player.mouth.words[-1].end_ms / FRAME_MS) + 1 + int(player.rng.integers(1, 6))
+    due = int(player.mouth.ended_ms / FRAME_MS) + 1 + int(player.rng.integers(1, 6))
     player.whim = kind, onset_ms, due
     return True
 

@@ -17,8 +17,8 @@ import train
 from data_gathering import shard
 from data_gathering.recordings import video_path, words_path
 from vlpt.data.shards import Shards
-from vlpt.data.utterances import Utterance, UtteranceBatches, Utterances, find_utterances, split_at_pauses
-from vlpt.data.words import Word, encode_text, train_tokenizer, write_words
+from vlpt.data.utterances import Utterance, UtteranceBatches, Utterances, find_utterances
+from vlpt.data.words import Word, encode_text, split_at_pauses, train_tokenizer, write_words
 from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 from vlpt.options import parse
 from vlpt.training.contrast import read_ids, read_texts

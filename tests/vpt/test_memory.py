@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.chunked_agent import FRAMES, LANES, noise, resets, run
 
 from vpt.attention import Attention, Block, BlockMemory, ages_to_columns, window_mask
 from vpt.cnn import pool_relu
@@ -19,7 +20,6 @@ WINDOW = 5
 CONFIG = PolicyConfig(
     width=16, heads=2, blocks=3, attention_memory_size=WINDOW + 4, timesteps=4, impala_width=0.25, px=16
 )
-FRAMES, LANES = 17, 3
 
 
 @pytest.fixture(scope="module")
@@ -35,25 +35,7 @@ def policy() -> Policy:
 
 @pytest.fixture(scope="module")
 def video() -> torch.Tensor:
-    return torch.randint(0, 256, (LANES, FRAMES, 16, 16, 3), generator=torch.Generator().manual_seed(1)).byte()
-
-
-def resets(*places: tuple[int, int]) -> torch.Tensor:
-    first = torch.zeros(LANES, FRAMES, dtype=torch.bool)
-    for lane, t in places:
-        first[lane, t] = True
-    return first
-
-
-@torch.no_grad()
-def run(policy, video, first, sizes, memory=None):
-    """The latents of the whole video, read in chunks of those sizes, and the last memory."""
-    memory = memory or policy.start(len(video))
-    latents = []
-    for part, begins in zip(video.split(sizes, 1), first.split(sizes, 1), strict=True):
-        output, memory = policy(part, begins, memory)
-        latents.append(output.latent)
-    return torch.cat(latents, 1), memory
+    return noise()
 
 
 def same_memory(one, two) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.chunked_agent import FRAMES, LANES, noise, resets, run
 
 from vpt.idm import IDM, IDMConfig
 from vpt.motion import BEFORE, TrunkMemory
@@ -19,7 +20,6 @@ from vpt.senses import with_last_action, with_motion
 
 SMALL = PolicyConfig(width=16, heads=2, blocks=3, attention_memory_size=9, timesteps=4, impala_width=0.25, px=16)
 SMALL_IDM = IDMConfig(width=16, heads=2, blocks=1, conv_channels=6, impala_width=0.25, px=16)
-LANES, FRAMES = 3, 17
 
 
 @pytest.fixture(scope="module")
@@ -48,24 +48,7 @@ def policy(born) -> Policy:
 
 @pytest.fixture(scope="module")
 def video() -> torch.Tensor:
-    return torch.randint(0, 256, (LANES, FRAMES, 16, 16, 3), generator=torch.Generator().manual_seed(1)).byte()
-
-
-def resets(*places: tuple[int, int]) -> torch.Tensor:
-    first = torch.zeros(LANES, FRAMES, dtype=torch.bool)
-    for lane, t in places:
-        first[lane, t] = True
-    return first
-
-
-@torch.no_grad()
-def run(policy, video, first, sizes, memory=None):
-    """The latents of the whole video, read in chunks of those sizes, and the last memory."""
-    memory, latents = memory or policy.start(len(video)), []
-    for part, begins in zip(video.split(sizes, 1), first.split(sizes, 1), strict=True):
-        output, memory = policy(part, begins, memory)
-        latents.append(output.latent)
-    return torch.cat(latents, 1), memory
+    return noise()
 
 
 @torch.no_grad()

@@ -22,13 +22,11 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from vlpt.data.shards import Episode, Shards
-from vlpt.data.words import Word, encode_text
+from vlpt.data.words import encode_text, split_at_pauses
 from vlpt.files import whole_file
 from vpt.files import is_there
 from vpt.frames import AGENT_SIZE, FRAME_MS
 
-PAUSE_MS = 150.0  # between two utterances, at least: within one, word follows word
-MOST_WORDS = 32  # where nobody pauses, an utterance ends after so many
 BEFORE_MS = 250.0  # from an utterance's first picture to its first word
 
 
@@ -53,16 +51,6 @@ class UtteranceBatch:
 
     index: torch.Tensor  # (N,) int64: which utterances
     pictures: torch.Tensor  # (N, F, 128, 128, 3) uint8 RGB
-
-
-def split_at_pauses(words: Sequence[Word], pause_ms: float = PAUSE_MS, most: int = MOST_WORDS) -> list[list[Word]]:
-    """Words in spoken order -> runs of at most so many, cut where nobody speaks for so long."""
-    runs: list[list[Word]] = []
-    for word in words:
-        if not runs or word.start_ms - runs[-1][-1].end_ms >= pause_ms or len(runs[-1]) == most:
-            runs.append([])
-        runs[-1].append(word)
-    return runs
 
 
 def find_utterances(episodes: Sequence[Episode], tokenizer: Tokenizer) -> list[Utterance]:

@@ -27,6 +27,8 @@ from vpt.frames import FRAME_MS
 
 LATEST_MS = 360_000_000.0  # a hundred hours: no video is longer, and a word that is later has a broken time
 LONGEST_WORD, LONGEST_LINE = 1000, 10_000  # characters, the line with all its escapes
+PAUSE_MS = 150.0  # between two utterances, at least: within one, word follows word
+MOST_WORDS = 32  # where nobody pauses, an utterance ends after so many
 UNKNOWN = " \U0002a6d6"  # a character that is in hardly any vocabulary: what a tokenizer says for what it does not know
 SHORT = reprlib.Repr()  # what is shown of something wrong, however long it is
 SHORT.maxstring = SHORT.maxother = 160
@@ -39,6 +41,16 @@ class Word:
     word: str
     start_ms: float
     end_ms: float
+
+
+def split_at_pauses(words: Sequence[Word], pause_ms: float = PAUSE_MS, most: int = MOST_WORDS) -> list[list[Word]]:
+    """Words in spoken order -> runs of at most so many, cut where nobody speaks for so long."""
+    runs: list[list[Word]] = []
+    for word in words:
+        if not runs or word.start_ms - runs[-1][-1].end_ms >= pause_ms or len(runs[-1]) == most:
+            runs.append([])
+        runs[-1].append(word)
+    return runs
 
 
 @dataclass(frozen=True)
