@@ -6,13 +6,17 @@ options).
     hand        does the agent feel what it does? (vlpt/hand.py)
     steering    does it do what it is told, more than when told something else? (vlpt/steering.py)
     health      does its talk stay healthy, minute by minute? (vlpt/health.py)
+    saying      does what it says unasked match what it does and sees? (vlpt/saying.py)
     probe       what of the world can be read off what the cross attentions read? (vlpt/probe.py)
     matching    which words belong to which actions, and which film to which words? (vlpt/matching.py)
     understanding  which kind of errand begins now, by what frames may ask of words? (vlpt/understanding.py)
+    flow        what flows between words and frames: gates, closed one by one, and where nouns look (vlpt/flow.py)
+    trust       may intervals, p-values and sizes of samples be trusted? simulations (vlpt/trust.py)
+    interventions  what of words, and of film, matters: who says it, when, which nouns, …? (vlpt/interventions.py)
 
 Dependence. In: the trained runs (joint, and the two controls oracle and shuffled) and the held-out channels of the
-shards. Out: JSON with the losses of every episode under every condition, and paired differences with 95 % bootstrap
-intervals:
+shards. Out: JSON with the losses of every episode under every condition, and paired differences with 95 % intervals
+over channels (vlpt/metrics.py), of all and, under `by_moment`, split by vlpt/errand_times.py:
 
     words     action loss with another episode's words - with its own       (nats a frame)
     silence   action loss with silence instead of words - with its words    (nats a frame)
@@ -30,11 +34,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vlpt import hand, health, matching, probe, steering, understanding, worth
+from vlpt import flow, hand, health, interventions, matching, probe, saying, steering, trust, understanding, worth
 from vlpt.checkpoint import peak_gb
 from vlpt.data.shards import Shards
+from vlpt.differences import by_moment, difference
 from vlpt.files import check_writable, write_json
-from vlpt.metrics import interval, paired_difference
+from vlpt.metrics import interval
 from vlpt.options import Count, run, to_dict
 from vlpt.trial import Losses, Trial, TrialOptions
 
@@ -72,8 +77,11 @@ def dependence(options: DependenceOptions) -> dict:
         pairs[name] = own_losses, measure(name, others, trial.swapped(options.swaps, word_source=others)), "action"
     bar.close()
     of_actions = {name: (*pair, "action_non_null") for name, (*pair, loss) in pairs.items() if loss == "action"}
-    found, non_null = (differences(some, options.seed) for some in (pairs, of_actions))
-    result = dict(dependence=found, dependence_non_null=non_null, conditions=conditions,
+    channels, seed = [episode.channel for episode in joint.episodes], options.seed
+    found, non_null = ({name: difference(*pair, channels, seed) for name, pair in some.items()}
+                       for some in (pairs, of_actions))  # fmt: skip
+    moments = {name: by_moment(*pair, channels, seed) for name, pair in pairs.items()}
+    result = dict(dependence=found, dependence_non_null=non_null, by_moment=moments, conditions=conditions,
                   episodes=[episode.id for episode in joint.episodes], gates=joint.model.gates(),
                   options=to_dict(options), peak_gb=round(peak_gb(), 2))  # fmt: skip
     write_json(options.out, result)
@@ -81,22 +89,20 @@ def dependence(options: DependenceOptions) -> dict:
     return result
 
 
-def differences(pairs: dict[str, tuple[Losses, Losses, str]], seed: int) -> dict[str, dict[str, float]]:
-    """{name: (losses with the true signal, with another, which loss)} -> {name: {"delta", "low", "high"}}."""
-    return {name: paired_difference(true.each(loss), other.each(loss), seed=seed).to_dict()
-            for name, (true, other, loss) in pairs.items()}  # fmt: skip
-
-
 def table(found: dict[str, dict[str, float]]) -> str:
     """The differences, a line each."""
     unit = dict(frames="nats/token")
-    return "\n".join(f"{name:9} {interval(d)} {unit.get(name, 'nats/frame')}" for name, d in found.items())
+    return "\n".join(f"{name:9} {interval(d)} {unit.get(name, 'nats/frame')}, {d['channels']} channels"
+                     for name, d in found.items())  # fmt: skip
 
 
 KINDS = {"dependence": (DependenceOptions, dependence), "worth": (worth.Options, worth.main),
          "hand": (hand.Options, hand.main), "steering": (steering.Options, steering.main),
-         "health": (health.Options, health.main), "probe": (probe.Options, probe.main),
-         "matching": (matching.Options, matching.main), "understanding": (understanding.Options, understanding.main)}
+         "health": (health.Options, health.main), "saying": (saying.Options, saying.main),
+         "probe": (probe.Options, probe.main),
+         "matching": (matching.Options, matching.main), "understanding": (understanding.Options, understanding.main),
+         "flow": (flow.Options, flow.main), "trust": (trust.Options, trust.main),
+         "interventions": (interventions.Options, interventions.main)}
 
 
 def evaluate(options) -> dict:

@@ -8,6 +8,7 @@ fails is tried once more and then listed at the end.
 
 Run: python -m data_gathering.demonstrate --out data/3_video --channels 6 --episodes 4 --seconds 50 --seed 1 --workers 2
      python -m data_gathering.demonstrate --text-only 100000 --out narration.txt --seed 1     (only words, no game)
+     python -m data_gathering.demonstrate --grammar-only --out data_gathering/samples/grammar.json
 """
 
 import multiprocessing
@@ -25,13 +26,13 @@ import gymnasium
 import numpy as np
 from tqdm import tqdm
 
-from data_gathering.streamer import imagined, narration, speech
+from data_gathering.streamer import grammar, imagined, narration, speech
 from data_gathering.streamer.ground import Arena, Ground
 from data_gathering.streamer.persona import Persona, draw_persona
 from data_gathering.streamer.player import Other, Player
 from data_gathering.streamer.recording import Recorder, finished
 from data_gathering.streamer.session import play
-from vlpt.files import write_text
+from vlpt.files import write_json, write_text
 from vlpt.options import Count, CountOrNone, Positive, run
 from vlpt.worlds import check_name, make, noop
 from vpt.frames import FRAMES_PER_SECOND
@@ -45,7 +46,7 @@ FRIENDS = 100_000  # added to a channel's number: whoever watches there is no ch
 class Options:
     """Records narrated play: a scripted player runs errands in a world and says what it is about to do."""
 
-    out: str  # folder of the recordings (with --text-only: the text file)
+    out: str  # folder of the recordings (with --text-only and --grammar-only: the file)
     world: str = "luanti"  # where it plays, by its name in vlpt.worlds: luanti or dummy
     channels: Count = 6  # players
     first_channel: CountOrNone = 0  # number of the first; channels of different numbers never share habits
@@ -59,6 +60,7 @@ class Options:
     # adds a sound track, whose words give the word times; empty: no sound
     speech: Literal["", "piper", "espeak"] = ""
     text_only: CountOrNone = 0  # write this many words of narration, without a game, and stop
+    grammar_only: bool = False  # write what can be said, as rules (JSON) for vlpt/data/sentences.py, and stop
 
     def __post_init__(self) -> None:
         check_name(self.world)
@@ -265,6 +267,9 @@ def follow(workers: Sequence[BaseProcess], results: Inbox, todo: Sequence[Episod
 
 def main(options: Options) -> int:
     """Returns the exit status: 0, 1 where a recording failed, 130 where the run was stopped."""
+    if options.grammar_only:
+        write_json(options.out, grammar.exported())
+        return 0
     if options.text_only:
         write_text(options.out, imagined.corpus(options.seed, options.text_only))
         return 0

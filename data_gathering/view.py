@@ -31,21 +31,16 @@ import numpy as np
 from tqdm import tqdm
 
 from data_gathering.recordings import find_recordings, meta_of, meta_path, pressed_path
-from data_gathering.streamer.ground import Arena, whole
-from data_gathering.streamer.player import EYE_M
+from data_gathering.streamer.ground import Arena
+from vlpt.data.in_view import Thing, View, eye_of, read_things
 from vlpt.files import read_lines
 from vlpt.options import Count, run
 from vlpt.worlds import make
 from vpt.files import whole_file
 
 WORLD = "luanti"
-GRID = (128, 72)  # columns, rows of rays: 16:9, as the player's window
-FOV_DEG = 72.0  # from top to bottom, as the game is set
-LEAST_CELLS = 2
 REACH_M = 5.0  # from the eyes to a flower that is picked, at most
 HAND = ("axe", "pick", "shovel", "cobble", "wood")  # slots 0 to 4
-FLOWERS = {"rose": "red", "tulip": "orange", "dandelion_yellow": "yellow", "geranium": "blue", "viola": "purple",
-           "dandelion_white": "white"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,120 +52,9 @@ class Options:
     frames_per_tick: Count = 4  # frames from one line to the next
 
 
-@dataclass(frozen=True, eq=False)
-class Thing:
-    """Something that can be in view: its boxes' corners (n, 2, 3), metres, low and high (x, y, z), y up."""
-
-    kind: str
-    colour: str
-    boxes: np.ndarray
-
-
-def box(x: float, z: float, half_m: float, low_y: float, high_y: float) -> list[list[float]]:
-    """An upright box around (x, z)."""
-    return [[x - half_m, low_y, z - half_m], [x + half_m, high_y, z + half_m]]
-
-
-def read_things(arena: Arena) -> list[Thing]:
-    """Everything of `info["arena"]` that people name."""
-    arena = whole(arena)
-    things = [Thing("pillar", colour, np.array([box(x, z, 0.5, y - 0.5, y + 4.0)]))
-              for colour, (x, y, z) in arena["pillars"].items()]  # fmt: skip
-    for x, y, z in arena["trees"]:
-        crown = box(x, z, 2.4, y + 3.2, y + 5.6), box(x, z, 1.5, y + 5.6, y + 6.5)
-        things.append(Thing("tree", "", np.array([box(x, z, 0.5, y - 0.5, y + 3.2), *crown])))
-    for flower in arena["flowers"]:
-        x, y, z = flower["position"]
-        colour = FLOWERS[flower["node"].split(":")[-1]]
-        things.append(Thing("flower", colour, np.array([box(x, z, 0.22, y - 0.5, y + 0.25)])))
-    for kind in ("sand", "dirt", "stone"):
-        for x, y, z in arena[kind]:
-            heap = box(x, z, 1.5, y - 0.5, y + 0.5), box(x, z, 0.5, y + 0.5, y + 1.5)
-            things.append(Thing(kind, "", np.array(heap)))
-    for x, y, z in arena["water"]:
-        things.append(Thing("water", "", np.array([box(x, z, 1.5, y - 0.5, y + 0.52)])))
-    return [*things, steps(arena)]
-
-
-def steps(arena: Arena) -> Thing:
-    """Two nodes wide, each solid down to the floor."""
-    course, low_y = np.array(arena["steps"], float), float(arena["spawn"][1])
-    aside = (course[1] - course[0])[[2, 1, 0]] * [1, 0, 1]  # as the builder lays the second row
-    ends = np.stack([course, course + aside])
-    low, high = ends.min(0) - 0.5, ends.max(0) + 0.5
-    low[:, 1] = low_y
-    return Thing("steps", "", np.stack([low, high], 1))
-
-
-class View:
-    """The picture's rays from an eye at (x, y, z), yaw clockwise from +z, pitch downwards, degrees."""
-
-    def __init__(self, eye: np.ndarray, yaw_deg: float, pitch_deg: float) -> None:
-        yaw, pitch = np.radians(yaw_deg), np.radians(pitch_deg)
-        self.eye = eye
-        self.ahead = np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
-        self.right = np.array([np.cos(yaw), 0.0, -np.sin(yaw)])
-        self.down = -np.cross(self.ahead, self.right)
-        columns, rows = GRID
-        self.scale = np.tan(np.radians(FOV_DEG / 2)) / (rows / 2)
-        x = (np.arange(columns) + 0.5 - columns / 2) * self.scale
-        y = (np.arange(rows) + 0.5 - rows / 2) * self.scale
-        self.rays = self.ahead + x[None, :, None] * self.right + y[:, None, None] * self.down  # (rows, columns, 3)
-
-    def cells(self, corners: np.ndarray) -> tuple[slice, slice]:
-        """The rows and columns that a box (2, 3) may cover; all of them for one that reaches behind the eye."""
-        points = np.array(np.meshgrid(*corners.T)).reshape(3, -1).T - self.eye
-        depth = points @ self.ahead
-        if depth.max() <= 0:
-            return slice(0), slice(0)
-        if depth.min() < 0.05:
-            return slice(None), slice(None)
-        found = []
-        for axis, count in ((self.down, GRID[1]), (self.right, GRID[0])):
-            at = points @ axis / depth / self.scale + count / 2
-            found.append(slice(*np.clip([np.floor(at.min()), np.ceil(at.max())], 0, count).astype(int)))
-        return found[0], found[1]
-
-    def depth(self, corners: np.ndarray, rays: np.ndarray) -> np.ndarray:
-        """How far along each ray (…, 3) a box (2, 3) is, infinite where it is missed (slab method)."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            near, far = (corners - self.eye)[:, None, None] / rays
-        enter, leave = np.minimum(near, far).max(-1), np.maximum(near, far).min(-1)
-        return np.where((enter <= leave) & (leave > 0), np.maximum(enter, 0.0), np.inf)
-
-    def cast(self, things: Sequence[Thing]) -> np.ndarray:
-        """(rows, columns): the index of the thing that each ray meets first, -1 for none."""
-        first, nearest = np.full(self.rays.shape[:2], -1), np.full(self.rays.shape[:2], np.inf)
-        for i, thing in enumerate(things):
-            for corners in thing.boxes:
-                where = self.cells(corners)
-                depth = self.depth(corners, self.rays[where])
-                nearer = depth < nearest[where]
-                nearest[where][nearer], first[where][nearer] = depth[nearer], i
-        return first
-
-    def __call__(self, things: Sequence[Thing]) -> list[dict[str, Any]]:
-        """The things in view, the nearest first, as the file says them."""
-        first, found = self.cast(things), []
-        thirds = np.arange(GRID[0]) * 3 // GRID[0]
-        for i in np.unique(first[first >= 0]):
-            columns = (first == i).sum(0)
-            if columns.sum() >= LEAST_CELLS:
-                share = [round(float(columns[thirds == third].sum()) / first.size, 4) for third in range(3)]
-                found.append({"kind": things[i].kind, "colour": things[i].colour,
-                              "distance_m": round(self.distance_m(things[i]), 1), "share": share})  # fmt: skip
-        return sorted(found, key=lambda one: one["distance_m"])
-
-    def distance_m(self, thing: Thing) -> float:
-        """From the eye to the nearest point of a thing."""
-        low, high = thing.boxes[:, 0], thing.boxes[:, 1]
-        return float(np.linalg.norm(np.clip(self.eye, low, high) - self.eye, axis=-1).min())
-
-
 def view_of(row: dict[str, Any]) -> View:
     """From the pose in one contractor row."""
-    eye = np.array([row["xpos"], row["ypos"] + EYE_M, row["zpos"]], float)
-    return View(eye, row["yaw"], row["pitch"])
+    return View(eye_of([row["xpos"], row["ypos"], row["zpos"]]), row["yaw"], row["pitch"])
 
 
 def picked(meta: dict[str, Any], rows: Sequence[dict[str, Any]], things: Sequence[Thing]) -> dict[int, int]:

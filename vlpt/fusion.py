@@ -77,10 +77,21 @@ class GatedCrossAttention(nn.Module):
 
     def attend(self, x: Tensor, asked: "KeyValues", sees: Visibility) -> Tensor:
         """The attention branch before its gate: (B, Q, E), exactly 0 in rows that see nothing."""
-        q = rotate(self._split(self.query(self.query_norm(x))), sees.query_time, self.turns)
+        q = self._queries(x, sees)
         k, v, bias = (part.to(q.dtype) for part in (asked.keys, asked.values, self._forgetting(sees)))
         mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias)  # (B, H, Q, e)
         return self.out(mixed.transpose(1, 2).flatten(2) * sees.sees_any)
+
+    def weights(self, x: Tensor, asked: "KeyValues", sees: Visibility) -> Tensor:
+        """How much each row asked counts in `attend`: (B, H, Q, K) fp32, each row adding up to 1, or 0 where it sees
+        nothing. Made for those who look at them, see vlpt/noun_attention.py: `forward` never has them.
+        """
+        scores = self._queries(x, sees).float() @ asked.keys.float().transpose(2, 3) * self.head_width**-0.5
+        return (scores + self._forgetting(sees)).softmax(3) * sees.sees_any[:, None]
+
+    def _queries(self, x: Tensor, sees: Visibility) -> Tensor:
+        """(B, H, Q, e), turned by their time."""
+        return rotate(self._split(self.query(self.query_norm(x))), sees.query_time, self.turns)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, H e) -> (B, H, N, e)."""

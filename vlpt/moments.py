@@ -6,8 +6,7 @@ In: episodes with words and errands, the tokenizer and clock of a model. Out:
     told, untold = find_announcements(tracks)                           # the words that told each errand
     for number, frame, memory in memories(trial, tracks, read_frames, frames): ...
 
-Which words told an errand is what it says itself (`announced_ms`, the onset of their first one); where it does not, the
-last ones that began before it, and after the errand before it.
+Which words told an errand: vlpt/errand_times.py.
 
 Legend: N frames and K ticks of an episode, n tokens, T frames of a chunk.
 """
@@ -21,10 +20,11 @@ import torch
 from vlpt.checkpoint import model_folder, model_kind
 from vlpt.data.lanes import NULL_BUTTONS, NULL_CAMERA, one_later
 from vlpt.data.shards import Episode
-from vlpt.data.words import Word, count_ticks, place, split_at_pauses, tokenise
+from vlpt.data.words import count_ticks, place, tokenise
+from vlpt.errand_times import told_words
 from vlpt.memory import Memory
 from vlpt.trial import Trial
-from vpt.frames import FRAME_MS, FRAMES_PER_SECOND
+from vpt.frames import FRAMES_PER_SECOND
 
 FRAMES_PER_CALL = 128
 ReadFrames = Callable[[Episode, int, int], np.ndarray]  # as Shards.read_frames
@@ -133,20 +133,6 @@ def _announcement(track: Track, number: int, errand: dict, before_frame: int) ->
         return None
     text = " ".join(track.episode.words[i].word for i in words)
     return Announcement(number, kind_of(errand), errand["start_frame"], text, track.tokens[ticks], ticks)
-
-
-def told_words(words: Sequence[Word], errand: dict, before_frame: int) -> range:
-    """Which of the words told an errand, the one before having begun at `before_frame`; none where nobody did."""
-    announced_ms = errand.get("announced_ms")
-    start_ms, end, found = errand["start_frame"] * FRAME_MS, 0, range(0)
-    for run in split_at_pauses(words):
-        begin, end = end, end + len(run)
-        if announced_ms is None:
-            if before_frame * FRAME_MS <= run[0].start_ms < start_ms:
-                found = range(begin, end)
-        elif run[0].start_ms - FRAME_MS <= announced_ms <= run[-1].start_ms:
-            return range(next(i for i in range(begin, end) if words[i].start_ms >= announced_ms - FRAME_MS), end)
-    return found
 
 
 @torch.no_grad()

@@ -1,148 +1,186 @@
-"""Does the agent do what it is told, more often than when it is told something else? A dry run in the world, of things
-for which nothing need be found: jumping, walking backwards, stepping aside, looking up.
+"""Does the agent do what it is told, more often than when it is told something else? Asked in a world that knows.
 
-In: a fused agent. In each arena it is told each instruction in turn, in a life of its own from the same beginning, and
-watched for some seconds after the last word. Out: a table, and JSON with the same: of each instruction
+In: a fused agent. In each arena it is told each instruction (vlpt/instructions.py) in a life of its own from the same
+beginning, and in one it is told nothing; every life is watched for the same time after the last word, and judged for
+every instruction in the first so many seconds of it (vlpt/done.py: 4 for a motion, 10 for what needs a target). Out: a
+table, a picture, and JSON (vlpt/obedience.py says what its numbers are):
 
-    told        share of arenas in which it was done after being told this
-    otherwise   the same after being told any of the others
-    delta       told - otherwise, with a t interval over arenas: the unit is the arena
-
-Done is what was pressed, about as long as the scripted player does it: see `DONE`. Sentences are such as that player
-makes.
+    conditions   of each agent that was asked for: the fused one at each strength of `--guidance` (0 is off, see
+                 vlpt/agent.py); `--closed-words`: the same with its word path closed; `--base`: the agent without
+                 words. What the last two are told changes nothing they do: they live once an arena, told nothing
+    steering     the first of them
+    jumps        how many jumps there were after being told so many, and after being told something else
+    lost         lives whose game ended: they are left out
 
     python evaluate.py steering --model runs/demo/joint --seeds 0 1 2 3 --out runs/demo/steering.json
+    python evaluate.py steering --seeds 40 --guidance 0 1 2 4 --closed-words --base runs/demo/base --out …
+
+Beside the JSON lies `<out>.lives.jsonl`, a line a life as it ends: the same command goes on where it was stopped, also
+with more arenas, strengths and agents. Games run side by side, in `--workers` processes.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import os
+import time
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from vlpt import play
-from vlpt.agent import Agent, Sampling, load_agent
-from vlpt.data.words import encode_text
+from vlpt.checkpoint import model_folder, model_kind, named_parts
 from vlpt.files import check_writable, write_json
-from vlpt.hand import press_lengths
-from vlpt.metrics import t_interval
-from vlpt.options import Count, Device, NotNegative, Positive, Seed, run, to_dict
-from vpt.actions import MINECRAFT
-from vpt.frames import FRAMES_PER_SECOND
+from vlpt.instructions import INSTRUCTIONS
+from vlpt.kept_rows import KeptRows
+from vlpt.obedience import Lives, compare, jumps
+from vlpt.options import Count, Device, NotNegative, Seed, run, to_dict, without_effect
+from vlpt.show.plots import write_picture
+from vlpt.show.steering_plot import steering_figure
+from vlpt.side_by_side import outcomes
+from vlpt.told_lives import BASE, CLOSED, GUIDANCE, Life, LifeOptions, Trials, make_world
 
-INSTRUCTIONS = {
-    "jump": "okay let's jump three times on the spot",
-    "back": "okay i'm going to walk backwards for a bit",
-    "left": "okay i'm going to step to the left for a bit",
-    "right": "okay i'm going to step to the right for a bit",
-    "up": "okay let's have a look up",
-}
-LEAST_JUMPS, LEAST_FRAMES, LEAST_UP_DEG = 2, 8, 20.0  # as the scripted player does it at least, with a little less
+LOST_IN_A_ROW = 5  # games that end one after another: something else is wrong
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(LifeOptions):
     """Measures whether an agent does what it is told."""
 
-    model: str = "runs/demo/joint"  # a run, or a folder with a fused model
-    world: str = "luanti"  # where it plays, by its name in vlpt.worlds
-    size: tuple[Count, Count] = (320, 180)  # width and height of the world's picture, pixels
-    seeds: tuple[Seed, ...] = (0, 1, 2, 3)  # of the arenas, at least two
-    tell_at: NotNegative = 1.0  # when it is told, in seconds from the start
-    seconds: Positive = 4.0  # how long it is watched after the last word
-    guidance: NotNegative = 0.0  # how far beyond what words change about its actions (see vlpt/agent.py)
+    seeds: tuple[Seed, ...] = (12,)  # of the arenas, at least two; a single number: so many, from 0 on
+    # how far beyond what words change about its actions (see vlpt/agent.py), one or several strengths
+    guidance: tuple[NotNegative, ...] = (0.0,)
+    closed_words: bool = False  # also the same agent with its word path closed
+    workers: Count = 2  # games side by side, each in a process of its own
     out: str = ""  # JSON file to write; none if empty
     device: Device = "auto"  # where the network runs
 
     def __post_init__(self) -> None:
-        if len(set(self.seeds)) < 2:
-            raise ValueError(f"--seeds: an interval needs two arenas or more, got {len(set(self.seeds))}")
-        self.player(0, "", 0.0)  # before minutes of work
+        super().__post_init__()
+        if len(self.arenas) < 2:
+            raise ValueError(f"--seeds: an interval needs two arenas or more, got {len(self.arenas)}")
+        if not self.guidance:
+            raise ValueError("--guidance: name one strength or more; 0 is none")
 
-    def player(self, seed: int, told: str, talk_s: float) -> play.Options:
-        """One life in an arena, in which something is said for so long."""
-        heard = {"hear": told, "hear_at": self.tell_at} if told else {}
-        return play.Options(model=self.model, world=self.world, size=self.size, seed=seed,
-                            seconds=self.tell_at + talk_s + self.seconds, **heard)  # fmt: skip
+    @property
+    def arenas(self) -> list[int]:
+        """The seeds of the arenas."""
+        return list(range(self.seeds[0])) if len(self.seeds) == 1 else sorted(set(self.seeds))
 
+    @property
+    def agents(self) -> list[str]:
+        """Those that are compared, as a Life names them; the first is the one that is asked about."""
+        guided = [f"{GUIDANCE}{strength:g}" for strength in dict.fromkeys(self.guidance)]
+        return guided + [CLOSED] * self.closed_words + [BASE] * bool(self.base)
 
-def down(buttons: np.ndarray, key: str) -> np.ndarray:
-    """buttons (N, 20) -> (N,) bool: when a key is down."""
-    return buttons[:, MINECRAFT.column[key]].astype(bool)
-
-
-def presses_of(buttons: np.ndarray, key: str) -> int:
-    """How often a key is pressed anew."""
-    return len(press_lengths(down(buttons, key)))
-
-
-def longest(buttons: np.ndarray, key: str) -> int:
-    """Frames of the longest press of a key."""
-    return max(press_lengths(down(buttons, key)), default=0)
+    def lives(self) -> list[Life]:
+        """All that are to be lived, arena by arena."""
+        told = ("",) if self.phrasing == "none" else ("", *self.instructions)
+        return [Life(agent, arena, one) for arena in self.arenas for agent in self.agents
+                for one in (told if agent.startswith(GUIDANCE) else ("",))]  # fmt: skip
 
 
-# What counts as done, of buttons (N, 20) and camera_deg (N, 2) of the frames that are watched.
-DONE = {
-    "jump": lambda buttons, camera_deg: presses_of(buttons, "jump") >= LEAST_JUMPS,
-    "back": lambda buttons, camera_deg: longest(buttons, "back") >= LEAST_FRAMES,
-    "left": lambda buttons, camera_deg: longest(buttons, "left") >= LEAST_FRAMES,
-    "right": lambda buttons, camera_deg: longest(buttons, "right") >= LEAST_FRAMES,
-    "up": lambda buttons, camera_deg: camera_deg[:, 0].cumsum().min() <= -LEAST_UP_DEG,
-}
+def check_agents(options: Options) -> dict[str, str]:
+    """A name for the weights of each model. Raises ValueError for one that cannot be asked this."""
+    keys = {"model": weights_key(options.model)}
+    if model_kind(model_folder(options.model)) != "VLPT":
+        without_effect(options, f"{options.model}, which hears nothing,", "guidance", "closed_words", "base")
+        if options.phrasing != "none":
+            raise ValueError(f"{options.model} hears nothing: take an agent that was joined with words, or ask with "
+                             "--phrasing none how often it does each thing anyway")  # fmt: skip
+    if options.base:
+        if model_kind(model_folder(options.base)) == "VLPT":
+            raise ValueError(f"--base {options.base} was joined with words: take an agent of stage base")
+        keys["base"] = weights_key(options.base)
+    return keys
 
 
-def done(buttons: np.ndarray, camera_deg: np.ndarray) -> list[bool]:
-    """Which of INSTRUCTIONS were done in frames with buttons (N, 20) and camera_deg (N, 2); none in no frames."""
-    return [len(buttons) > 0 and bool(DONE[name](buttons, camera_deg)) for name in INSTRUCTIONS]
+def weights_key(model: str) -> str:
+    """A name for the weights that lie there: a run that was trained on is another agent."""
+    folder, digest = model_folder(model), hashlib.sha256()
+    for part in named_parts(folder) or (folder,):
+        for path in sorted(model_folder(part).glob("*.safetensors")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
-def watch(agent: Agent, options: Options, seed: int, told: str) -> list[bool]:
-    """What an agent does in an arena after it was told something, from the frame of the last word on."""
-    ticks = len(encode_text(f" {told}", agent.tokenizer)) + 1  # it begins to hear at the next tick
-    talk_s = ticks * agent.model.config.frames_per_tick / FRAMES_PER_SECOND
-    moments = list(play.live(agent, options.player(seed, told, talk_s)))
-    heard = [t for t, moment in enumerate(moments) if moment.other_word]
-    watched = moments[heard[-1] :] if heard else []
-    return done(np.array([moment.buttons for moment in watched]), np.array([moment.camera_deg for moment in watched]))
+def live_all(options: Options, kept: KeptRows) -> float | None:
+    """Lives what is not kept yet; how many lives a minute that were, or None. Raises ValueError where game after game
+    ends.
+    """
+    known = {(row["agent"], row["arena"], row["told"]) for row in kept.rows}
+    missing = [life for life in options.lives() if (life.agent, life.arena, life.told) not in known]
+    if not missing:
+        return None
+    begin, in_a_row = time.monotonic(), 0
+    threads = 0 if options.workers == 1 else max(1, (os.cpu_count() or 1) // options.workers)
+    rows = outcomes(partial(Trials, options, options.device, threads), missing, options.workers)
+    for row in tqdm(rows, "steering", len(missing), unit="life"):
+        kept.add(row)
+        in_a_row = in_a_row + 1 if "lost" in row else 0
+        if in_a_row == LOST_IN_A_ROW:
+            raise ValueError(f"{in_a_row} games ended one after another, the last one so: {row['lost']}")
+    return 60 * len(missing) / (time.monotonic() - begin)
 
 
-def compare(found: np.ndarray) -> dict[str, dict[str, float]]:
-    """found (arenas, told, done) bool -> {instruction: {"told", "otherwise", "delta", "low", "high"}}, and of all."""
-    names, differences, result = list(INSTRUCTIONS), [], {}
-    for k, name in enumerate(names):
-        told, otherwise = found[:, k, k].astype(float), np.delete(found[:, :, k], k, axis=1).mean(1)
-        differences.append(told - otherwise)
-        result[name] = {"told": float(told.mean()), "otherwise": float(otherwise.mean()),
-                        **t_interval(told - otherwise).to_dict()}  # fmt: skip
-    every = {key: float(np.mean([row[key] for row in result.values()])) for key in ("told", "otherwise")}
-    return result | {"all": every | t_interval(np.mean(differences, 0)).to_dict()}
+def summarise(options: Options, rows: list[dict]) -> dict:
+    """Everything in the module's docstring, of what was asked for."""
+    asked = {(life.agent, life.arena, life.told) for life in options.lives()}
+    rows = [row for row in rows if (row["agent"], row["arena"], row["told"]) in asked]
+    frames = {name: options.watched_frames(name) for name in options.instructions}
+    of = {agent: [row for row in rows if row["agent"] == agent] for agent in options.agents}
+    lives = {agent: Lives(its, options.arenas, frames) for agent, its in of.items()}
+    deaf = {agent: lives[agent] for agent in (CLOSED, BASE) if agent in lives}
+    conditions = {agent: compare(its, deaf) for agent, its in lives.items()}
+    return {"steering": conditions[options.agents[0]], "conditions": conditions,
+            "jumps": {agent: jumps(its) for agent, its in of.items()}, "arenas": len(options.arenas),
+            "lives": len(rows), "lost": {agent: sum("lost" in row for row in its) for agent, its in of.items()},
+            "instructions": {name: to_dict(INSTRUCTIONS[name]) for name in options.instructions}}  # fmt: skip
 
 
 def main(options: Options) -> dict:
     """Everything in the module's docstring; also written to `options.out`."""
     if options.out:
         check_writable(Path(options.out).parent)
-    agent = load_agent(options.model, sampling=Sampling(guidance=options.guidance), device=options.device)
-    if not agent.speaks:
-        raise ValueError(f"{options.model} hears nothing: take an agent that was joined with words")
-    lives = [(seed, told) for seed in options.seeds for told in INSTRUCTIONS.values()]
-    found = [watch(agent, options, seed, told) for seed, told in tqdm(lives, "steering", unit="life")]
-    array = np.array(found).reshape(len(options.seeds), len(INSTRUCTIONS), len(INSTRUCTIONS))
-    result = {"steering": compare(array), "done": array.tolist(), "instructions": INSTRUCTIONS,
-              "options": to_dict(options)}  # fmt: skip
+    of_a_life = {field.name for field in fields(LifeOptions)}
+    made_with = {name: value for name, value in to_dict(options).items() if name in of_a_life}
+    made_with["weights"] = check_agents(options)
+    make_world(options).close()  # before processes are started for it
+    path = Path(options.out).with_suffix(".lives.jsonl") if options.out else None
+    with KeptRows(path, made_with) as kept:
+        speed = live_all(options, kept)
+        result = {**summarise(options, kept.rows), "lives_a_minute": speed, "options": to_dict(options)}
     if options.out:
         write_json(options.out, result)
-    print(table(result["steering"], options.seeds))
+        write_picture(Path(options.out).with_suffix(".png"), steering_figure(result))
+    print(table(result))
     return result
 
 
-def table(found: dict[str, dict[str, float]], seeds: Sequence[int]) -> str:
-    """A line an instruction."""
-    lines = [f"{len(seeds)} arenas", "told       done  otherwise   difference, 95 % t interval"]
-    lines += [f"{name:8}{row['told']:7.2f}{row['otherwise']:11.2f}   {row['delta']:+z.2f} [{row['low']:+z.2f}, "
-              f"{row['high']:+z.2f}]" for name, row in found.items()]  # fmt: skip
+def table(result: dict) -> str:
+    """A line an instruction, of each condition that was told something; beside it what others do untold."""
+    lost = sum(result["lost"].values())
+    lines = [f"{result['arenas']} arenas, {result['lives']} lives, {lost} of them lost"]
+    for agent, found in result["conditions"].items():
+        others = {other: one for other, one in result["conditions"].items() if not other.startswith(GUIDANCE)}
+        if not agent.startswith(GUIDANCE):
+            continue
+        names = "".join(f"{name:>8}" for name in ("told", "others", "untold", *others))
+        lines.append(f"{agent:12}{names}   told - others, 95 % t interval")
+        for name, row in ((name, row) for name, row in found.items() if name != "above_zero"):
+            shares = (row["told"], row["otherwise"], row["untold"], *(one[name]["untold"] for one in others.values()))
+            lines.append(f"{name:12}{''.join(_share(one) for one in shares)}   {_interval(row)}")
+        lines.append(f"{found['above_zero']} of {len(found) - 2} above 0")
     return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return f"{'-':>8}" if value is None else f"{value:8.2f}"
+
+
+def _interval(row: dict) -> str:
+    if row["low"] is None:
+        return "-"
+    return f"{row['delta']:+z.2f} [{row['low']:+z.2f}, {row['high']:+z.2f}]"
 
 
 if __name__ == "__main__":

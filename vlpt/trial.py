@@ -5,12 +5,14 @@ subcommands, which compare them.
 
     trial = Trial("runs/demo/joint", options)
     trial.losses(word_source="swapped").each("action")      # (episodes,) nats a frame
+    trial.losses().moment(1).mean("action")                 # of the first second of errands (vlpt/errand_times.py)
 
 Legend: B lanes, T frames in a chunk.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from vlpt.data.lanes import Chunk, Lanes, split
 from vlpt.data.shards import Episode, Shards
 from vlpt.data.trunk_features import cache_features
 from vlpt.data.words import load_tokenizer
+from vlpt.errand_times import BETWEEN, MOMENTS, moment_of_frames
 from vlpt.files import read_json
 from vlpt.model import VLPT, Output
 from vlpt.options import Count, Device, Seed, pick_device
@@ -48,9 +51,21 @@ class TrialOptions:
 
 @dataclass(frozen=True)
 class Losses:
-    """sums: {loss: (episodes, 2) nats and how many they sum}, in the order of the episodes."""
+    """sums: {loss: (episodes, 2) nats and how many they sum}, in the order of the episodes; by_moment: the same of each
+    of MOMENTS, (episodes, moments, 2), where they were told apart.
+    """
 
     sums: dict[str, np.ndarray]
+    by_moment: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of_moments(cls, by_moment: dict[str, np.ndarray]) -> "Losses":
+        """Of all moments together, too."""
+        return cls({name: total.sum(1) for name, total in by_moment.items()}, by_moment)
+
+    def moment(self, number: int) -> "Losses":
+        """Of one of MOMENTS alone."""
+        return Losses({name: total[:, number] for name, total in self.by_moment.items()})
 
     def each(self, loss: str) -> np.ndarray:
         """(episodes,) nats apiece; nan where an episode has none."""
@@ -68,7 +83,8 @@ class Losses:
 
     def __add__(self, other: "Losses") -> "Losses":
         """Of the same episodes under two draws."""
-        return Losses({name: total + other.sums[name] for name, total in self.sums.items()})
+        return Losses(*({name: total + others[name] for name, total in own.items()}
+                        for own, others in ((self.sums, other.sums), (self.by_moment, other.by_moment))))  # fmt: skip
 
     def to_json(self) -> dict[str, list[float | None]]:
         """Each episode's losses; JSON has no NaN."""
@@ -147,23 +163,37 @@ class Trial:
             yield chunk, output
 
     @torch.no_grad()
-    def losses(self, word_source: str = "true", frame_source: str = "true", seed: int = 0, feels: bool = True
-               ) -> Losses:  # fmt: skip
-        """Of every loss that the model has; seed: of the partners when words or frames are swapped."""
-        lanes = self.lanes(word_source, frame_source, seed)
+    def losses(
+        self, word_source: str = "true", frame_source: str = "true", seed: int = 0, feels: bool = True,
+        episodes: Sequence[Episode] | None = None, read_frames: Callable | None = None,
+    ) -> Losses:
+        """Of every loss that the model has, in all and by moment; seed: of the partners when words or frames are
+        swapped; episodes, read_frames: this trial's with other words, or film (the moments stay this trial's).
+        """
+        lanes = self.lanes(word_source, frame_source, seed, episodes, read_frames)
         names = ACTIONS + (WORDS if self.speaks else ())
-        sums = {name: np.zeros((len(self.episodes) + 1, 2)) for name in names}
+        sums = {name: np.zeros((len(self.episodes) + 1, len(MOMENTS), 2)) for name in names}
         opening = self._opening_frames(lanes) if self.speaks else None
         for chunk, output in self.outputs(lanes, feels):
-            add_actions(sums, chunk, output)
+            moment = self._moments[chunk.episode, chunk.frame.clamp(max=self._moments.shape[1] - 1)]
+            add_actions(sums, chunk, output, moment)
             if self.speaks:
-                self._add_words(sums, chunk, output, opening)
-        return Losses({name: total[:-1] for name, total in sums.items()})
+                self._add_words(sums, chunk, output, opening, moment)
+        return Losses.of_moments({name: total[:-1] for name, total in sums.items()})
 
     def swapped(self, swaps: int, **condition) -> Losses:
         """As `losses`, over so many partners of each episode."""
         first, *others = (self.losses(**condition, seed=self.options.seed + i) for i in range(swaps))
         return sum(others, start=first)
+
+    @cached_property
+    def _moments(self) -> torch.Tensor:
+        """(episodes + 1, frames of the longest one) int64: of each frame, its number in MOMENTS."""
+        longest = max(episode.n_frames for episode in self.episodes)
+        found = np.full((len(self.episodes) + 1, longest), BETWEEN)
+        for row, episode in zip(found[:-1], self.episodes, strict=True):
+            row[: episode.n_frames] = moment_of_frames(episode)
+        return torch.from_numpy(found).to(self.device)
 
     def _opening_frames(self, lanes: Lanes) -> torch.Tensor:
         """(episodes + 1,): the frame of each episode's first token; a frame that never comes where it has none."""
@@ -171,23 +201,28 @@ class Trial:
         frames = [int(one.argmax()) * lanes.frames_per_tick if one.any() else 2**62 for one in said]
         return torch.tensor([*frames, 2**62], device=self.device)
 
-    def _add_words(self, sums: dict, chunk: Chunk, output: Output, opening: torch.Tensor) -> None:
+    def _add_words(self, sums: dict, chunk: Chunk, output: Output, opening: torch.Tensor, moment: torch.Tensor) -> None:
         silence, token, spoken = language_nats(self.model.language, output, chunk.spoken)
         counted = output.tick_valid & chunk.language_mask.gather(1, output.tick_index)
-        episode, frame = (values.gather(1, output.tick_index) for values in (chunk.episode, chunk.frame))
-        tally(sums["silence"], silence, counted, episode)
-        tally(sums["token"], token, counted & spoken, episode)
-        tally(sums["token_after_first"], token, counted & spoken & (frame > opening[episode]), episode)
+        episode, frame, moment = (values.gather(1, output.tick_index)
+                                  for values in (chunk.episode, chunk.frame, moment))  # fmt: skip
+        tally(sums["silence"], silence, counted, episode, moment)
+        tally(sums["token"], token, counted & spoken, episode, moment)
+        tally(sums["token_after_first"], token, counted & spoken & (frame > opening[episode]), episode, moment)
 
 
-def add_actions(sums: dict[str, np.ndarray], chunk: Chunk, output: Output | PolicyOutput) -> None:
-    """Adds a chunk's action losses, under both masks."""
+def add_actions(sums: dict[str, np.ndarray], chunk: Chunk, output: Output | PolicyOutput, *moment: torch.Tensor
+                ) -> None:  # fmt: skip
+    """Adds a chunk's action losses, under both masks; moment: (B, T) where it is told apart."""
     buttons, camera = action_nats(output.action, chunk.buttons_index, chunk.camera_index)
-    tally(sums["action"], buttons + camera, chunk.action_mask, chunk.episode)
-    tally(sums["action_non_null"], buttons + camera, chunk.action_mask & ~chunk.null, chunk.episode)
+    tally(sums["action"], buttons + camera, chunk.action_mask, chunk.episode, *moment)
+    tally(sums["action_non_null"], buttons + camera, chunk.action_mask & ~chunk.null, chunk.episode, *moment)
 
 
-def tally(sums: np.ndarray, nats: torch.Tensor, mask: torch.Tensor, episode: torch.Tensor) -> None:
-    """Adds nats and counts to sums (episodes + 1, 2) where the mask is True; episode -1 goes to the last row."""
+def tally(sums: np.ndarray, nats: torch.Tensor, mask: torch.Tensor, *row: torch.Tensor) -> None:
+    """Adds nats and counts to sums (episodes + 1, 2), or (episodes + 1, moments, 2), where the mask is True; row: the
+    episode of each, and its moment. Episode -1 goes to the last row.
+    """
+    place = tuple(index[mask].cpu().numpy() for index in row)
     for column, value in ((0, nats), (1, torch.ones_like(nats))):
-        np.add.at(sums[:, column], episode[mask].cpu().numpy(), value[mask].double().cpu().numpy())
+        np.add.at(sums[..., column], place, value[mask].double().cpu().numpy())

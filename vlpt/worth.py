@@ -11,14 +11,16 @@ table:
     worth   words: nats a frame that the run without words (hearing nothing) loses to `action` (hearing the true words)
             frames: nats a token that the run without frames (seeing nothing) loses to `language`
     gain    alone - joint: nats a token, nats a frame
+    by_moment   worth, split by moment: when errands are told, begin and last (vlpt/errand_times.py)
 
-worth and gain with 95 % bootstrap intervals over episodes; positive: the signal, or joining, helps. A token counts in
-every column or in none: those that came too late for training do not, nor does an episode's first token where the
-language model knows no token that texts begin with.
+worth and gain with 95 % intervals over channels (vlpt/metrics.py); positive: the signal, or joining, helps. A token
+counts in every column or in none: those that came too late for training do not, nor does an episode's first token where
+the language model knows no token that texts begin with.
 
     python evaluate.py worth --runs runs/demo --shards data/6_shards --held-out ch4 ch5 --out runs/demo/worth.json
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -31,10 +33,11 @@ from vlpt.checkpoint import model_folder, peak_gb
 from vlpt.data.shards import Shards
 from vlpt.data.word_sources import WordStreams
 from vlpt.data.words import load_tokenizer
+from vlpt.differences import by_moment, difference, moment_table
 from vlpt.files import check_writable, write_json
 from vlpt.language.families import load_language
 from vlpt.language.interface import LanguageModel
-from vlpt.metrics import interval, paired_difference
+from vlpt.metrics import interval
 from vlpt.options import flag, run, to_dict
 from vlpt.training.stage import TOKENIZER
 from vlpt.trial import Losses, Trial, TrialOptions, reported_episodes
@@ -140,12 +143,11 @@ def measure(options: Options) -> tuple[dict[str, Losses], str, dict[str, float]]
     return found, token, joint.unigram_losses()
 
 
-def compare(losses: dict[str, Losses], token: str, seed: int) -> dict:
-    """The numbers in the module's docstring."""
+def compare(losses: dict[str, Losses], token: str, channels: Sequence[str], seed: int) -> dict:
+    """The numbers in the module's docstring; channels: of each episode."""
 
-    def difference(with_signal: str, without: str, loss: str, other_loss: str = "") -> dict[str, float]:
-        pair = losses[with_signal].each(loss), losses[without].each(other_loss or loss)
-        return paired_difference(*pair, seed=seed).to_dict()
+    def against(with_signal: str, without: str, loss: str, other_loss: str = "") -> dict[str, float]:
+        return difference(losses[with_signal], losses[without], loss, channels, seed, other_loss)
 
     return {
         "alone": {"language_nats_per_token": losses["words"].mean("token"),
@@ -154,23 +156,25 @@ def compare(losses: dict[str, Losses], token: str, seed: int) -> dict:
                   "without_frames_nats_per_token": losses["without_frames"].mean(token)},
         "joined": {name: {"nats_per_token": losses[name].mean(token), "nats_per_frame": losses[name].mean("action")}
                    for name in JOINED},
-        "worth": {name: difference(pair.run, pair.without, pair.loss) for name, pair in MATCHED.items()},
-        "worth_non_null": {"words": difference("action", "without_words", "action_non_null")},
-        "gain": {"token": difference("joint", "words", token, "token"),
-                 "action": difference("joint", "base", "action")},
+        "worth": {name: against(pair.run, pair.without, pair.loss) for name, pair in MATCHED.items()},
+        "worth_non_null": {"words": against("action", "without_words", "action_non_null")},
+        "by_moment": {name: by_moment(losses[pair.run], losses[pair.without], pair.loss, channels, seed)
+                      for name, pair in MATCHED.items()},
+        "gain": {"token": against("joint", "words", token, "token"), "action": against("joint", "base", "action")},
     }  # fmt: skip
 
 
 def main(options: Options) -> dict:
     """Everything in the module's docstring; also written to `options.out`."""
     check_writable(Path(options.out).parent)  # before minutes of work
+    episodes = reported_episodes(Shards(options.shards), options)
     losses, token, unigram = measure(options)
     result = {
-        **compare(losses, token, options.seed),
+        **compare(losses, token, [episode.channel for episode in episodes], options.seed),
         "unigram": {"nats_per_token": unigram["token"], "nats_per_frame": unigram["action"]},
         "losses": {name: found.to_json() for name, found in losses.items()},
         "tokens": losses["words"].count("token"), "frames": losses["base"].count("action"),
-        "episodes": [episode.id for episode in reported_episodes(Shards(options.shards), options)],
+        "episodes": [episode.id for episode in episodes],
         "options": to_dict(options), "peak_gb": round(peak_gb(), 2),
     }  # fmt: skip
     write_json(options.out, result)
@@ -179,7 +183,7 @@ def main(options: Options) -> dict:
 
 
 def table(result: dict) -> str:
-    """Alone, joined, without; then the differences, a line each."""
+    """Alone, joined, without; then the differences, a line each, and worth by moment."""
     alone, joined = result["alone"], result["joined"]
     rows = {"tokens, nats": ("language_nats_per_token", "nats_per_token", "without_frames_nats_per_token"),
             "actions, nats": ("agent_nats_per_frame", "nats_per_frame", "without_words_nats_per_frame")}  # fmt: skip
@@ -192,7 +196,9 @@ def table(result: dict) -> str:
              "worth of frames": (result["worth"]["frames"], "nats/token"),
              "gain in tokens": (result["gain"]["token"], "nats/token"),
              "gain in actions": (result["gain"]["action"], "nats/frame")}  # fmt: skip
-    return "\n".join([*lines, *(f"{name:16} {interval(d)} {unit}" for name, (d, unit) in found.items())])  # fmt: skip
+    lines += [f"{name:16} {interval(d)} {unit}, {d['channels']} channels" for name, (d, unit) in found.items()]
+    worth = {f"worth of {name}": rows for name, rows in result["by_moment"].items()}
+    return "\n".join([*lines, moment_table(worth)])
 
 
 if __name__ == "__main__":

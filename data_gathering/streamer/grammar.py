@@ -7,18 +7,26 @@ what a model says can be judged: is it a sentence, of which kind, and does it na
     recognise("pillar the now red")              ->  None
     [recognise(" ".join(word.word for word in said)) for said in sentences(read_words("ch0-03.words.jsonl"))]
 
-The grammar is finite and not recursive, so that every rule is one regular expression, compiled once a process.
+The grammar is finite and not recursive, so that every rule is one regular expression, compiled once a process. Who may
+not import this room has it as a file (`exported`), which vlpt/data/sentences.py reads:
+
+    python -m data_gathering.demonstrate --grammar-only --out data_gathering/samples/grammar.json
 """
 
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 
 from data_gathering.streamer import phrases
-from data_gathering.streamer.ground import PLACES
+from data_gathering.streamer.chores import LOOKS, TURNS_DEG
+from data_gathering.streamer.errands import WAYS
+from data_gathering.streamer.ground import PLACES, flower_name
 from data_gathering.streamer.imagined import WITHOUT_TARGET
 from data_gathering.streamer.narration import Alternatives, addressed, parse
+from vlpt.data import in_view
+from vlpt.data.sentences import Recogniser, Rules
 from vlpt.data.words import PAUSE_MS, Word, split_at_pauses
 from vlpt.worlds.errands import COLOURS
 
@@ -42,12 +50,12 @@ NOUNS = {
 
 def recognise(sentence: str) -> tuple[str, dict[str, str]] | None:
     """The first rule that makes a sentence, as "announce:chop", and what its slots hold; None if there is none."""
-    return next(_fits(sentence), None)
+    return Recogniser(patterns()).recognise(sentence)
 
 
 def kinds(sentence: str) -> list[str]:
     """The names of all rules that make a sentence."""
-    return [name for name, _ in _fits(sentence)]
+    return [name for name, _ in Recogniser(patterns()).fits(sentence)]
 
 
 def sentences(words: Sequence[Word]) -> list[list[Word]]:
@@ -119,9 +127,13 @@ def _spaced(text: str) -> str:
     return "".join(f" {word}" for word in text.split())
 
 
-def _fits(sentence: str) -> Iterator[tuple[str, dict[str, str]]]:
-    text = _spaced(sentence)
-    for name, pattern in patterns().items() if text else ():
-        if found := pattern.fullmatch(text):
-            held = {group.rsplit("_", 1)[0]: value.strip() for group, value in found.groupdict().items() if value}
-            yield name, held
+def exported() -> dict:
+    """All of it as one JSON value, the same each time: see vlpt.data.sentences.Rules."""
+    colours = {flower_name(node): colour for node, colour in in_view.FLOWERS.items()}
+    by_colour = {f"{plain} flower": colours[name] for name, plain in phrases.FLOWERS.items() if plain}
+    turns: dict[str, dict] = {"look": {it: way for it, way in LOOKS.items() if way}}
+    for kind, ways in (("spin", {"left": -360, "right": 360}), ("turn", TURNS_DEG), ("wander", WAYS)):
+        turns[kind] = {it: (0, yaw) for it, yaw in ways.items()}
+    things = tuple(sorted({*phrases.SIGHT} - {"sky", "ground"}))
+    return asdict(Rules({name: pattern.pattern for name, pattern in patterns().items()}, tuple(phrases.ANNOUNCE),
+                        tuple(phrases.WHIM), COLOURS, things, colours | by_colour, turns))  # fmt: skip

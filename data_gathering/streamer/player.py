@@ -18,6 +18,7 @@ from data_gathering.streamer.ground import Cell, Ground, Place, bearing_deg, fla
 from data_gathering.streamer.motion import Hand, turn_deg
 from data_gathering.streamer.narration import Mouth, Narrator, Voice
 from data_gathering.streamer.persona import Persona
+from vlpt.data.in_view import EYE_M
 from vpt.frames import FRAME_MS, FRAMES_PER_SECOND
 
 Buttons = Set[str]  # names of those that are down in a frame
@@ -25,7 +26,6 @@ Truth = dict[str, Any]  # info["truth"] of a world
 Result = TypeVar("Result")
 Skill = Generator[Buttons, None, Result]  # yields the buttons of each frame, returns how it went
 
-EYE_M = 1.47  # of the eyes above the feet
 STEP_M = 0.2  # walked in a frame
 CLICK_FRAMES = 2
 

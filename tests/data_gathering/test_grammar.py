@@ -1,19 +1,23 @@
 """Which sentences the narrators can say: all that they say is recognised, and hardly anything else."""
 
+import json
+
 import numpy as np
 import pytest
+from support.places import ROOT
 from support.toy_arena import ToyArena
 
-from data_gathering.demonstrate import Episode, Options, make_player
+from data_gathering.demonstrate import Episode, Options, main, make_player
 from data_gathering.streamer import grammar, imagined, phrases
 from data_gathering.streamer.grammar import kinds, recognise, sentences
 from data_gathering.streamer.ground import HEAPS, name
 from data_gathering.streamer.narration import Mouth, Narrator, TimedVoice, expand, parse, sayable
 from data_gathering.streamer.session import play
-from vlpt.data.words import Word
-from vlpt.steering import INSTRUCTIONS
+from vlpt.data.sentences import LONGEST, Grammar, on_ticks, shuffled
+from vlpt.data.words import Word, read_words
 
 RULES = dict(grammar.rules())
+SAMPLES = ROOT / "data_gathering/samples"
 TOLD = ("announce", "plan", "request", "whim")  # what is told before it is done must never mean two things
 ERRAND_OF = {"tree": "chop", "flower": "flower", "pillar": "pillar", "steps": "climb"} | {noun: noun for noun in HEAPS}
 
@@ -71,12 +75,6 @@ def test_slots_come_back_as_they_were_filled():
 )
 def test_sentences_are_told_apart(sentence, rule_name, held):
     assert recognise(sentence) == (rule_name, held)
-
-
-def test_an_agent_is_told_what_the_player_could_have_announced():
-    found = {instruction: recognise(sentence)[0] for instruction, sentence in INSTRUCTIONS.items()}
-    expected = {"jump": "hop", "back": "back", "left": "side", "right": "side", "up": "look"}
-    assert found == {instruction: f"announce:{kind}" for instruction, kind in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -159,3 +157,51 @@ def test_patterns_are_compiled_once():
     recognise("two jumps")
     assert grammar.patterns.cache_info().misses == before.misses == 1
     assert set(phrases.ANNOUNCE) == {rule_name[9:] for rule_name in RULES if rule_name.startswith("announce:")}
+
+
+# ---- the grammar as a file
+
+
+def test_the_committed_file_is_what_the_grammar_is_today():
+    path = SAMPLES / "grammar.json"
+    assert json.loads(path.read_text()) == json.loads(json.dumps(grammar.exported())), "write it again: --grammar-only"
+    assert path.stat().st_size < 300_000
+
+
+def test_the_file_recognises_what_the_grammar_does(tmp_path):
+    assert main(Options(out=str(tmp_path / "grammar.json"), grammar_only=True)) == 0
+    read, rng = Grammar.read(tmp_path / "grammar.json"), np.random.default_rng(0)
+    for path in sorted(SAMPLES.glob("ch[34]-0*.words.jsonl")):
+        for words in sentences(read_words(path)):
+            said = [word.word for word in words]
+            for text in (" ".join(said), " ".join(map(str, rng.permutation(said)))):
+                assert read.recognise(text) == recognise(text), text
+
+
+def test_talk_on_ticks_is_cut_into_the_sentences_that_were_said():
+    """An agent's ticks of 200 ms are longer than the shortest pause between two sentences."""
+    read, rng = Grammar.read(SAMPLES / "grammar.json"), np.random.default_rng(0)
+    same = total = found = tried = 0
+    for path in sorted(SAMPLES.glob("ch[45]-0*.words.jsonl")):
+        words = read_words(path)
+        true = [" ".join(word.word for word in said) for said in sentences(words)]
+        cut = [" ".join(word.word for word in said) for said in read.cut(on_ticks(words, 200.0))]
+        same, total = same + len({*true} & {*cut}), total + len({*true})
+        assert " ".join(cut) == " ".join(word.word for word in words)
+        mixed = read.cut(shuffled(on_ticks(words, 200.0), rng))
+        tried += len(mixed)
+        found += sum(read.recognise(" ".join(word.word for word in said)) is not None for said in mixed)
+    assert same / total > 0.95 and found / tried < 0.2
+    assert read.cut([]) == []
+    assert max(map(len, read.cut([Word("a", 300.0 * i, 300.0 * i + 200) for i in range(100)]))) == LONGEST
+
+
+def test_a_wrong_grammar_file_is_named(tmp_path):
+    path = tmp_path / "grammar.json"
+    with pytest.raises(ValueError, match=r"grammar\.json is missing: write it with python -m data_gathering"):
+        Grammar.read(path)
+    whole = grammar.exported()
+    for broken in ({}, [], whole | {"rules": {"count": "(?:"}}, whole | {"rules": {"count": 3}}):
+        path.write_text(json.dumps(broken))
+        with pytest.raises(ValueError, match=r"grammar\.json is no grammar \(.*\): write it with"):
+            Grammar.read(path)

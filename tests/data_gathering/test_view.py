@@ -10,7 +10,8 @@ from support.luanti import needs_luanti
 from support.toy_arena import draw_arena
 
 from data_gathering.streamer.player import EYE_M
-from data_gathering.view import GRID, Options, Thing, View, box, check_made_here, main, picked, read_things, view_lines
+from data_gathering.view import Options, check_made_here, main, picked, view_lines
+from vlpt.data.in_view import GRID, Thing, View, box, read_things
 from vlpt.worlds import make, noop
 
 EYE = np.array([0.0, 10.0, 0.0])

@@ -17,7 +17,7 @@ MAY_IMPORT = {  # room: rooms of ours that it may import, itself apart
     "demo": {"vlpt", "data_gathering", "evaluate"},  # the list of all programs
 }
 GATHERING_USES = {"options", "files", "data", "worlds", "show"}  # of vlpt: formats, pages, worlds; no model
-NEEDS_A_WORLD = {"play.py"}
+NEEDS_A_WORLD = {"play.py", "told_lives.py", "lives.py", "carried_out.py"}
 PIPELINES = {"gather", "pipeline", "rehearsal"}  # programs that run the other programs
 
 

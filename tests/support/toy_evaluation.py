@@ -15,10 +15,12 @@ from vlpt.files import write_json
 from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 from vlpt.model import VLPT
 from vlpt.parts import unjoined
-from vlpt.steering import INSTRUCTIONS
 from vpt.actions import BUTTONS, MINECRAFT
 from vpt.senses import with_last_action
 
+INSTRUCTIONS = ("okay let's jump three times on the spot", "okay i'm going to walk backwards for a bit",
+                "okay i'm going to step to the left for a bit", "okay i'm going to step to the right for a bit",
+                "okay let's have a look up")  # fmt: skip
 FRAMES = 90
 CHANNELS = ("ch0", "ch4", "ch5")  # two episodes each
 HELD_OUT = ("ch4", "ch5")
@@ -56,8 +58,8 @@ def write_play(folder: Path) -> Path:
 
 @cache
 def tokenizer():
-    """Knows all words of the oracle, and those of the instructions."""
-    return train_tokenizer([TEXT, *INSTRUCTIONS.values()] * 3, 400, whole_words=ACTION_WORDS)
+    """Knows all words of the oracle, and those of some instructions."""
+    return train_tokenizer([TEXT, *INSTRUCTIONS] * 3, 400, whole_words=ACTION_WORDS)
 
 
 @cache

@@ -17,6 +17,7 @@ STAGES = {"base": ["action"], "words": ["token"], "language": ["action", "token"
           "oracle": ["action", "token", "silence"], "shuffled": ["action", "token", "silence"]}  # fmt: skip
 START, END = {"action": 7.0, "token": 4.0, "silence": 0.5}, {"action": 4.2, "token": 2.4, "silence": 0.35}
 EPISODES = 8
+CHANNELS = ["ch4", "ch5"] * 4  # of each episode
 
 
 def write_runs(folder: Path, frames: int = 60, steps: int = 100) -> Path:
@@ -94,10 +95,10 @@ def write_evaluation(folder: Path, random: np.random.Generator) -> None:
              "frames": ("joint", "true", "frames swapped", "token"),
              "oracle": ("oracle", "oracle", "oracle_swapped", "action"),
              "shuffled": ("shuffled", "true", "swapped", "action")}  # fmt: skip
-    dependence = {name: paired_difference(found[run][true][loss], found[run][other][loss]).to_dict()
+    dependence = {name: paired_difference(found[run][true][loss], found[run][other][loss], CHANNELS).to_dict()
                   for name, (run, true, other, loss) in pairs.items()}
     masked = "action_non_null"
-    non_null = {name: paired_difference(found[run][true][masked], found[run][other][masked]).to_dict()
+    non_null = {name: paired_difference(found[run][true][masked], found[run][other][masked], CHANNELS).to_dict()
                 for name, (run, true, other, loss) in pairs.items() if loss == "action"}
     conditions = {run: {condition: {loss: [*values.tolist()[:-1], None] for loss, values in measured.items()}
                         for condition, measured in every.items()} for run, every in found.items()}
@@ -105,7 +106,7 @@ def write_evaluation(folder: Path, random: np.random.Generator) -> None:
     options = {"shards": str(folder / "shards"), "held_out": ["ch4", "ch5"]}
     (folder / "evaluation.json").write_text(json.dumps(dict(
         dependence=dependence, dependence_non_null=non_null, conditions=conditions,
-        episodes=[f"ch4-{n:02}" for n in range(EPISODES)], gates=gates,
+        episodes=[f"{channel}-{n:02}" for n, channel in enumerate(CHANNELS)], gates=gates,
         options=options, peak_gb=3.25)))
 
 
@@ -118,7 +119,7 @@ def write_worth(folder: Path, random: np.random.Generator) -> None:
               for run, of in each.items()}  # fmt: skip
     pairs = {"words": ("action", "without_words", "action"), "frames": ("language", "without_frames", "token")}
     gains = {"token": ("joint", "words", "token"), "action": ("joint", "base", "action")}
-    worth, gain = ({name: paired_difference(losses[own][loss], losses[other][loss]).to_dict()
+    worth, gain = ({name: paired_difference(losses[own][loss], losses[other][loss], CHANNELS).to_dict()
                     for name, (own, other, loss) in some.items()} for some in (pairs, gains))  # fmt: skip
     (folder / "worth.json").write_text(json.dumps(dict(
         alone={"language_nats_per_token": 2.6, "agent_nats_per_frame": 4.3, "without_words_nats_per_frame": 4.25,
@@ -128,7 +129,7 @@ def write_worth(folder: Path, random: np.random.Generator) -> None:
         unigram={"nats_per_token": 5.5, "nats_per_frame": 6.0},
         worth=worth, worth_non_null={"words": worth["words"]}, gain=gain,
         losses={run: {loss: values.tolist() for loss, values in of.items()} for run, of in losses.items()},
-        episodes=[f"ch4-{n:02}" for n in range(EPISODES)], options={}, peak_gb=1.5)))  # fmt: skip
+        episodes=[f"{channel}-{n:02}" for n, channel in enumerate(CHANNELS)], options={}, peak_gb=1.5)))  # fmt: skip
 
 
 def write_hand_and_probe(folder: Path) -> None:

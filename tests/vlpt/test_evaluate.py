@@ -92,6 +92,11 @@ def test_worth_is_the_loss_without_the_signal_minus_that_with_it(folder, tmp_pat
     assert found["alone"]["without_words_nats_per_frame"] == pytest.approx(without.mean("action"))
     difference = without.each("action_non_null") - with_words.each("action_non_null")
     assert found["worth_non_null"]["words"]["delta"] == pytest.approx(difference.mean())
+    assert words["channels"] == 2 and words["episodes"] == 4
+    moments = found["by_moment"]["words"]  # nobody is about any errand here
+    assert moments["between errands"]["delta"] == pytest.approx(words["delta"])
+    assert moments["between errands"]["nats"] == pytest.approx(with_words.mean("action"))
+    assert moments["0-1 s"]["delta"] is None and sum(one["count"] for one in moments.values()) == 4 * 85
 
 
 def test_a_language_model_with_a_start_token_is_asked_for_every_token(folder):
@@ -126,6 +131,8 @@ def test_dependence_has_its_keys_under_both_masks(folder, tmp_path):
     difference = np.subtract(conditions["oracle_swapped"]["action"], conditions["oracle"]["action"])
     assert oracle["delta"] == pytest.approx(difference.mean(), abs=1e-4) and oracle["delta"] != 0
     assert found["dependence_non_null"]["oracle"]["delta"] != oracle["delta"]
+    assert set(found["by_moment"]) == set(found["dependence"]) and oracle["channels"] == 2
+    assert found["by_moment"]["oracle"]["between errands"]["delta"] == pytest.approx(oracle["delta"])
 
 
 def test_only_channels_that_are_named_are_measured(folder, tmp_path):

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from support.places import SAMPLES
 
 from vlpt.data.words import Word, write_words
 from vlpt.health import Options, Trigrams, main, minutes, repeated, words_of_play
@@ -13,10 +14,10 @@ SENTENCES = ["let's chop a tree", "look at the water over there", "i need some w
              "now we walk to the red pillar", "let's dig a hole here", "that was a good idea"]  # fmt: skip
 
 
-def talk(seed: int, length_ms: int) -> list[Word]:
+def talk(seed: int, length_ms: int, sentences: list[str] = SENTENCES) -> list[Word]:
     random, words, t = np.random.default_rng(seed), [], 0
     while t < length_ms:
-        for word in SENTENCES[random.integers(len(SENTENCES))].split():
+        for word in sentences[random.integers(len(sentences))].split():
             words.append(Word(word, t, t + 300))
             t += 400
         t += 1500
@@ -77,6 +78,29 @@ def test_healthy_talk_is_like_people_s_and_degenerate_talk_is_not(people, tmp_pa
     assert rambling["last"]["perplexity"] > 3 * rambling["first"]["perplexity"]
     assert json.loads((tmp_path / "health.json").read_text())["last"] == rambling["last"]
     assert "people's talk" in capsys.readouterr().out
+
+
+def test_sentences_of_the_grammar_are_counted_minute_by_minute(people, tmp_path, capsys):
+    """Half of what people say here is the scripted player's; an agent that says nothing of it is told from them."""
+    half = [*SENTENCES[:3], "step left", "now the red pillar", "look a tree to my right"]
+    for number in range(8):
+        write_words(people / f"ch4-0{number}.words.jsonl", talk(number, 60_000, half))
+
+    def measure(words, **asked):
+        return main(Options(play=str(play(tmp_path, words, 120_000)), people=str(people), held_out=("ch4",), **asked))
+
+    grammar = str(SAMPLES / "grammar.json")
+    healthy = measure(talk(77, 120_000, half), grammar=grammar, out=str(tmp_path / "health.json"))
+    assert 0.3 < healthy["people"]["grammar"]["mean"] < 0.7 and healthy["within"]["grammar"] >= 0.5
+    assert all(0.2 < minute["grammar"] < 0.8 for minute in healthy["agent"])
+    assert json.loads((tmp_path / "health.json").read_text())["last"]["grammar"] == healthy["last"]["grammar"]
+    assert "in the grammar" in capsys.readouterr().out
+    rambling = measure([Word(f"w{t}", t, t + 300) for t in range(0, 60_000, 400)], grammar=grammar)
+    assert rambling["first"]["grammar"] == 0 and np.isnan(rambling["last"]["grammar"])
+    unasked = measure(talk(77, 120_000))
+    assert "grammar" not in unasked["people"] and "grammar" not in unasked["agent"][0]
+    with pytest.raises(ValueError, match="none.json is missing: write it with"):
+        measure([], grammar=str(tmp_path / "none.json"))
 
 
 def test_wrong_files_are_named(people, tmp_path):

@@ -12,6 +12,11 @@ WORLD_ONLY, with an empty "chat", "camera" of shape (1, 2). Out (observation): {
     "camera_deg"  (pitch, yaw) float64, the change of gaze really applied (what a recorder must write)
     "errand"      {"name", "done", "progress", "goal"}, when the reset asked for one
 and of a reset: "arena", where things are (see `luanti/mods/grove/arena.lua`).
+
+A world is made in one of SCENES; in others than the first it shows what an agent that was trained in that never saw:
+"other-textures" (what the ground, heaps, trees and walls are made of has other colours and patterns, drawn from
+`scene_seed`; wool and flowers keep theirs, by which they are called), "other-time-of-day" (dusk), "moved-things" (the
+player starts away from the middle, and things stand where else only the player does).
 """
 
 from __future__ import annotations
@@ -24,8 +29,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-__all__ = ["BUTTONS", "DEGREES_PER_COUNT", "STEP_S", "WORLD_ONLY", "CheckSpaces", "action_space", "check_render_mode",
-           "check_size", "noop", "observation_space", "whole_action"]  # fmt: skip
+__all__ = ["AS_IS", "BUTTONS", "DEGREES_PER_COUNT", "MOVED_THINGS", "OTHER_TEXTURES", "OTHER_TIME", "SCENES", "STEP_S",
+           "WORLD_ONLY", "CheckSpaces", "action_space", "check_render_mode", "check_scene", "check_size", "noop",
+           "observation_space", "whole_action"]  # fmt: skip
 
 # VPT's clock, mouse and button names. A world imports nothing of ours, so they are repeated here; a test compares them.
 STEP_S = 0.05
@@ -35,6 +41,8 @@ BUTTONS = ("attack", "back", "forward", "jump", "left", "right", "sneak", "sprin
 WORLD_ONLY = ("ESC", "pickItem", "swapHands")  # MineRL has them; no policy presses them, and only ESC may do something
 UNHEARD = "chat"  # MineStudio sends it; no world here has a chat
 CAMERA_LIMIT_DEG = 180.0
+SCENES = AS_IS, OTHER_TEXTURES, OTHER_TIME, MOVED_THINGS = ("as-is", "other-textures", "other-time-of-day",
+                                                            "moved-things")  # fmt: skip
 TRUTH = {"position", "yaw_deg", "pitch_deg", "hotbar", "hand", "inventory", "gui_open", "events"}
 
 
@@ -102,6 +110,15 @@ def check_render_mode(render_mode: str | None) -> str | None:
     if render_mode not in (None, "rgb_array"):
         raise ValueError(f"render_mode must be 'rgb_array' or None, got {render_mode!r}")
     return render_mode
+
+
+def check_scene(scene: str, scene_seed: int) -> tuple[str, int]:
+    """Both. Raises ValueError unless the scene is one of SCENES and the seed a whole number from 0."""
+    if scene not in SCENES:
+        raise ValueError(f"there is no scene {scene!r}; choose one of {', '.join(SCENES)}")
+    if isinstance(scene_seed, bool) or not isinstance(scene_seed, (int, np.integer)) or scene_seed < 0:
+        raise ValueError(f"scene_seed must be a whole number from 0, got {scene_seed!r}")
+    return scene, int(scene_seed)
 
 
 def check_observation(observation: Mapping[str, Any], space: spaces.Dict) -> None:

@@ -8,46 +8,34 @@ In and out as `contract.py` says. The picture is real geometry (a checkered grou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 
 from vlpt.worlds.contract import (
+    AS_IS,
     BUTTONS,
     DEGREES_PER_COUNT,
+    MOVED_THINGS,
     STEP_S,
     action_space,
     check_render_mode,
+    check_scene,
     check_size,
     observation_space,
 )
+from vlpt.worlds.dummy_picture import GROUND_Y, Box, Look, distance, draw
 from vlpt.worlds.errands import COLOURS, Errand, check_options
 
 __all__ = ["Dummy"]
 
-SIDE, GROUND_Y, EYE_M, REACH_M = 16, 8.5, 1.6, 4.0
+SIDE, EYE_M, REACH_M = 16, 1.6, 4.0
 WALK_M, SPRINT_M = 4.0 * STEP_S, 5.6 * STEP_S
 DIG_STEPS = 8
-FOV_DEG = 72.0
 PITCH_LIMIT_DEG = 89.0
 HOTBAR = ("axe", "pickaxe", "shovel", "cobble", "planks", "", "", "", "")
-RGB = {"wool:red": (200, 30, 30), "wool:blue": (40, 60, 210), "wool:yellow": (235, 210, 40),
-       "wool:green": (60, 190, 50), "wool:white": (235, 235, 235), "default:tree": (95, 65, 35),
-       "default:sand": (215, 200, 140),
-       "default:dirt": (120, 80, 50), "default:stone": (125, 125, 125), "flowers:rose": (230, 60, 120),
-       "default:cobble": (105, 105, 110), "default:stonebrick": (80, 90, 100)}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Box:
-    """A column of one node: 1 m square around (x, z), `height` m high."""
-
-    node: str
-    x: float
-    z: float
-    height: int
 
 
 class Dummy(gymnasium.Env):
@@ -55,11 +43,16 @@ class Dummy(gymnasium.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / STEP_S), "nondeterministic": False}
 
-    def __init__(self, size: tuple[int, int] = (128, 128), render_mode: str | None = "rgb_array") -> None:
-        """`size`: (width, height) pixels. Raises ValueError unless both are at least 16, and for another render_mode
-        than "rgb_array" and None.
+    def __init__(self, size: tuple[int, int] = (128, 128), render_mode: str | None = "rgb_array",
+                 scene: str = AS_IS, scene_seed: int = 0) -> None:  # fmt: skip
+        """`size`: (width, height) pixels; `scene`: one of SCENES (contract.py), drawn from `scene_seed`.
+
+        Raises ValueError unless both sizes are at least 16, for another render_mode than "rgb_array" and None, and for
+        another scene.
         """
         self.size, self.render_mode = check_size(size, 16), check_render_mode(render_mode)
+        self.scene, scene_seed = check_scene(scene, scene_seed)
+        self._look = Look.of(scene, scene_seed)
         self.action_space, self.observation_space = action_space(), observation_space(*self.size)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -67,7 +60,7 @@ class Dummy(gymnasium.Env):
         super().reset(seed=seed)
         errand = check_options(options)
         random = np.random.default_rng(self.np_random.integers(2**31))
-        self._arena, self._boxes = build(random)
+        self._arena, self._boxes = build(random, moved=self.scene == MOVED_THINGS)
         self._position = np.array(self._arena["spawn"])
         self._yaw_deg, self._pitch_deg = float(random.integers(-180, 180)), 5.0
         self._hotbar, self._dug_steps, self._used, self._gui_open = 0, 0, False, False
@@ -165,13 +158,19 @@ class Dummy(gymnasium.Env):
 
     def _observation(self) -> dict[str, np.ndarray]:
         eye = self._position + np.array([0.0, EYE_M, 0.0])
-        picture = draw(eye, self._yaw_deg, self._pitch_deg, self.size, self._boxes, self._tiles)
+        picture = draw(eye, self._yaw_deg, self._pitch_deg, self.size, self._boxes, self._tiles, self._look)
         return {"pov": picture}
 
 
-def build(random: np.random.Generator) -> tuple[dict[str, Any], list[Box]]:
-    """An arena with Luanti's keys (info["arena"]) and its boxes, on free whole-numbered places."""
-    taken = [(0, 0)]
+def build(random: np.random.Generator, moved: bool = False) -> tuple[dict[str, Any], list[Box]]:
+    """An arena with Luanti's keys (info["arena"]) and its boxes, on free whole-numbered places. moved: the player
+    starts away from the middle.
+    """
+    start = (0, 0)
+    if moved:
+        start = tuple(random.choice([-7, 7], 2).tolist())
+        random = np.random.default_rng(random.integers(2**31))  # other places for all
+    taken = [start]
 
     def place(gap_m: int = 3) -> tuple[int, int]:
         while True:
@@ -192,7 +191,7 @@ def build(random: np.random.Generator) -> tuple[dict[str, Any], list[Box]]:
     taken += [(x + n, z) for n in range(4)]
     steps = [stand("default:stonebrick", n + 1, (x + n, z)) for n in range(4)]
     arena = {
-        "size": SIDE, "ground": GROUND_Y - 0.5, "spawn": [0.0, GROUND_Y, 0.0],
+        "size": SIDE, "ground": GROUND_Y - 0.5, "spawn": [float(start[0]), GROUND_Y, float(start[1])],
         "pillars": {colour: stand(f"wool:{colour}", 4) for colour in COLOURS},
         "trees": [stand("default:tree", 4) for _ in range(4)], "sand": [stand("default:sand", 3)],
         "dirt": [stand("default:dirt", 3)], "stone": [stand("default:stone", 3)], "water": [],
@@ -200,45 +199,3 @@ def build(random: np.random.Generator) -> tuple[dict[str, Any], list[Box]]:
         "steps": [[at[0], at[1] + n, at[2]] for n, at in enumerate(steps)],
     }  # fmt: skip
     return arena, boxes
-
-
-def distance(eye: np.ndarray, rays: np.ndarray, box: Box) -> np.ndarray:
-    """(N,) metres along each unit ray (N, 3) to the box, infinite where it is missed (slab method)."""
-    low = (np.array([box.x - 0.5, GROUND_Y, box.z - 0.5]) - eye).astype(rays.dtype)
-    high = low + np.array([1.0, box.height, 1.0], rays.dtype)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        a, b = low / rays, high / rays
-    enter, leave = np.minimum(a, b).max(-1), np.maximum(a, b).min(-1)
-    return np.where((enter <= leave) & (leave > 0), np.maximum(enter, 0.0), np.inf)
-
-
-def draw(eye: np.ndarray, yaw_deg: float, pitch_deg: float, size: tuple[int, int], boxes: list[Box],
-         tiles: np.ndarray) -> np.ndarray:  # fmt: skip
-    """(H, W, 3) uint8 RGB seen from `eye`."""
-    width, height = size
-    scale = np.tan(np.radians(FOV_DEG / 2)) / (height / 2)
-    right = (np.arange(width) + 0.5 - width / 2) * scale
-    down = (np.arange(height) + 0.5 - height / 2) * scale
-    x, y = np.meshgrid(right, down)
-    pitch, yaw = np.radians(pitch_deg), np.radians(yaw_deg)
-    rise, ahead = -(y * np.cos(pitch) + np.sin(pitch)), np.cos(pitch) - y * np.sin(pitch)
-    rays = np.stack([x * np.cos(yaw) + ahead * np.sin(yaw), rise, ahead * np.cos(yaw) - x * np.sin(yaw)], -1)
-    rays = rays.reshape(-1, 3)
-    rays = (rays / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)  # half the bytes, twice the speed
-    below = rays[:, 1] < -1e-3
-    depth = np.where(below, (GROUND_Y - eye[1]) / np.where(below, rays[:, 1], -1.0), np.inf)
-    colour = np.where(below[:, None], 0.0, np.array([130.0, 180.0, 235.0]))
-    hit = eye[[0, 2]] + rays[below][:, [0, 2]] * depth[below, None]
-    tile = tiles[tuple((np.floor(hit).astype(int) % 64).T)]
-    colour[below] = tile[:, None] * np.array([0.7, 1.0, 0.5])
-    for box in boxes:
-        aside = np.arctan2(box.x - eye[0], box.z - eye[2]) - yaw
-        if np.cos(aside) * np.cos(pitch) < -0.2 and np.hypot(box.x - eye[0], box.z - eye[2]) > 2:
-            continue  # behind us
-        far = distance(eye, rays, box)
-        nearer = far < depth
-        depth = np.where(nearer, far, depth)
-        # stripes, so that a near face is not one flat colour
-        edge = (eye + rays[nearer] * far[nearer, None]).sum(-1) % 1.0 < 0.15
-        colour[nearer] = np.array(RGB[box.node]) * np.where(edge, 0.7, 1.0)[:, None]
-    return np.clip(colour, 0, 255).astype(np.uint8).reshape(height, width, 3)

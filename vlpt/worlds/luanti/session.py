@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from Xlib.error import ConnectionClosedError
 
-from vlpt.worlds.contract import DEGREES_PER_COUNT, STEP_S
+from vlpt.worlds.contract import AS_IS, DEGREES_PER_COUNT, OTHER_TEXTURES, STEP_S
 from vlpt.worlds.luanti.game import Game, GameError, pick_port, settings
 from vlpt.worlds.luanti.home import Home
 from vlpt.worlds.luanti.screen import Screen
+from vlpt.worlds.luanti.textures import write_textures
 
 __all__ = ["Session", "Tick", "wrap"]
 
@@ -53,19 +54,26 @@ class Tick:
 class Session:
     """A started game. Whoever makes one closes it."""
 
-    def __init__(self, size: tuple[int, int], viewing_range: int, number: int) -> None:
-        """`number` differs between the instances of a process. Raises GameError when the game does not come up."""
+    def __init__(self, size: tuple[int, int], viewing_range: int, number: int, scene: str = AS_IS,
+                 scene_seed: int = 0) -> None:  # fmt: skip
+        """`number` differs between the instances of a process; `scene`: one of SCENES (contract.py).
+
+        Raises GameError when the game does not come up.
+        """
         self._stack = contextlib.ExitStack()
         self.tick: Tick | None = None
         self.gui_open, self.late_keys = False, 0
         self.arena: dict[str, Any] | None = None
         self.inventory: dict[str, int] = {}
         self.events: list[dict[str, Any]] = []
-        self._builds, self._size = 0, size
+        self._builds, self._size, self._scene = 0, size, scene
         with self._closing_on_error():
             home = self._enter(Home())
             self._screen = self._enter(Screen(home.path, *size))
             configuration = settings(*size, DEGREES_PER_COUNT, pick_port(number), viewing_range)
+            if scene == OTHER_TEXTURES:
+                write_textures(home.path / "textures", scene_seed)
+                configuration["texture_path"] = home.path / "textures"
             self._game = self._enter(Game(home.path, self._screen.relay, configuration))
             self.frame, self.cursor = self._screen.frame, self._screen.cursor
             self._wait_for_signs()
@@ -106,7 +114,9 @@ class Session:
         self._builds += 1
         number = self._builds % 255 + 1
         self.arena = None
-        self._game.command(json.dumps({"build": {"number": number, "seed": seed % 2**31, "errand": errand}}))
+        order = {"number": number, "seed": seed % 2**31, "errand": errand}
+        order |= {} if self._scene == AS_IS else {"scene": self._scene}
+        self._game.command(json.dumps({"build": order}))
         self._wait(lambda: self.arena is not None and self.tick.arena == number)
         self._game.command(json.dumps({"enter": True}))
         self._wait(self._stands_at_spawn)

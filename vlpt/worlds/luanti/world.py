@@ -21,11 +21,13 @@ import gymnasium
 import numpy as np
 
 from vlpt.worlds.contract import (
+    AS_IS,
     BUTTONS,
     DEGREES_PER_COUNT,
     STEP_S,
     action_space,
     check_render_mode,
+    check_scene,
     check_size,
     observation_space,
 )
@@ -47,13 +49,15 @@ class Luanti(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / STEP_S), "nondeterministic": True}
 
     def __init__(self, size: tuple[int, int] = (320, 180), viewing_range: int = 48,
-                 render_mode: str | None = "rgb_array") -> None:  # fmt: skip
-        """`size`: (width, height) pixels; `viewing_range`: metres.
+                 render_mode: str | None = "rgb_array", scene: str = AS_IS, scene_seed: int = 0) -> None:  # fmt: skip
+        """`size`: (width, height) pixels; `viewing_range`: metres; `scene`: one of SCENES (contract.py), drawn from
+        `scene_seed`.
 
-        Raises ValueError unless both sizes are even and at least 64 and the render_mode is "rgb_array" or None, and
-        RuntimeError naming Debian packages to install.
+        Raises ValueError unless both sizes are even and at least 64, the render_mode is "rgb_array" or None and there
+        is such a scene, and RuntimeError naming Debian packages to install.
         """
         self.size, self.render_mode = check_size(size, 64, even=True), check_render_mode(render_mode)
+        self._scene = check_scene(scene, scene_seed)
         check_installed()
         self.viewing_range = viewing_range
         self.action_space, self.observation_space = action_space(), observation_space(*self.size)
@@ -119,7 +123,7 @@ class Luanti(gymnasium.Env):
         for attempt in range(STARTS):
             try:
                 if self._session is None:
-                    self._session = Session(self.size, self.viewing_range, self._number)
+                    self._session = Session(self.size, self.viewing_range, self._number, *self._scene)
                     self._finalizer = weakref.finalize(self, _close_own, self._session, os.getpid())
                 return self._or_close(self._session.enter_arena, seed, errand)
             except RuntimeError:  # of the game or of its display

@@ -29,7 +29,7 @@ local function painter(random)
   local manip = VoxelManip()
   local emin, emax = manip:read_from_map(low, high)
   return setmetatable({manip = manip, index = VoxelArea:new({MinEdge = emin, MaxEdge = emax}), data = manip:get_data(),
-    param2 = manip:get_param2_data(), random = random, taken = {}}, Painter)
+    param2 = manip:get_param2_data(), random = random, taken = {}, start = {x = 0, z = 0}}, Painter)
 end
 
 function Painter:set(x, y, z, name, param2)
@@ -43,13 +43,13 @@ end
 
 function Painter:pick(list) return list[self.random:next(1, #list)] end
 
--- A free place for something `radius` wide, kept clear of the middle, where the player appears.
+-- A free place for something `radius` wide, kept clear of where the player appears, which is the middle unless it moved.
 function Painter:place(radius)
   for try = 1, 400 do
     local gap = try < 200 and 1 or 0
     local reach = SIDE - 3 - math.ceil(radius)
     local x, z = self.random:next(-reach, reach - 1), self.random:next(-reach, reach - 1)
-    local free = x * x + z * z > (radius + 2.5) ^ 2
+    local free = (x - self.start.x) ^ 2 + (z - self.start.z) ^ 2 > (radius + 2.5) ^ 2
     for _, other in ipairs(self.taken) do
       free = free and (other.x - x) ^ 2 + (other.z - z) ^ 2 > (other.radius + radius + gap) ^ 2
     end
@@ -164,12 +164,19 @@ local function several(count, make)
   return found
 end
 
--- Builds arena `number` (0..255, what the markers carry) from `seed`.
-function arena.build(number, seed)
+-- A place 8 to 11 m from the middle.
+local function away_from_middle(random)
+  local angle, far = math.rad(random:next(0, 359)), random:next(80, 110) / 10
+  return {x = math.floor(far * math.sin(angle) + 0.5), z = math.floor(far * math.cos(angle) + 0.5)}
+end
+
+-- Builds arena `number` (0..255, what the markers carry) from `seed`. moved: the player starts away from the middle.
+function arena.build(number, seed, moved)
   local p = painter(PcgRandom(seed))
+  if moved then p.start = away_from_middle(PcgRandom(seed + 2)) end
   local floor = floor_and_wall(p, number)
   local random = p.random
-  local made = {size = SIDE, ground = GROUND, floor = floor, spawn = {0, GROUND + 0.5, 0}, pillars = {}}
+  local made = {size = SIDE, ground = GROUND, floor = floor, spawn = {p.start.x, GROUND + 0.5, p.start.z}, pillars = {}}
   made.steps = steps(p)
   for _, colour in ipairs(COLOURS) do made.pillars[colour] = pillar(p, colour) end
   made.trees = several(random:next(4, 6), function() return tree(p) end)
@@ -228,6 +235,9 @@ function arena.spawn(made, errand, seed)
   local random = PcgRandom(seed + 1)
   local target = errand and target_of(made, errand, random)
   local yaw = random:next(0, 359)
+  if made.spawn[1] ~= 0 or made.spawn[3] ~= 0 then -- away from the middle: not with the face to the wall
+    yaw = math.deg(math.atan2(-made.spawn[1], -made.spawn[3])) + yaw / 4 - 45
+  end
   if not target then return made.spawn, yaw, nil end
   for try = 1, 500 do
     local angle, far = math.rad(random:next(0, 359)), random:next(60, 90) / 10

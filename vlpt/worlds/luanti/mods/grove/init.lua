@@ -1,6 +1,7 @@
 -- Server side: builds an arena when told to, and logs what happened as one line of JSON after "@S " (see game.py).
--- In: command.json in the world's folder: {"build": {"number", "seed", "errand"}}, and once the client has all of that arena
--- {"enter": true}. Out: "@R {...}" when the arena stands, "@S {"events", "inventory"}" when something was dug, placed, picked up.
+-- In: command.json in the world's folder: {"build": {"number", "seed", "errand", "scene"}}, and once the client has all of
+-- that arena {"enter": true}. Out: "@R {...}" when the arena stands, "@S {"events", "inventory"}" when something was dug,
+-- placed, picked up.
 local folder = minetest.get_modpath("grove")
 local arena = dofile(folder .. "/arena.lua")
 local COMMAND = minetest.get_worldpath() .. "/command.json"
@@ -70,10 +71,11 @@ end
 local function build(player, order)
   minetest.close_formspec(player:get_player_name(), "")
   clear_objects()
-  local made = arena.build(order.number, order.seed)
+  local made = arena.build(order.number, order.seed, order.scene == "moved-things")
   local at, yaw_deg, target = arena.spawn(made, order.errand, order.seed)
   entrance = {at = at, yaw_deg = yaw_deg, pitch_deg = 5}
-  minetest.set_timeofday(0.4 + (order.seed % 21) / 100)
+  local dusk = order.scene == "other-time-of-day"
+  minetest.set_timeofday(dusk and 0.785 + (order.seed % 21) / 2000 or 0.4 + (order.seed % 21) / 100)
   send_player(player, {at = {-28, 22, -28}, yaw_deg = 45, pitch_deg = 18}, 0)
   made.number, made.target, made.spawn, made.spawn_yaw_deg = order.number, target, at, yaw_deg
   minetest.log("action", "@R " .. minetest.write_json({arena = made, inventory = carried}))
