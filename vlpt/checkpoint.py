@@ -21,6 +21,7 @@ from vlpt.files import read_json, read_lines, whole_folder, write_json, write_li
 from vpt.options import short
 
 STATE = {"step", "stage", "optimizer", "random"}  # what train.py keeps in trainer.pt, and needs
+FUSED = ("policy", "language", "joints")  # of what a fused model may be put together
 
 
 def versions() -> dict[str, str]:
@@ -148,6 +149,19 @@ def model_folder(path: Path | str) -> Path:
         if (place / "config.json").exists():
             return place
     raise ValueError(f"no model in {path}: neither config.json nor checkpoint/model/config.json; train it first")
+
+
+def named_parts(folder: Path) -> tuple[Path, ...] | None:
+    """The folders of policy, language model and joints that a config.json names, seen from its own, as `parts`: a fused
+    model may be put together of what lies elsewhere. None where it names none. Raises ValueError for other names.
+    """
+    config = read_json(folder / "config.json")
+    parts = config.get("parts") if isinstance(config, dict) else None
+    if parts is None:
+        return None
+    if not isinstance(parts, dict) or {*parts} != {*FUSED} or not all(isinstance(path, str) for path in parts.values()):
+        raise ValueError(f"{folder / 'config.json'}: parts are the folders of {', '.join(FUSED)}, each by its name")
+    return tuple(folder / parts[name] for name in FUSED)
 
 
 def model_kind(folder: Path) -> str:

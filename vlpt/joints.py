@@ -14,6 +14,7 @@ from typing import ClassVar
 from torch import nn
 
 from vlpt.fusion import GatedCrossAttention
+from vlpt.intention import Intention
 from vlpt.language.decoder import DecoderConfig
 from vlpt.language.families import config_of
 from vlpt.language.silence import Silence
@@ -21,7 +22,7 @@ from vlpt.language.transformer_xl import TransformerXLConfig
 from vpt.checkpoint import Pretrained, with_tuples
 from vpt.policy import PolicyConfig
 
-PARTS = ("silence", "words_ask_frames", "frames_ask_words")
+PARTS = ("silence", "words_ask_frames", "frames_ask_words", "intention")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class VLPTConfig:
     flamingo_every: int = 0  # 0: words ask frames once, at the input (PaLI); n: before every n-th layer (Flamingo)
     frames_ask: str = "ticks"  # all ticks, each a reading of the latest word in the light of now; or only "words"
     ask_every_block: bool = False  # frames ask words before each of blocks 2..n, not only before block 2
+    intention: bool = False  # a reader of what words say will be done soon, beside frames ask words
     cross_heads: int = 4
     cross_head_width: int = 32
 
@@ -94,6 +96,8 @@ class Joints(nn.Module, Pretrained):
         self.frames_ask_words = nn.ModuleDict(
             {str(span.start): self._cross(agent, words, config.words_window) for span in config.block_spans}
         )
+
+        self.intention = Intention(words, agent) if config.intention else None
 
     def _cross(
         self, width: int, source_width: int, window: int, patches: tuple[int, int] | None = None

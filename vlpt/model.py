@@ -18,14 +18,16 @@ patches of a frame, C their width, V numbers of the trunk's vector (D, or 2 D of
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from vlpt.checkpoint import named_parts
 from vlpt.clock import Clock, Timestamps, Visibility
 from vlpt.fusion import KeyValues, unit_size
 from vlpt.joints import Joints, VLPTConfig
-from vlpt.language.families import build
+from vlpt.language.families import build, load_language
 from vlpt.language.interface import LanguageModel
 from vlpt.memory import FrameMemory, FrameSequence, Memory, TickMemory, pick
 from vlpt.parts import freeze, gates, groups
@@ -43,6 +45,7 @@ class Output:
     """
 
     action: ActionLogits  # log-probabilities of a frame's action, (B, T, ...) fp32
+    intention: Tensor | None  # (B, T, SOON), what words say will be done soon; None where no such reader is
     silence_logit: Tensor  # (B, L) fp32, of nothing being said at this tick
     hidden: Tensor  # (B, L, E) the language model's states
     tick_index: Tensor  # (B, L) int64, the tick's frame in the chunk
@@ -62,7 +65,7 @@ class VLPT(nn.Module, Pretrained):
         self.language = build(config.language)
         joints = Joints(config)
         self.silence, self.words_ask_frames = joints.silence, joints.words_ask_frames
-        self.frames_ask_words = joints.frames_ask_words
+        self.frames_ask_words, self.intention = joints.frames_ask_words, joints.intention
         self.silence.fit(self.language)
         self.trained: tuple[nn.Module, ...] | None = None  # set by `freeze`; None: all
 
@@ -78,6 +81,19 @@ class VLPT(nn.Module, Pretrained):
         if joints is not None:
             joints.put_into(model)
         return model
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, **hub) -> "VLPT":
+        """As of every model; or put together of the three folders that config.json names as its `parts`, so that an
+        agent and the models it is made of are stored once.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        parts = named_parts(folder) if folder.is_dir() else None
+        if parts is None:
+            return super().from_pretrained(pretrained_model_name_or_path, **hub)
+        policy, language, joints = parts
+        return cls.from_parts(Policy.from_pretrained(policy), load_language(language), Joints.from_pretrained(joints)
+                              ).eval()  # fmt: skip
 
     def start(self, lanes: int) -> Memory:
         """A fresh memory for so many lanes."""
@@ -149,15 +165,22 @@ class VLPT(nn.Module, Pretrained):
                 asked_ticks = replace(clock.ticks, real=clock.ticks.real & (ids != self.language.vocabulary))
 
         # ---- frames pass the other blocks, and before these ask words (cross attention 2)
-        words, word_key_values, asked, sees = self._words_asked(said, asked_ticks, clock, memory)
-        blocks = (trunk,)
+        words, word_key_values, asked, read, sees = self._words_asked(said, asked_ticks, clock, memory)
+        intention, blocks = None, (trunk,)
+        if self.intention is not None:
+            intention = self.intention.logits(read, sees)
+            told = self.intention.told(intention)
+            x = x + self.intention.tell(told)
         for span, key_values in zip(self.block_spans, asked, strict=True):
             x = self.frames_ask_words[str(span.start)](x, key_values, sees)
             x, kept = self.policy.run_blocks(x, first, memory.blocks, visible, span)
             blocks += kept
 
-        action = self.policy.heads(self.policy.finish(x))
-        output = Output(action, silence_logit, hidden, clock.ticks.time, clock.ticks.real)
+        x = self.policy.finish(x)
+        if self.intention is not None:
+            x = x + self.intention.urge(told)
+        action = self.policy.heads(x)
+        output = Output(action, intention, silence_logit, hidden, clock.ticks.time, clock.ticks.real)
         seen = seen.newest(self._frame_slots)
         return output, Memory(blocks, seen, places, language, words, word_key_values, clock.next_frame)
 
@@ -182,9 +205,10 @@ class VLPT(nn.Module, Pretrained):
 
     def _words_asked(
         self, said: Tensor, ticks: Timestamps, clock: Clock, memory: Memory
-    ) -> tuple[TickMemory, tuple[KeyValues, ...], tuple[KeyValues, ...], Visibility]:
-        """The words and their keys and values for the memory; and, for the frames of this chunk, what each block asks
-        and who sees what. said (B, L, E) of the chunk's ticks, of which those that may be asked are real.
+    ) -> tuple[TickMemory, tuple[KeyValues, ...], tuple[KeyValues, ...], Tensor, Visibility]:
+        """The words and their keys and values for the memory; and, for the frames of this chunk, what each block asks,
+        the words (B, K, E) themselves and who sees what. said (B, L, E) of the chunk's ticks, of which those that may
+        be asked are real.
         """
         words, window = memory.words, self.config.words_window
         if clock.n_ticks:
@@ -194,11 +218,12 @@ class VLPT(nn.Module, Pretrained):
                 sees = Visibility.of(clock.frames, sequence.times, window)
                 with torch.no_grad():  # what follows, if it learns, makes them again
                     kept = self._key_values(words.content, -words.age_frames)
-                return words, kept, self._key_values(sequence.content, sequence.times.time), sees
+                asked = self._key_values(sequence.content, sequence.times.time)
+                return words, kept, asked, sequence.content, sees
         sees = Visibility.of_older(clock.since_tick, words.age_frames, words.mask, window)
         known = not clock.n_ticks and not torch.is_grad_enabled()
         key_values = memory.word_key_values if known else self._key_values(words.content, -words.age_frames)
-        return words, key_values, key_values, sees
+        return words, key_values, key_values, words.content, sees
 
     def _key_values(self, content: Tensor, time: Tensor) -> tuple[KeyValues, ...]:
         return tuple(block.key_values(content, time) for block in self.frames_ask_words.values())

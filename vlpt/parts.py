@@ -24,6 +24,8 @@ def groups(model) -> dict[str, list[nn.Parameter]]:
     """
     policy = model.policy
     cross = {name: list(getattr(model, name).named_parameters()) for name in CROSS}
+    if model.intention is not None:
+        cross["frames_ask_words"] += model.intention.named_parameters()
     words, frames = ([p for name, p in cross[direction] if not name.endswith(GATES)] for direction in CROSS)
     return dict(
         trunk=_parameters(*policy.trunk),
@@ -53,7 +55,7 @@ def freeze(model, stage: str, trunk: str = "frozen", language: bool = True, agen
     if stage in ("language", "joint"):
         trained += [model.silence, model.words_ask_frames]
     if stage in ("action", "joint"):
-        trained.append(model.frames_ask_words)
+        trained += [model.frames_ask_words] + [model.intention] * (model.intention is not None)
         trained += _acting(policy) if agent else []
     if trunk == "trained":
         trained += policy.trunk
@@ -85,6 +87,15 @@ def gates(model) -> dict[str, float]:
     return found
 
 
+def passages(model, direction: str) -> tuple[str, ...]:
+    """Names of the parameters that are 0 where nothing passes in a direction of CROSS: its gates, and from words to
+    actions what their intention tells.
+    """
+    found = tuple(f"{direction}.{i}.{name}" for i in getattr(model, direction) for name in GATES)
+    tells = direction == "frames_ask_words" and model.intention is not None
+    return found + ("intention.tell.weight", "intention.urge.weight") * tells
+
+
 def untouched(model):
     """A frozen copy of the model as it is now."""
     return copy.deepcopy(model).requires_grad_(False).eval()
@@ -94,7 +105,7 @@ def untouched(model):
 def unjoined(model):
     """A frozen copy with closed gates, to which silence is nothing: the two models without each other."""
     alone = untouched(model)
-    for name, parameter in alone.named_parameters():
-        if name.endswith(GATES) or name in ("silence.since", "silence.since_logit"):
-            parameter.zero_()
+    every = [name for direction in CROSS for name in passages(model, direction)]
+    for name in (*every, "silence.since", "silence.since_logit"):
+        alone.get_parameter(name).zero_()
     return alone

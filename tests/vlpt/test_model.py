@@ -11,7 +11,9 @@ import pytest
 import torch
 from support.outputs import by_frame
 
+from vlpt.checkpoint import model_kind
 from vlpt.clock import Timestamps
+from vlpt.joints import Joints
 from vlpt.language.decoder import DecoderConfig
 from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 from vlpt.memory import Memory, tensors, with_tensors
@@ -24,7 +26,8 @@ CONFIG = VLPTConfig(
     policy=PolicyConfig(width=32, heads=2, blocks=3, attention_memory_size=20, timesteps=8, impala_width=0.25,
                         impala_channels=(16, 16, 16), px=16, n_buttons=50, last_action=True),
     language=TransformerXLConfig(vocabulary=V, width=32, layers=2, heads=2, head_width=16, inner=64, window=5),
-    frames_per_tick=4, frame_window=9, patch_window=6, words_window=14, cross_heads=2, cross_head_width=16,
+    frames_per_tick=4, frame_window=9, patch_window=6, words_window=14, intention=True, cross_heads=2,
+    cross_head_width=16,
 )  # fmt: skip
 LLAMA = DecoderConfig(dict(
     model_type="llama", vocab_size=V, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
@@ -35,6 +38,7 @@ VARIANTS = {
     "default": {}, "D=1": dict(frames_per_tick=1), "D=2": dict(frames_per_tick=2), "flamingo": dict(flamingo_every=1),
     "every block": dict(ask_every_block=True), "softmax": dict(silence="softmax"),
     "frames ask words": dict(frames_ask="words"), "no patches": dict(patch_window=0),
+    "no intention": dict(intention=False),
     "a start": dict(language=replace(CONFIG.language, start_token=3)),
     "no window": dict(frame_window=1, patch_window=1, words_window=1),
     "long patches": dict(patch_window=17, frames_per_tick=2),
@@ -48,8 +52,11 @@ def a_model(gate: float = 0.7, **changes) -> VLPT:
     model = VLPT(replace(CONFIG, **changes)).eval()
     for parameter in model.groups()["gates"]:
         torch.nn.init.constant_(parameter, gate)
-    for born_zero in (model.silence.since, model.silence.since_logit, model.policy.last_action.network[2].weight):
-        torch.nn.init.normal_(born_zero, std=0.3)
+    born_zero = [model.silence.since, model.silence.since_logit, model.policy.last_action.network[2].weight]
+    if model.intention is not None:
+        born_zero += [part.weight for part in (model.intention.read, model.intention.tell, model.intention.urge)]
+    for parameter in born_zero:
+        torch.nn.init.normal_(parameter, std=0.3)
     return model
 
 
@@ -198,6 +205,8 @@ def test_frames_ask_words_and_not_silence():
     """Nothing said yet: the actions are those of the agent alone. A silent tick's thoughts are no answer."""
     for frames_ask in ("words", "ticks"):
         model, deaf = a_model(frames_ask=frames_ask), a_model(gate=0.0)
+        for part in (deaf.intention.tell, deaf.intention.urge):
+            torch.nn.init.zeros_(part.weight)
         sight, first, heard, last_action = a_stream(1, 40, resets=0)
         heard[:] = V
         heard[0, 20] = 5
@@ -281,7 +290,8 @@ def test_reset_lane_is_a_fresh_lane(variant):
 def test_closed_gates_are_the_two_models_alone_bit_for_bit(variant):
     policy, language = Policy(CONFIG.policy), TransformerXL(CONFIG.language)
     torch.nn.init.normal_(policy.last_action.network[2].weight)
-    options = dict(frames_per_tick=4, patch_window=6, cross_heads=2, cross_head_width=16) | VARIANTS[variant]
+    options = dict(frames_per_tick=4, patch_window=6, intention=True, cross_heads=2, cross_head_width=16)
+    options |= VARIANTS[variant]
     model = VLPT.from_parts(policy, language, **options).eval()
     sight, first, heard, last_action = a_stream(2, 30, pixels=True)
     output, _ = model(sight, first, heard, model.start(2), last_action)
@@ -442,7 +452,8 @@ def test_a_stage_trains_its_parts_and_leaves_the_rest(stage, groups):
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     output, _ = forward(model, a_stream(2, 24, pixels=True), slice(None), model.start(2))
     (output.action.buttons[..., 0].mean() + output.action.camera[..., 0].mean()
-     + model.language.log_probs(output.hidden)[..., 0].mean() + output.silence_logit.mean()).backward()
+     + model.language.log_probs(output.hidden)[..., 0].mean() + output.silence_logit.mean()
+     + output.intention.mean()).backward()
     optimizer.step()
     for name, parameter in model.named_parameters():
         assert parameter.requires_grad == (parameter.grad is not None), name
@@ -496,6 +507,25 @@ def test_saved_is_loaded(variant, tmp_path):
     (tmp_path / "language").mkdir()
     model.language.save_pretrained(tmp_path / "language")
     assert TransformerXL.from_pretrained(tmp_path / "language").config == CONFIG.language
+
+
+@torch.no_grad()
+def test_an_agent_may_be_put_together_of_three_folders(tmp_path):
+    model, agent = a_model(), tmp_path / "agent"
+    for name, part in (("base", model.policy), ("words", model.language), ("joints", Joints.of(model))):
+        part.save_pretrained(tmp_path / name)
+    parts = dict(policy="../base", language="../words", joints="../joints")
+    agent.mkdir()
+    (agent / "config.json").write_text(json.dumps(dict(model="VLPT", parts=parts)))
+    assert model_kind(agent) == "VLPT"
+    stream, whole = a_stream(2, 20), [slice(0, 20)]
+    assert_same(run(VLPT.from_pretrained(agent), *stream, whole)[0], run(model, *stream, whole)[0], atol=0)
+    (agent / "config.json").write_text(json.dumps(dict(model="VLPT", parts=parts | dict(joints="../gone"))))
+    with pytest.raises(ValueError, match="gone"):
+        VLPT.from_pretrained(agent)
+    (agent / "config.json").write_text(json.dumps(dict(model="VLPT", parts=dict(policy="../base"))))
+    with pytest.raises(ValueError, match="policy, language, joints"):
+        VLPT.from_pretrained(agent)
 
 
 @pytest.mark.parametrize("wrong,message", [

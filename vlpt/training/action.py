@@ -21,4 +21,4 @@ class Action(Joined):
     Options = ActionOptions
 
     def weights(self) -> dict[str, float]:
-        return {"action": 1.0, "kl": self.options.kl_weight}
+        return {"action": 1.0, **self.weights_beside_action()}

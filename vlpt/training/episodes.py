@@ -98,6 +98,7 @@ class EpisodeStage(Stage):
         counted = int(chunk.action_mask.sum())
         spoken = chunk.language_mask & (chunk.spoken != self.batches.silence)
         return dict(action=counted, buttons=counted, camera=counted, kl=counted,
+                    intention=counted, intention_size=counted,
                     action_non_null=int((chunk.action_mask & ~chunk.null).sum()),
                     silence=int(chunk.language_mask.sum()), token=int(spoken.sum()))  # fmt: skip
 

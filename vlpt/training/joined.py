@@ -4,16 +4,20 @@ In: shards with labelled actions and words; the two models, or an earlier stage'
 stages differ in what they train (vlpt/parts.py) and what counts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from vlpt.checkpoint import model_folder
 from vlpt.data.lanes import Chunk
 from vlpt.data.oracle import action_ids
+from vlpt.data.shards import Episode
+from vlpt.data.soon import soon
 from vlpt.data.trunk_features import cache_features
 from vlpt.data.words import load_tokenizer, save_tokenizer
 from vlpt.files import read_json
@@ -24,12 +28,12 @@ from vlpt.model import VLPT, Output
 from vlpt.options import Count, CountOrNone, NotNegative, Positive, Share, without_effect
 from vlpt.parts import unjoined, untouched
 from vlpt.training.episodes import EpisodeOptions, EpisodeStage, read_episodes
-from vlpt.training.losses import LossPart, action_loss, kl_to_reference, language_loss
+from vlpt.training.losses import LossPart, action_loss, intention_loss, kl_to_reference, language_loss
 from vlpt.training.stage import TOKENIZER, prefixed
 from vpt.policy import Policy
 
 ALONE = ("action", "action_non_null", "token")  # losses that each model has without the other
-HOW = ("frames_per_tick", "flamingo_every", "patch_window", "frames_ask", "silence")  # two models are joined
+HOW = ("frames_per_tick", "flamingo_every", "patch_window", "frames_ask", "silence", "intention")  # how two are joined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,7 @@ class JoinedOptions(EpisodeOptions):
     patch_window: CountOrNone = 32  # frames back in which words ask for places in the picture (0: never)
     frames_ask: Literal["ticks", "words"] = "ticks"  # what frames ask: every tick, or those that hear a word
     silence: Literal["factored", "softmax"] = "factored"  # silence has a logit of its own, or is one more token
+    intention: bool = True  # read what will be done soon off the words, beside cross attention (vlpt/intention.py)
     # what is heard
     words: Literal["true", "shuffled", "oracle", "silence"] = "true"  # all but true are controls
     frames: Literal["true", "blank"] = "true"  # what is seen and felt; blank is a control
@@ -90,13 +95,30 @@ class ActionsAreTrained:
     """Options of the stages that train actions: action and joint."""
 
     train_agent: bool = True  # train the agent's blocks 2..n and heads too
+    intention_weight: NotNegative = 1.0  # weight of what words say will be done soon (nats a frame)
+    intention_decay: NotNegative = 0.05  # nats for the squared length of the weights that read it
     kl_weight: NotNegative = 0.0  # weight of the KL to the agent as it was before this stage (nats/frame)
 
 
 def joined_losses(model: VLPT, output: Output, chunk: Chunk) -> dict[str, LossPart]:
     """Actions and words of one chunk."""
     parts = action_loss(output.action, chunk.buttons_index, chunk.camera_index, chunk.action_mask, chunk.null)
+    if output.intention is not None:
+        parts |= intention_loss(output.intention, chunk.soon, chunk.action_mask, model.intention.read.weight)
     return parts | language_loss(model.language, output, chunk.spoken, chunk.language_mask)
+
+
+def soon_share(episodes: Sequence[Episode]) -> np.ndarray:
+    """(SOON,) float64: at which share of the frames whose action is known each thing is done soon."""
+    each = [soon(episode.buttons_index, episode.camera_index)[episode.confidence > 0] for episode in episodes]
+    return np.concatenate(each).mean(0)
+
+
+def constant_intention_loss(train: Sequence[Episode], held_out: Sequence[Episode]) -> float:
+    """Nats a frame on the held-out episodes of saying how often each thing is done in the training episodes."""
+    share = soon_share(train).clip(1e-4, 1 - 1e-4)
+    done = soon_share(held_out)
+    return float(-(done * np.log(share) + (1 - done) * np.log(1 - share)).sum())
 
 
 class Joined(EpisodeStage):
@@ -107,6 +129,8 @@ class Joined(EpisodeStage):
         self.tokenizer = load_tokenizer(source / TOKENIZER)
         model = (VLPT.from_pretrained(source) if options.start else self._join(options, source)).to(device)
         model.freeze(options.stage, options.trunk, *models_trained(options))
+        if model.intention is None:
+            without_effect(options, "a model that reads no intention off words", "intention_weight", "intention_decay")
         # The agent as it was before this stage, which sees and hears the same. Loss `kl` keeps the new one near it.
         self.reference = untouched(model) if getattr(options, "kl_weight", 0) else None
         data = read_episodes(options)
@@ -117,6 +141,8 @@ class Joined(EpisodeStage):
             word_source=options.words, frame_source=options.frames, drop_words=options.drop_words,
             max_lateness_ms=options.max_lateness_ms,
         )  # fmt: skip
+        if model.intention is not None and model.intention.is_fresh:
+            model.intention.begin_with(soon_share(data.train))
 
     def _join(self, options: JoinedOptions, language: Path) -> VLPT:
         """Agent and language model as they are, the gates between them closed."""
@@ -127,6 +153,13 @@ class Joined(EpisodeStage):
         if options.joints:
             return VLPT.from_parts(policy, speaker, Joints.from_pretrained(options.joints))
         return VLPT.from_parts(policy, speaker, **{name: getattr(options, name) for name in HOW})
+
+    def weights_beside_action(self) -> dict[str, float]:
+        """Of the losses that belong to the action's, where actions are trained."""
+        weights, each = {"kl": self.options.kl_weight}, self.options.intention_weight
+        if self.model.intention is not None:
+            weights |= {"intention": each, "intention_size": each * self.options.intention_decay}
+        return weights
 
     def start(self, lanes: int) -> tuple:
         """Fresh memories: the model's and, where there is one, the reference's."""
@@ -148,7 +181,10 @@ class Joined(EpisodeStage):
         joined them found it, where it is on the same channels."""
         if not self.data.held_out:
             return {}
-        return super().baselines() | (self._found_before() or self._found_alone())
+        found = super().baselines() | (self._found_before() or self._found_alone())
+        if self.model.intention is not None:
+            found["unigram/intention"] = constant_intention_loss(self.data.train, self.data.held_out)
+        return found
 
     def _found_before(self) -> dict[str, float]:
         run, options = Path(self.options.start), self.options

@@ -22,5 +22,5 @@ class Joint(Joined):
 
     def weights(self) -> dict[str, float]:
         options = self.options
-        return {"action": 1.0, "kl": options.kl_weight, "token": options.token_weight,
+        return {"action": 1.0, **self.weights_beside_action(), "token": options.token_weight,
                 "silence": options.silence_weight}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from vpt.actions import MINECRAFT
 from vpt.heads import kl
@@ -89,6 +89,15 @@ def action_loss(
     parts = dict(buttons=LossPart.of(buttons, mask), camera=LossPart.of(camera, mask))
     both = LossPart(parts["buttons"].total + parts["camera"].total, parts["buttons"].count)
     return dict(action=both, action_non_null=LossPart.of(buttons + camera, mask & ~null), **parts)
+
+
+def intention_loss(logits: Tensor, soon: Tensor, mask: Tensor, weight: Tensor) -> dict[str, LossPart]:
+    """Nats a frame of what words say will be done soon: logits (B, T, SOON), soon (B, T, SOON) bool, mask (B, T); and
+    the squared length of the weights that read it, which is to stay small as in ridge regression.
+    """
+    nats = binary_cross_entropy_with_logits(logits.float(), soon.float(), reduction="none").sum(2)
+    found = LossPart.of(nats, mask)
+    return dict(intention=found, intention_size=LossPart(found.count * weight.float().square().sum(), found.count))
 
 
 def kl_to_reference(action, reference, mask: Tensor) -> dict[str, LossPart]:
