@@ -1,6 +1,7 @@
 # make demo   everything, end to end, on the recordings that come with the repository (SCRATCH=1: record and train anew)
 # make corpus 12 hours of narrated play in 72 channels (data/corpus, 0.9 GB, 90 minutes on two cores); goes on where it stopped
 # make play   a minute in a game by the agent that comes with the repository, filmed (HEAR="walk backwards", SEED=3)
+# make evidence  every instrument on that agent (hours; goes on where it stopped), after make demo, whose shards it reads
 # make test   style, unit tests, a real game, the notebook, the README's commands
 # make setup  only what both need: Debian packages and .venv;  make clean  forgets data/ and runs/
 
@@ -10,7 +11,7 @@ VENV := .venv/bin
 # first recording comes before anyone's second, so that a part of it is a smaller corpus.
 CORPUS := --channels 72 --first-channel 100 --episodes 10 --seconds 60 --seed 3
 
-.PHONY: demo corpus play test setup packages notebook clean
+.PHONY: demo corpus play evidence test setup packages notebook clean
 
 demo: setup
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python demo.py $(if $(SCRATCH),--scratch)
@@ -21,6 +22,9 @@ corpus: setup
 play: setup
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m vlpt.play --model pretrained/agent --world luanti --seconds 60 \
 	    --seed $(or $(SEED),3) $(if $(HEAR),--hear "$(HEAR)") --out runs/play/play.mp4
+
+evidence: setup
+	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python evidence.py
 
 test: setup
 	$(VENV)/ruff check .

@@ -2,7 +2,7 @@
 # How the weights in pretrained/ were made: recorded play, then three models, each alone (hours: idm), then what joins two
 # of them. What is there came about in rounds: idm and base up to base-felt on two hours of an earlier player's play in 13
 # channels (its logs say with which options), the rest on the corpus that is made here.
-# Usage: bash pretrain.sh [FOLDER]      FOLDER gets idm/, base/, words/ and joints/ (default: pretrained)
+# Usage: bash pretrain.sh [FOLDER]      FOLDER gets idm/, base/, words/, joints/ and agent/ (default: pretrained)
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -19,10 +19,10 @@ make corpus
     python -m data_gathering.shard --recordings $data/3_video --labels truth --out $data/6_shards --only $data/first.txt
 [ -e $data/narration.txt ] || python -m data_gathering.demonstrate --text-only 300000 --out $data/narration.txt --seed 3
 
-common="--runs $run --accumulate 1 --warmup 50 --no-progress"
+common="--runs $run --accumulate 1 --no-progress"
 chosen_on="ch152 ch153 ch154 ch155"
-play="$common --held-out $chosen_on --shards $data/6_shards --save-every 200"
-python train.py words --name words-narration $common --videos "" --text $data/narration.txt \
+play="$common --warmup 50 --held-out $chosen_on --shards $data/6_shards --save-every 200"
+python train.py words --name words-narration $common --warmup 50 --videos "" --text $data/narration.txt \
     --steps 1000 --lanes 16 --chunk 64 --rate-new 2e-3 --validate-every 200
 # idm in three rounds, as it came about: 4.5 minutes on one H100 (with --resident; on a processor four hours), clips as in
 # a mirror (26 minutes on a core), then attention that knows the order of frames (66 minutes on a core with AMX). The last
@@ -39,8 +39,7 @@ python train.py base --name base-pixels $play --validate-every 0 --steps 2800 --
 wait
 
 # The rest from the trunk's cached outputs (made in 8 minutes on two cores): the agent learns to feel what it did, then to
-# see what moves; the language model to talk as in play; then words to ask frames, and frames to ask words, the two models
-# staying as they are.
+# see what moves; the language model to talk as in play.
 export OMP_NUM_THREADS=2
 felt="$play --lanes 16 --chunk 64 --trunk frozen"
 python train.py base --name base-hand $felt --start $run/base-pixels --last-action --drop-last-action 0.3 \
@@ -52,13 +51,24 @@ python train.py base --name base $felt --start $run/base-felt --motion-from $out
 python train.py words --name words $common --start $run/words-narration --videos $data/3_video --held-out $chosen_on \
     --test $(seq -f "ch%g" 156 171) --warmup 20 --steps 60 --lanes 16 --chunk 64 --rate-pretrained 3e-4 \
     --validate-every 20 --export $out/words
-joined="$play --lanes 16 --warmup 20 --base $run/base --language $run/words"
-python train.py language --name joints-language $joined --no-train-language --steps 250 --chunk 128 --rate-new 1e-3 \
-    --validate-every 50
+
+# What joins them, from the first seven recordings of each channel, 6 hours in 52 channels: words ask frames; frames ask
+# the ticks that hear a word, and read off these what will be done soon. The two models stay as they are.
+(cd $data/3_video; ls ch1[0-5]?-0[0-6].mp4 | sed 's/.mp4//') > $data/many.txt
+[ -e $data/7_shards/meta/info.json ] || \
+    python -m data_gathering.shard --recordings $data/3_video --labels truth --out $data/7_shards --only $data/many.txt
+joined="$common --shards $data/7_shards --held-out $chosen_on --test ch156 ch157 ch158 ch159 --save-every 100
+    --base $run/base --language $run/words"
+python train.py language --name joints-language $joined --no-train-language --frames-ask words --warmup 20 --steps 400 \
+    --lanes 16 --chunk 128 --rate-new 1e-3 --validate-every 100
 python -m vlpt.write_joints --model $run/joints-language --out $run/joints-language/joints
-python train.py action --name joints $joined --joints $run/joints-language/joints --no-train-agent --steps 450 --chunk 64 \
-    --rate-new 2e-3 --drop-last-action 0.4 --drop-words 0.1 --validate-every 150
+python train.py action --name joints $joined --joints $run/joints-language/joints --no-train-agent --warmup 30 \
+    --steps 1000 --lanes 48 --chunk 32 --rate-new 2e-3 --rate-gates 2e-2 --weight-decay 0.1 --intention-decay 0.03 \
+    --drop-last-action 0.4 --drop-words 0.1 --validate-every 250
 python -m vlpt.write_joints --model $run/joints --out $out/joints
+mkdir -p $out/agent      # whose config.json names these three as its parts
+[ $out = pretrained ] || cp pretrained/agent/config.json $out/agent/
+cp $out/words/tokenizer.json $out/agent/
 
 for part in idm base words joints; do cp $run/$part/{options.json,log.jsonl,done.json} $out/$part/; done
 for earlier in idm-first idm-mirror base-pixels base-hand base-felt words-narration joints-language; do

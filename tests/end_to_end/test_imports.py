@@ -15,6 +15,7 @@ MAY_IMPORT = {  # room: rooms of ours that it may import, itself apart
     "train": {"vpt", "vlpt"},
     "evaluate": {"vpt", "vlpt"},
     "demo": {"vlpt", "data_gathering", "evaluate"},  # the list of all programs
+    "evidence": {"vlpt", "demo"},
 }
 GATHERING_USES = {"options", "files", "data", "worlds", "show"}  # of vlpt: formats, pages, worlds; no model
 NEEDS_A_WORLD = {"play.py", "told_lives.py", "lives.py", "carried_out.py"}

@@ -17,8 +17,8 @@ from support.places import ROOT
 from vlpt import commands
 
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-PARTS = ("pyproject.toml", "README.md", "LICENSE", "requirements.txt", "train.py", "evaluate.py", "demo.py", "vpt",
-         "vlpt", "data_gathering")  # fmt: skip
+PARTS = ("pyproject.toml", "README.md", "LICENSE", "requirements.txt", "train.py", "evaluate.py", "demo.py",
+         "evidence.py", "vpt", "vlpt", "data_gathering")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

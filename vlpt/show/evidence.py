@@ -55,8 +55,7 @@ def evidence(results: Results) -> str:
     if results.evaluation is None:
         return absent("The evaluation", "python evaluate.py dependence") + worth(results)
     return (picture(plots.dependence_figure(results.evaluation, results.worth))
-            + note("Diamonds: mean; bars: 95 % bootstrap interval over episodes; dots: episodes; right of 0: the true "
-                   "signal helps.")
+            + note("Diamonds: mean; bars: 95 % interval over channels; dots: episodes; right of 0: the signal helps.")
             + f"<div class=pair><div>{worth(results)}</div><div>{dependence(results.evaluation)}</div></div>"
             )  # fmt: skip
 

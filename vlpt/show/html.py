@@ -16,6 +16,11 @@ def picture(figure) -> str:
     return f"<img alt='' src='data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}'>"
 
 
+def picture_file(path: Path) -> str:
+    """A picture on disk inside the page."""
+    return f"<img alt='' src='data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}'>"
+
+
 def film(path: Path, maker: str) -> str:
     """A video inside the page."""
     if not path.exists():

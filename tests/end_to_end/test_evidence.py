@@ -1,0 +1,44 @@
+"""The list of instruments, what is kept of them, and the page.
+
+Run: pytest tests/end_to_end/test_evidence.py
+"""
+
+import json
+
+import pytest
+
+import evidence
+from demo import Step
+from evidence import Options, kept, measure, page, steps
+
+
+def test_every_instrument_is_asked_about_the_agent_that_is_named():
+    made = steps(Options(model="runs/mine", quick=True))
+    assert {"matching", "understanding", "interventions", "flow", "steering", "saying", "trust"} <= made.keys()
+    about = [name for name, step in made.items() if name not in ("health", "trust")]
+    assert all("--model runs/mine" in " ".join(made[name].command) for name in about)
+    assert len({step.makes for step in made.values()}) == len(made)
+
+
+def test_a_step_that_fails_ends_it_and_one_that_is_done_is_not_done_again(tmp_path, capsys):
+    done, failed = (Step(("-c", code), None, str(tmp_path / f"{name}.txt"))
+                    for name, code in (("done", "print('a table')"), ("failed", "raise SystemExit(3)")))
+    measure("done", done)
+    assert "a table" in (tmp_path / "done.txt").read_text() and "a table" in capsys.readouterr().out
+    measure("done", done)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(SystemExit) as stopped:
+        measure("failed", failed)
+    assert stopped.value.code == 3 and not (tmp_path / "failed.txt").exists()
+
+
+def test_numbers_and_pictures_of_all_are_shown(tmp_path, monkeypatch):
+    write = Step(("-c", "print('share < 1')"), None, str(tmp_path / "one.txt"))
+    (tmp_path / "one.json").write_text(json.dumps(dict(share=0.123456, options=dict(seed=0), rows=[0.5] * 500)))
+    (tmp_path / "one.png").write_bytes(b"picture")
+    monkeypatch.setattr(evidence, "steps", lambda options: {"one": write})
+    evidence.main(options := Options(out=str(tmp_path), summary=str(tmp_path / "all.json")))
+    assert json.loads((tmp_path / "all.json").read_text()) == {"one": {"share": 0.1235, "rows": 500}}
+    shown = (tmp_path / "report.html").read_text()
+    assert "share &lt; 1" in shown and shown.count("<img") == 1 and shown == page(options, ["one"])
+    assert kept(dict(examples=1, of=dict(lives=2, low=None))) == {"of": {"low": None}}
