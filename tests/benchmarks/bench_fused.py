@@ -87,7 +87,7 @@ class Fused:
     """The fused agent, one frame a call, and where its time goes."""
 
     def __init__(self, policy: Policy, language, lanes: int = 1) -> None:
-        self.model = VLPT.from_parts(policy, language, frames_per_tick=TICK).eval()
+        self.model = VLPT.from_parts(policy, language, frames_per_tick=TICK, intention=True).eval()
         with torch.no_grad():
             for parameter in self.model.groups()["gates"]:
                 parameter.fill_(0.5)
