@@ -43,6 +43,17 @@ class Step:
         """The command line, as a person would type it."""
         return ["python", *self.program, *(to_flags(self.options) if self.options else ())]
 
+    def run(self, keep: bool = False) -> str:
+        """Runs it and ends with its own status where it fails; keep: gives what it prints, which is then shown at its
+        end and not as it comes."""
+        print("$", shlex.join(self.command), flush=True)
+        done = subprocess.run([sys.executable, *self.command[1:]], stdout=subprocess.PIPE if keep else None, text=True)
+        if keep:
+            print(done.stdout, flush=True)
+        if done.returncode:
+            sys.exit(done.returncode)
+        return done.stdout or ""
+
 
 def steps(options: Options) -> dict[str, Step]:
     """Every program of the demo in order, by the name of what it makes."""
@@ -141,10 +152,7 @@ def main(options: Options) -> None:
             continue
         if name == "truth_shards" and options.scratch:
             subprocess.run(["bash", "pretrain.sh", "runs/scratch"], check=True)
-        print("$", shlex.join(step.command), flush=True)
-        done = subprocess.run([sys.executable, *step.command[1:]])
-        if done.returncode:
-            sys.exit(done.returncode)
+        step.run()
 
 
 if __name__ == "__main__":

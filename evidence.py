@@ -9,8 +9,6 @@ and pictures, runs/evidence/report.html, and docs/evidence.json with the numbers
 
 import json
 import shlex
-import subprocess
-import sys
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -19,7 +17,7 @@ from demo import Step
 from vlpt import flow, health, interventions, matching, play, probe, saying, steering, trust, understanding
 from vlpt.files import read_json, write_json, write_text
 from vlpt.options import Count, run
-from vlpt.show.html import note, picture_file
+from vlpt.show.html import note, png
 
 GRAMMAR = "data_gathering/samples/grammar.json"
 # Of docs/evidence.json, which is to have the numbers alone.
@@ -80,16 +78,10 @@ def steps(options: Options) -> dict[str, Step]:
     return made
 
 
-def measure(name: str, step: Step) -> None:
+def measure(step: Step) -> None:
     """Runs a step that is not done and keeps what it prints. Ends with the step's own status where it fails."""
-    if Path(step.makes).exists():
-        return
-    print("$", shlex.join(step.command), flush=True)
-    done = subprocess.run([sys.executable, *step.command[1:]], stdout=subprocess.PIPE, text=True)
-    print(done.stdout, flush=True)
-    if done.returncode:
-        sys.exit(done.returncode)
-    write_text(step.makes, f"$ {shlex.join(step.command)}\n{done.stdout}")
+    if not Path(step.makes).exists():
+        write_text(step.makes, f"$ {shlex.join(step.command)}\n{step.run(keep=True)}")
 
 
 def kept(found: object) -> object:
@@ -108,7 +100,8 @@ def page(options: Options, names: list[str]) -> str:
     for name in names:
         printed = Path(options.out, f"{name}.txt").read_text()
         pictures = sorted(Path(options.out).glob(f"{name}.*png"))
-        parts += [f"<h2>{escape(name)}</h2><pre>{escape(printed)}</pre>", *map(picture_file, pictures)]
+        parts += [f"<h2>{escape(name)}</h2><pre>{escape(printed)}</pre>"]
+        parts += [png(path.read_bytes()) for path in pictures]
     style = "body {font: 15px sans-serif; max-width: 70em; margin: 2em auto} img {max-width: 100%}"
     return f"<!doctype html><meta charset=utf-8><title>Evidence</title><style>{style}</style>{''.join(parts)}"
 
@@ -116,8 +109,8 @@ def page(options: Options, names: list[str]) -> str:
 def main(options: Options) -> None:
     """Everything in the module's docstring."""
     todo = steps(options)
-    for name, step in todo.items():
-        measure(name, step)
+    for step in todo.values():
+        measure(step)
     results = {name: Path(options.out, f"{name}.json") for name in todo}
     write_json(options.summary, {name: kept(read_json(path)) for name, path in results.items() if path.exists()})
     write_text(Path(options.out, "report.html"), page(options, list(todo)))

@@ -16,6 +16,7 @@ import numpy as np
 
 from vlpt.data.in_view import FLOWERS
 from vlpt.data.sentences import Grammar
+from vlpt.done import down
 from vlpt.hand import press_lengths
 from vlpt.lives import Life
 from vlpt.worlds.errands import ERRANDS, Errand
@@ -89,10 +90,10 @@ class Deeds:
         kind, way = told.kind, told.it
 
         def longest(key: str) -> int:
-            return max(press_lengths(buttons[:, MINECRAFT.column[key]].astype(bool)), default=0)
+            return max(press_lengths(down(buttons, key)), default=0)
 
         if kind in LEAST_JUMPS:
-            return len(press_lengths(buttons[:, MINECRAFT.column["jump"]].astype(bool))) >= LEAST_JUMPS[kind]
+            return len(press_lengths(down(buttons, "jump"))) >= LEAST_JUMPS[kind]
         if kind in ("back", "side"):
             return longest(way or "back") >= LEAST_FRAMES
         if kind in ("whim:left", "whim:right", "whim:back"):

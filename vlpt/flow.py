@@ -24,14 +24,14 @@ import numpy as np
 
 from vlpt import gates
 from vlpt.data.views import read_view
-from vlpt.files import check_writable, write_json
+from vlpt.files import check_writable
 from vlpt.metrics import interval
 from vlpt.moments import Track, fused_trial
 from vlpt.noun_attention import OTHER_NOUN, OTHER_TIME, OWN, Look, Noun, attention, find_nouns, more_on_things
 from vlpt.options import Count, run, to_dict
 from vlpt.shares import shares_by_kind, written
 from vlpt.show.flow_plot import flow_figure, places_figure
-from vlpt.show.plots import write_picture
+from vlpt.show.plots import check_out, write_picture, write_result
 from vlpt.trial import Trial, TrialOptions
 
 SHOWN = 12  # nouns over their frames
@@ -47,8 +47,7 @@ class Options(TrialOptions):
     out: str = ""  # JSON file to write, and pictures beside it; none if empty
 
     def __post_init__(self) -> None:
-        if self.out.endswith(".png"):
-            raise ValueError(f"--out {self.out} is the name of the picture: name the JSON file")
+        check_out(self.out)
 
 
 def read_views(trial: Trial) -> list[list]:
@@ -102,9 +101,7 @@ def main(options: Options) -> dict:
         if options.out:
             shown = examples(trial, tracks, nouns, looked)
             write_picture(Path(options.out).with_suffix(".places.png"), places_figure(shown))
-    if options.out:
-        write_json(options.out, result)
-        write_picture(Path(options.out).with_suffix(".png"), flow_figure(result))
+    write_result(options.out, result, flow_figure)
     print(table(result))
     return result
 

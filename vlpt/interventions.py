@@ -29,12 +29,12 @@ from vlpt.data.shards import Episode
 from vlpt.data.words import Word
 from vlpt.differences import by_moment, difference
 from vlpt.errand_times import MOMENTS
-from vlpt.files import check_writable, write_json
+from vlpt.files import check_writable
 from vlpt.metrics import interval
 from vlpt.moments import fused_trial, training_episodes
 from vlpt.options import Count, Positive, run, to_dict
 from vlpt.show.interventions_plot import interventions_figure
-from vlpt.show.plots import write_picture
+from vlpt.show.plots import check_out, write_result
 from vlpt.trial import Losses, Trial, TrialOptions
 from vlpt.word_edits import COLOURS, DIRECTIONS, THINGS, Strangers, moved, other_names, renamed
 from vpt.frames import FRAMES_PER_SECOND
@@ -55,8 +55,7 @@ class Options(TrialOptions):
     out: str = ""  # JSON file to write, and a picture beside it; none if empty
 
     def __post_init__(self) -> None:
-        if self.out.endswith(".png"):
-            raise ValueError(f"--out {self.out} is the name of the picture: name the JSON file")
+        check_out(self.out)
 
 
 @dataclass(frozen=True)
@@ -182,9 +181,7 @@ def main(options: Options) -> dict:
     trial = fused_trial(options)
     result = {**measure(trial), "gates": trial.model.gates(), "episodes": [one.id for one in trial.episodes],
               "options": to_dict(options)}  # fmt: skip
-    if options.out:
-        write_json(options.out, result)
-        write_picture(Path(options.out).with_suffix(".png"), interventions_figure(result))
+    write_result(options.out, result, interventions_figure)
     print(table(result))
     return result
 

@@ -32,11 +32,11 @@ from tqdm import tqdm
 
 from vlpt import ceilings
 from vlpt.exchanges import CONDITIONS, Moment, Pairs, compare, moment
-from vlpt.files import check_writable, write_json
+from vlpt.files import check_writable
 from vlpt.moments import Track, find_announcements, fused_trial
 from vlpt.options import Count, Positive, run, to_dict
 from vlpt.shares import shares_by_kind, written
-from vlpt.show.plots import matching_figure, write_picture
+from vlpt.show.plots import check_out, matching_figure, write_result
 from vlpt.trial import Trial, TrialOptions
 
 TIE_NATS = 1e-3  # a smaller difference of two sums over seconds is one of rounding
@@ -55,8 +55,7 @@ class Options(TrialOptions):
     out: str = ""  # JSON file to write, and a picture beside it; none if empty
 
     def __post_init__(self) -> None:
-        if self.out.endswith(".png"):
-            raise ValueError(f"--out {self.out} is the name of the picture: name the JSON file")
+        check_out(self.out)
 
 
 # ---- shares
@@ -107,9 +106,7 @@ def main(options: Options) -> dict:
     result = {**measure(trial, tracks, moments), "announcements": len(told), "untold_errands": untold,
               "kinds": dict(Counter(one.kind for one in told)), "gates": trial.model.gates(),
               "episodes": [episode.id for episode in trial.episodes], "options": to_dict(options)}  # fmt: skip
-    if options.out:
-        write_json(options.out, result)
-        write_picture(Path(options.out).with_suffix(".png"), matching_figure(result))
+    write_result(options.out, result, matching_figure)
     print(table(result))
     return result
 

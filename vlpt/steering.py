@@ -29,12 +29,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vlpt.checkpoint import model_folder, model_kind, named_parts
-from vlpt.files import check_writable, write_json
+from vlpt.files import check_writable
 from vlpt.instructions import INSTRUCTIONS
 from vlpt.kept_rows import KeptRows
 from vlpt.obedience import Lives, compare, jumps
 from vlpt.options import Count, Device, NotNegative, Seed, run, to_dict, without_effect
-from vlpt.show.plots import write_picture
+from vlpt.show.plots import write_result
 from vlpt.show.steering_plot import steering_figure
 from vlpt.side_by_side import outcomes
 from vlpt.told_lives import BASE, CLOSED, GUIDANCE, Life, LifeOptions, Trials, make_world
@@ -149,9 +149,7 @@ def main(options: Options) -> dict:
     with KeptRows(path, made_with) as kept:
         speed = live_all(options, kept)
         result = {**summarise(options, kept.rows), "lives_a_minute": speed, "options": to_dict(options)}
-    if options.out:
-        write_json(options.out, result)
-        write_picture(Path(options.out).with_suffix(".png"), steering_figure(result))
+    write_result(options.out, result, steering_figure)
     print(table(result))
     return result
 

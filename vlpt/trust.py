@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from vlpt import coverage
-from vlpt.files import check_writable, read_json, write_json
+from vlpt.files import check_writable, read_json
 from vlpt.null_effects import LEAST_KS, null_rows
 from vlpt.options import Count, Positive, Seed, run, to_dict
 from vlpt.power import MOST, least_channels, power
-from vlpt.show.plots import write_picture
+from vlpt.show.plots import check_out, write_result
 from vlpt.show.results import CONDITIONS
 from vlpt.show.trust_plot import trust_figure
 from vlpt.two_levels import TwoLevels, estimate
@@ -47,8 +47,7 @@ class Options:
     out: str = ""  # JSON file to write, and a picture beside it; none if empty
 
     def __post_init__(self) -> None:
-        if self.out.endswith(".png"):
-            raise ValueError(f"--out {self.out} is the name of the picture: name the JSON file")
+        check_out(self.out)
 
 
 # ---- what was measured
@@ -125,9 +124,7 @@ def main(options: Options) -> dict:
         "power": {name: sizes(one, options.episode_seconds) for name, one in found.items()},
         "options": to_dict(options),
     }  # fmt: skip
-    if options.out:
-        write_json(options.out, result)
-        write_picture(Path(options.out).with_suffix(".png"), trust_figure(result))
+    write_result(options.out, result, trust_figure)
     print(table(result))
     return result
 

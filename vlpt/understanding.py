@@ -28,13 +28,13 @@ from tqdm import tqdm
 
 from vlpt.data.shards import Episode
 from vlpt.data.trunk_features import cache_features
-from vlpt.files import check_writable, write_json
+from vlpt.files import check_writable
 from vlpt.memory import Memory
 from vlpt.moments import Announcement, Track, find_announcements, fused_trial, in_frames, memories, training_episodes
 from vlpt.options import Count, Positive, run, to_dict
 from vlpt.probe import STRENGTHS, Standard, best
 from vlpt.shares import shares_by_kind, written
-from vlpt.show.plots import understanding_figure, write_picture
+from vlpt.show.plots import check_out, understanding_figure, write_result
 from vlpt.trial import Trial, TrialOptions
 from vpt.frames import FRAME_MS
 
@@ -49,8 +49,7 @@ class Options(TrialOptions):
     out: str = ""  # JSON file to write, and a picture beside it; none if empty
 
     def __post_init__(self) -> None:
-        if self.out.endswith(".png"):
-            raise ValueError(f"--out {self.out} is the name of the picture: name the JSON file")
+        check_out(self.out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,9 +190,7 @@ def main(options: Options) -> dict:
               "commonest": {"kind": commonest, **shares(test.kinds == commonest, test, options.seed)["all"]},
               "errands": {"train": len(train.told), "test": len(test.told)},
               "episodes": [episode.id for episode in trial.episodes], "options": to_dict(options)}  # fmt: skip
-    if options.out:
-        write_json(options.out, result)
-        write_picture(Path(options.out).with_suffix(".png"), understanding_figure(result))
+    write_result(options.out, result, understanding_figure)
     print(table(result))
     return result
 

@@ -23,12 +23,12 @@ def test_every_instrument_is_asked_about_the_agent_that_is_named():
 def test_a_step_that_fails_ends_it_and_one_that_is_done_is_not_done_again(tmp_path, capsys):
     done, failed = (Step(("-c", code), None, str(tmp_path / f"{name}.txt"))
                     for name, code in (("done", "print('a table')"), ("failed", "raise SystemExit(3)")))
-    measure("done", done)
+    measure(done)
     assert "a table" in (tmp_path / "done.txt").read_text() and "a table" in capsys.readouterr().out
-    measure("done", done)
+    measure(done)
     assert capsys.readouterr().out == ""
     with pytest.raises(SystemExit) as stopped:
-        measure("failed", failed)
+        measure(failed)
     assert stopped.value.code == 3 and not (tmp_path / "failed.txt").exists()
 
 

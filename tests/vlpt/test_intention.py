@@ -27,6 +27,9 @@ def test_soon_is_within_two_seconds_and_no_later():
     left = at.pop("turn left")  # more than forty degrees of them are needed
     assert left.min() == 83 - FRAMES + 1 and left.max() == 81  # of which four are, in the bins of the mouse
     assert not any(len(frames) for frames in at.values())
+    for start, stop in ((0, 30), (50, 70), (90, 100)):  # as lanes ask for it, chunk by chunk
+        ahead = slice(start, stop + FRAMES)
+        assert (soon(*MINECRAFT.encode(buttons[ahead], camera_deg[ahead]))[: stop - start] == found[start:stop]).all()
 
 
 def a_reader() -> Intention:

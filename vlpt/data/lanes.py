@@ -18,6 +18,7 @@ import torch
 from tokenizers import Tokenizer
 
 from vlpt.data.shards import Episode, Shards
+from vlpt.data.soon import FRAMES as SOON_FRAMES
 from vlpt.data.soon import SOON, soon
 from vlpt.data.word_sources import SOURCES, WordStreams, partner
 from vpt.actions import BUTTONS, MINECRAFT
@@ -41,7 +42,8 @@ class Chunk:
     last_camera: torch.Tensor
     action_mask: torch.Tensor  # (B, T) bool: counts in the action loss, whatever is said; not where no label is known
     null: torch.Tensor  # (B, T) bool: the label is "nothing"
-    soon: torch.Tensor  # (B, T, SOON) bool: what is done soon, see vlpt/data/soon.py
+    # (B, T, SOON) bool: what is done soon, see vlpt/data/soon.py; False without a tokenizer, which alone announces it
+    soon: torch.Tensor
     language_mask: torch.Tensor  # (B, T) bool: counts in the language loss; not where words are too late
     episode: torch.Tensor  # (B, T) int64: number in the list of episodes, -1 where a lane has nothing left
     frame: torch.Tensor  # (B, T) int64: frame number in the episode
@@ -126,7 +128,6 @@ class Lanes:
         self.count_frames, self.drop_last_action = count_frames, drop_last_action
         self.epochs, self.shuffle, self.seed, self.handed_out = epochs, shuffle, seed, 0
         self.lanes = [_Lane() for _ in range(lanes)]
-        self._soon: dict[int, np.ndarray] = {}
         self._picture = self.read_frames(self.episodes[0], 0, 1)[0]
 
     @property
@@ -217,7 +218,9 @@ class Lanes:
         row["buttons_index"][here] = episode.buttons_index[recorded]
         row["camera_index"][here] = episode.camera_index[recorded]
         row["null"][here] = episode.null[recorded]
-        row["soon"][here] = self._soon_of(lane.episode)[recorded]
+        if self.streams:  # nobody else reads it
+            ahead = slice(start, start + seen + SOON_FRAMES)
+            row["soon"][here] = soon(episode.buttons_index[ahead], episode.camera_index[ahead])[:seen]
         # Where nothing seems to be pressed because a picture only repeats, no label is known: see Episode.confidence.
         row["action_mask"][here] = episode.confidence[recorded] > 0
         if self.count_frames == "non-null":
@@ -226,12 +229,6 @@ class Lanes:
             self._speak(lane, {name: rows[t: t + n] for name, rows in row.items() if name in WORDS}, frame)
         lane.frame += n
         return n
-
-    def _soon_of(self, index: int) -> np.ndarray:
-        """(N, SOON) of an episode, which lanes come back to chunk by chunk."""
-        if index not in self._soon:
-            self._soon[index] = soon(self.episodes[index].buttons_index, self.episodes[index].camera_index)
-        return self._soon[index]
 
     def _speak(self, lane: _Lane, out: dict[str, np.ndarray], frame: np.ndarray) -> None:
         """Fill the rows of WORDS at the frames (n,) of the lane's episode that are ticks."""

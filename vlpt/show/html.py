@@ -13,12 +13,12 @@ def picture(figure) -> str:
     """A matplotlib figure inside the page."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=150)
-    return f"<img alt='' src='data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}'>"
+    return png(data.getvalue())
 
 
-def picture_file(path: Path) -> str:
-    """A picture on disk inside the page."""
-    return f"<img alt='' src='data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}'>"
+def png(data: bytes) -> str:
+    """A PNG inside the page."""
+    return f"<img alt='' src='data:image/png;base64,{base64.b64encode(data).decode()}'>"
 
 
 def film(path: Path, maker: str) -> str:

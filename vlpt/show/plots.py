@@ -5,12 +5,13 @@
     write_picture("runs/demo/matching.png", matching_figure(read_json("runs/demo/matching.json")))
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from vlpt.files import whole_file
+from vlpt.files import whole_file, write_json
 from vlpt.show.results import RunRecord, episode_differences, worth_differences
 from vpt.actions import MINECRAFT
 from vpt.scores import Scores
@@ -242,6 +243,19 @@ def write_picture(path: Path | str, figure: Figure) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as unfinished:
         figure.savefig(unfinished, format="png", dpi=150)
+
+
+def check_out(out: str) -> None:
+    """Raises ValueError where the JSON file that is asked for has its picture's name."""
+    if out.endswith(".png"):
+        raise ValueError(f"--out {out} is the name of the picture: name the JSON file")
+
+
+def write_result(out: str, result: dict, figure: Callable[[dict], Figure]) -> None:
+    """A measurement as JSON, and its figure beside it; nothing where no file is asked for."""
+    if out:
+        write_json(out, result)
+        write_picture(Path(out).with_suffix(".png"), figure(result))
 
 
 def matching_figure(result: dict) -> Figure:

@@ -6,6 +6,7 @@ stages differ in what they train (vlpt/parts.py) and what counts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -114,10 +115,9 @@ def soon_share(episodes: Sequence[Episode]) -> np.ndarray:
     return np.concatenate(each).mean(0)
 
 
-def constant_intention_loss(train: Sequence[Episode], held_out: Sequence[Episode]) -> float:
-    """Nats a frame on the held-out episodes of saying how often each thing is done in the training episodes."""
-    share = soon_share(train).clip(1e-4, 1 - 1e-4)
-    done = soon_share(held_out)
+def constant_intention_loss(share: np.ndarray, done: np.ndarray) -> float:
+    """Nats a frame of saying that each thing is done at a share (SOON,) of frames where it is at `done` (SOON,)."""
+    share = share.clip(1e-4, 1 - 1e-4)
     return float(-(done * np.log(share) + (1 - done) * np.log(1 - share)).sum())
 
 
@@ -142,7 +142,7 @@ class Joined(EpisodeStage):
             max_lateness_ms=options.max_lateness_ms,
         )  # fmt: skip
         if model.intention is not None and model.intention.is_fresh:
-            model.intention.begin_with(soon_share(data.train))
+            model.intention.begin_with(self.soon_share)
 
     def _join(self, options: JoinedOptions, language: Path) -> VLPT:
         """Agent and language model as they are, the gates between them closed."""
@@ -160,6 +160,11 @@ class Joined(EpisodeStage):
         if self.model.intention is not None:
             weights |= {"intention": each, "intention_size": each * self.options.intention_decay}
         return weights
+
+    @cached_property
+    def soon_share(self) -> np.ndarray:
+        """Of the training episodes, read through once, when it is first asked for."""
+        return soon_share(self.data.train)
 
     def start(self, lanes: int) -> tuple:
         """Fresh memories: the model's and, where there is one, the reference's."""
@@ -183,7 +188,7 @@ class Joined(EpisodeStage):
             return {}
         found = super().baselines() | (self._found_before() or self._found_alone())
         if self.model.intention is not None:
-            found["unigram/intention"] = constant_intention_loss(self.data.train, self.data.held_out)
+            found["unigram/intention"] = constant_intention_loss(self.soon_share, soon_share(self.data.held_out))
         return found
 
     def _found_before(self) -> dict[str, float]:
