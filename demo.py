@@ -15,7 +15,8 @@ from pathlib import Path
 
 import evaluate
 from data_gathering import demonstrate, label, shard
-from vlpt import hand, matching, play, probe, worth
+from vlpt import play
+from vlpt.evaluation import hand, matching, probe, worth
 from vlpt.files import write_text
 from vlpt.options import run, to_flags
 from vlpt.show import report

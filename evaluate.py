@@ -1,22 +1,22 @@
 """What a trained agent is worth, one kind of evaluation a subcommand: `python evaluate.py KIND …` (--help lists
-options).
+options); each is explained in vlpt/evaluation/.
 
     dependence  what does a wrong word, or picture, cost?
-    worth       what do words, frames and joining give? (vlpt/worth.py)
-    hand        does the agent feel what it does? (vlpt/hand.py)
-    steering    does it do what it is told, more than when told something else? (vlpt/steering.py)
-    health      does its talk stay healthy, minute by minute? (vlpt/health.py)
-    saying      does what it says unasked match what it does and sees? (vlpt/saying.py)
-    probe       what of the world can be read off what the cross attentions read? (vlpt/probe.py)
-    matching    which words belong to which actions, and which film to which words? (vlpt/matching.py)
-    understanding  which kind of errand begins now, by what frames may ask of words? (vlpt/understanding.py)
-    flow        what flows between words and frames: gates, closed one by one, and where nouns look (vlpt/flow.py)
-    trust       may intervals, p-values and sizes of samples be trusted? simulations (vlpt/trust.py)
-    interventions  what of words, and of film, matters: who says it, when, which nouns, …? (vlpt/interventions.py)
+    worth       what do words, frames and joining give?
+    hand        does the agent feel what it does?
+    steering    does it do what it is told, more than when told something else?
+    health      does its talk stay healthy, minute by minute?
+    saying      does what it says unasked match what it does and sees?
+    probe       what of the world can be read off what the cross attentions read?
+    matching    which words belong to which actions, and which film to which words?
+    understanding  which kind of errand begins now, by what frames may ask of words?
+    flow        what flows between words and frames: gates, closed one by one, and where nouns look
+    trust       may intervals, p-values and sizes of samples be trusted? simulations
+    interventions  what of words, and of film, matters: who says it, when, which nouns, …?
 
 Dependence. In: the trained runs (joint, and the two controls oracle and shuffled) and the held-out channels of the
 shards. Out: JSON with the losses of every episode under every condition, and paired differences with 95 % intervals
-over channels (vlpt/metrics.py), of all and, under `by_moment`, split by vlpt/errand_times.py:
+over channels (vlpt/metrics.py), of all and, under `by_moment`, split by vlpt/evaluation/errand_times.py:
 
     words     action loss with another episode's words - with its own       (nats a frame)
     silence   action loss with silence instead of words - with its words    (nats a frame)
@@ -34,14 +34,26 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vlpt import flow, hand, health, interventions, matching, probe, saying, steering, trust, understanding, worth
 from vlpt.checkpoint import peak_gb
 from vlpt.data.shards import Shards
-from vlpt.differences import by_moment, difference
+from vlpt.evaluation import (
+    flow,
+    hand,
+    health,
+    interventions,
+    matching,
+    probe,
+    saying,
+    steering,
+    trust,
+    understanding,
+    worth,
+)
+from vlpt.evaluation.differences import by_moment, difference
+from vlpt.evaluation.trial import Losses, Trial, TrialOptions
 from vlpt.files import check_writable, write_json
 from vlpt.metrics import interval
 from vlpt.options import Count, run, to_dict
-from vlpt.trial import Losses, Trial, TrialOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ from html import escape
 from pathlib import Path
 
 from demo import Step
-from vlpt import flow, health, interventions, matching, play, probe, saying, steering, trust, understanding
+from vlpt import play
+from vlpt.evaluation import flow, health, interventions, matching, probe, saying, steering, trust, understanding
 from vlpt.files import read_json, write_json, write_text
 from vlpt.options import Count, run
 from vlpt.show.html import note, png

@@ -84,7 +84,7 @@ class GatedCrossAttention(nn.Module):
 
     def weights(self, x: Tensor, asked: "KeyValues", sees: Visibility) -> Tensor:
         """How much each row asked counts in `attend`: (B, H, Q, K) fp32, each row adding up to 1, or 0 where it sees
-        nothing. Made for those who look at them, see vlpt/noun_attention.py: `forward` never has them.
+        nothing. Made for those who look at them, see vlpt/evaluation/noun_attention.py: `forward` never has them.
         """
         scores = self._queries(x, sees).float() @ asked.keys.float().transpose(2, 3) * self.head_width**-0.5
         return (scores + self._forgetting(sees)).softmax(3) * sees.sees_any[:, None]

@@ -10,7 +10,7 @@ from data_gathering.streamer.grammar import kinds
 from data_gathering.streamer.ground import flower_name
 from data_gathering.streamer.phrases import FLOWERS
 from vlpt.data.words import encode_text, load_tokenizer
-from vlpt.instructions import FEWEST_JUMPS, INSTRUCTIONS, MOST_JUMPS, NUMBERS, nearest_flower
+from vlpt.evaluation.instructions import FEWEST_JUMPS, INSTRUCTIONS, MOST_JUMPS, NUMBERS, nearest_flower
 
 KINDS = {  # what the grammar calls them
     **dict.fromkeys(("red", "blue", "yellow"), {"pillar"}), "flower": {"flower"}, "tree": {"chop"}, "sand": {"sand"},

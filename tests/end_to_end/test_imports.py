@@ -10,12 +10,14 @@ from support.repository import tracked
 MAY_IMPORT = {  # room: rooms of ours that it may import, itself apart
     "vpt": set(),
     "vlpt.worlds": set(),
-    "vlpt": {"vpt"},
-    "data_gathering": {"vpt", "vlpt", "vlpt.worlds"},
+    "vlpt": {"vpt", "vlpt.show"},
+    "vlpt.evaluation": {"vpt", "vlpt", "vlpt.show"},
+    "vlpt.show": {"vpt", "vlpt", "vlpt.evaluation"},
+    "data_gathering": {"vpt", "vlpt", "vlpt.worlds", "vlpt.show"},
     "train": {"vpt", "vlpt"},
-    "evaluate": {"vpt", "vlpt"},
-    "demo": {"vlpt", "data_gathering", "evaluate"},  # the list of all programs
-    "evidence": {"vlpt", "demo"},
+    "evaluate": {"vpt", "vlpt", "vlpt.evaluation"},
+    "demo": {"vlpt", "vlpt.evaluation", "vlpt.show", "data_gathering", "evaluate"},  # the list of all programs
+    "evidence": {"vlpt", "vlpt.evaluation", "vlpt.show", "demo"},
 }
 GATHERING_USES = {"options", "files", "data", "worlds", "show"}  # of vlpt: formats, pages, worlds; no model
 NEEDS_A_WORLD = {"play.py", "told_lives.py", "lives.py", "carried_out.py"}

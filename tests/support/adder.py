@@ -1,4 +1,4 @@
-"""A worker for vlpt/side_by_side.py that needs no game and no model."""
+"""A worker for vlpt/evaluation/side_by_side.py that needs no game and no model."""
 
 import os
 

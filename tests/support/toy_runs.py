@@ -7,7 +7,7 @@ import numpy as np
 
 from support.numbered_recordings import record
 from vlpt.data.shards import Episode, write_shards
-from vlpt.hand import KEYS
+from vlpt.evaluation.hand import KEYS
 from vlpt.metrics import paired_difference
 from vpt.actions import MINECRAFT, read_contractor
 

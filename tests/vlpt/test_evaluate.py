@@ -12,14 +12,14 @@ import torch
 from support.toy_evaluation import HELD_OUT, joined, tokenizer, write_all_runs, write_play, write_run
 
 import evaluate
-from vlpt import worth
 from vlpt.data.lanes import Lanes
 from vlpt.data.shards import Shards
 from vlpt.data.word_sources import WordStreams
+from vlpt.evaluation import worth
+from vlpt.evaluation.trial import Trial, TrialOptions, reported_episodes
 from vlpt.language.transformer_xl import TransformerXL
 from vlpt.parts import unjoined
 from vlpt.training.losses import action_nats, language_nats
-from vlpt.trial import Trial, TrialOptions, reported_episodes
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,12 @@ import pytest
 import torch
 from support.toy_evaluation import FRAMES, HELD_OUT, joined, write_play, write_run
 
-from vlpt import gates
 from vlpt.clock import Visibility
 from vlpt.data.views import Thing, read_view
-from vlpt.files import write_json
-from vlpt.flow import Options, main, table
-from vlpt.fusion import GatedCrossAttention
-from vlpt.moments import Given, Track
-from vlpt.noun_attention import (
+from vlpt.evaluation import gates
+from vlpt.evaluation.flow import Options, main, table
+from vlpt.evaluation.moments import Given, Track
+from vlpt.evaluation.noun_attention import (
     OTHER_NOUN,
     OTHER_TIME,
     OWN,
@@ -34,8 +32,10 @@ from vlpt.noun_attention import (
     on_things,
     singular,
 )
+from vlpt.evaluation.trial import Trial
+from vlpt.files import write_json
+from vlpt.fusion import GatedCrossAttention
 from vlpt.parts import unjoined
-from vlpt.trial import Trial
 
 TREE = {"kind": "tree", "colour": "", "distance_m": 3.0, "share": [0.2, 0.0, 0.0]}
 WATER = {"kind": "water", "colour": "", "distance_m": 5.0, "share": [0.0, 0.0, 0.3]}

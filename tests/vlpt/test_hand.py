@@ -11,8 +11,8 @@ import pytest
 import torch
 from support.toy_evaluation import HELD_OUT, joined, write_play, write_run
 
-from vlpt.hand import KEYS, Options, chance_of_keys, held_frames, labels, main, press_lengths, presses
-from vlpt.trial import Trial
+from vlpt.evaluation.hand import KEYS, Options, chance_of_keys, held_frames, labels, main, press_lengths, presses
+from vlpt.evaluation.trial import Trial
 from vpt.actions import BUTTONS, MINECRAFT
 from vpt.policy import Policy, PolicyConfig
 

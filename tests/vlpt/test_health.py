@@ -8,7 +8,7 @@ import pytest
 from support.places import SAMPLES
 
 from vlpt.data.words import Word, write_words
-from vlpt.health import Options, Trigrams, main, minutes, repeated, words_of_play
+from vlpt.evaluation.health import Options, Trigrams, main, minutes, repeated, words_of_play
 
 SENTENCES = ["let's chop a tree", "look at the water over there", "i need some wood to build a tower",
              "now we walk to the red pillar", "let's dig a hole here", "that was a good idea"]  # fmt: skip

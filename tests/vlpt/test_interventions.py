@@ -17,13 +17,13 @@ from vlpt.data.lanes import Lanes
 from vlpt.data.shards import write_shards
 from vlpt.data.word_sources import WordStreams
 from vlpt.data.words import Word, read_words
-from vlpt.differences import by_moment
-from vlpt.errand_times import BETWEEN, MOMENTS, moment_of_frames
-from vlpt.interventions import Options, main, moved_film, on_frames, on_words
-from vlpt.moments import fused_trial
+from vlpt.evaluation.differences import by_moment
+from vlpt.evaluation.errand_times import BETWEEN, MOMENTS, moment_of_frames
+from vlpt.evaluation.interventions import Options, main, moved_film, on_frames, on_words
+from vlpt.evaluation.moments import fused_trial
+from vlpt.evaluation.word_edits import COLOURS, DIRECTIONS, THINGS, Strangers, moved, other_names, renamed
 from vlpt.parts import unjoined
 from vlpt.training.losses import action_nats
-from vlpt.word_edits import COLOURS, DIRECTIONS, THINGS, Strangers, moved, other_names, renamed
 from vlpt.worlds import errands
 
 SAMPLES = Path(__file__).parents[2] / "data_gathering" / "samples"

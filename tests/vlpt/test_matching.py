@@ -18,13 +18,13 @@ import evaluate
 from vlpt.data.lanes import Lanes
 from vlpt.data.shards import Shards
 from vlpt.data.words import Word
-from vlpt.exchanges import CONDITIONS, compare, draw, exchange, moment, other_film, shift
-from vlpt.matching import Options, main
-from vlpt.moments import Given, Track, find_announcements, memories, told_words
+from vlpt.evaluation.exchanges import CONDITIONS, compare, draw, exchange, moment, other_film, shift
+from vlpt.evaluation.matching import Options, main
+from vlpt.evaluation.moments import Given, Track, find_announcements, memories, told_words
+from vlpt.evaluation.shares import share
+from vlpt.evaluation.trial import Trial
 from vlpt.parts import unjoined
-from vlpt.shares import share
 from vlpt.training.losses import action_nats, language_nats
-from vlpt.trial import Trial
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
+from vlpt.evaluation.shares import share
 from vlpt.metrics import interval, over_channels, paired_difference
-from vlpt.shares import share
 
 
 def test_channels_are_the_unit_however_many_episodes_each_has():

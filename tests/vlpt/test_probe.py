@@ -14,7 +14,7 @@ from data_gathering.shard import Options as ShardOptions
 from data_gathering.shard import main as shard
 from vlpt.data.shards import Shards
 from vlpt.data.views import Line, answers, nearest_m, read_view
-from vlpt.probe import Options, Standard, Ticks, main, probe
+from vlpt.evaluation.probe import Options, Standard, Ticks, main, probe
 from vpt.frames import write_video
 from vpt.policy import Policy, PolicyConfig
 

@@ -19,18 +19,18 @@ from data_gathering.demonstrate import Episode, make_player
 from data_gathering.demonstrate import Options as PlayerOptions
 from data_gathering.streamer.session import play
 from vlpt.agent import Agent
-from vlpt.carried_out import Deeds, Told, announced, turned
-from vlpt.claims import Look, Truths, all_said, looks_of
 from vlpt.data import shards
 from vlpt.data.sentences import Grammar
 from vlpt.data.views import Line, Thing
 from vlpt.data.words import Word, split_at_pauses
-from vlpt.film_scorer import Scorer
-from vlpt.lives import Life, World, lives, seen
+from vlpt.evaluation.carried_out import Deeds, Told, announced, turned
+from vlpt.evaluation.claims import Look, Truths, all_said, looks_of
+from vlpt.evaluation.film_scorer import Scorer
+from vlpt.evaluation.lives import Life, World, lives, seen
+from vlpt.evaluation.permuted import Claim, against_others
+from vlpt.evaluation.saying import Options, main
+from vlpt.evaluation.talk import talk_beside
 from vlpt.model import VLPT
-from vlpt.permuted import Claim, against_others
-from vlpt.saying import Options, main
-from vlpt.talk import talk_beside
 from vpt.actions import BUTTONS, MINECRAFT
 
 NODES = {"tree": "default:tree", "sand": "default:sand", "dirt": "default:dirt", "ground": "default:dirt_with_grass"}

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from vlpt import coverage
+from vlpt.evaluation import coverage
+from vlpt.evaluation.null_effects import LEAST_KS, null_rows, p_value
+from vlpt.evaluation.power import MOST, least_channels, power
+from vlpt.evaluation.trust import Options, main, measured, short, table
+from vlpt.evaluation.two_levels import SHAPES, TwoLevels, draw, estimate
 from vlpt.metrics import t_interval
-from vlpt.null_effects import LEAST_KS, null_rows, p_value
-from vlpt.power import MOST, least_channels, power
-from vlpt.trust import Options, main, measured, short, table
-from vlpt.two_levels import SHAPES, TwoLevels, draw, estimate
 
 
 def drawn(correlation: float, channels: int, episodes: int, shape: str = "normal") -> tuple[np.ndarray, list[str]]:

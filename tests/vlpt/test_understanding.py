@@ -15,9 +15,9 @@ from support.toy_errands import HELD_OUT, untrained, write_errands, write_model
 import evaluate
 from vlpt.data.shards import Shards
 from vlpt.data.words import Word
-from vlpt.moments import Given, Track, find_announcements, training_episodes
-from vlpt.trial import Trial
-from vlpt.understanding import Examples, Options, bags, choose, last_words, main, probe, read, states
+from vlpt.evaluation.moments import Given, Track, find_announcements, training_episodes
+from vlpt.evaluation.trial import Trial
+from vlpt.evaluation.understanding import Examples, Options, bags, choose, last_words, main, probe, read, states
 
 
 @pytest.fixture(scope="module")

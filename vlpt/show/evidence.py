@@ -5,7 +5,7 @@ In: `Results`. Out: HTML.
 
 from html import escape
 
-from vlpt import hand, matching, probe
+from vlpt.evaluation import hand, matching, probe
 from vlpt.files import read_json
 from vlpt.metrics import interval
 from vlpt.show import plots

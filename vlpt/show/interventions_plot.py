@@ -7,7 +7,7 @@ In: the program's result. Out: a matplotlib figure.
 
 from matplotlib.figure import Figure
 
-from vlpt.errand_times import MOMENTS
+from vlpt.evaluation.errand_times import MOMENTS
 from vlpt.show.plots import BLUE, FAINT, INK, SOFT, canvas, title
 
 TITLES = {"words": ("words are …", "nats/frame"), "frames": ("film is …", "nats/token")}

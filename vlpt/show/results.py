@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from vlpt.data.shards import Shards
+from vlpt.evaluation.worth import MATCHED
 from vlpt.files import read_json, read_lines
-from vlpt.worth import MATCHED
 from vpt.actions import MINECRAFT
 from vpt.scores import Scores
 

@@ -1,6 +1,6 @@
 """The picture of `evaluate.py saying`: what is said against what is done and seen, the agent's and people's.
 
-In: the result that vlpt/saying.py writes. Out: a figure; `python evaluate.py saying` writes it beside its JSON.
+In: the result that evaluate.py saying writes. Out: a figure; `python evaluate.py saying` writes it beside its JSON.
 """
 
 from matplotlib.figure import Figure

@@ -1,0 +1,206 @@
+"""Lives in a world in which an agent is told something, or nothing, and is watched: what steering is measured from.
+
+In: which arena, which agent, what it is told (`Life`). Out: a row of plain values, the same in whatever order lives
+are lived: when each instruction was done, whatever the agent was told.
+
+    with closing(Trials(options)) as trials:
+        row = trials.run(Life("guidance 0", arena=3, told="red"))     # {..., "when": {"red": 83, "blue": None, ...}}
+
+The last word is heard at the same frame in all lives of an arena, whatever is said, and watching begins there: a short
+sentence begins later. All that an agent draws follows from the arena, so that its lives there are one until it hears.
+Used by `python evaluate.py steering`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+
+from vlpt.agent import Agent, Sampling, load_agent
+from vlpt.data.words import encode_text
+from vlpt.evaluation.done import Watched, presses, when_done
+from vlpt.evaluation.instructions import INSTRUCTIONS, NAMES, Wording
+from vlpt.evaluation.telling import Schedule, first_told, schedules
+from vlpt.options import Count, Device, NotNegative, Positive, Seed, use_threads
+from vlpt.parts import passages, untouched
+from vlpt.worlds import check_name, make, noop
+from vlpt.worlds.errands import Errand
+from vpt.errors import one_line
+from vpt.frames import FRAMES_PER_SECOND
+
+CLOSED, BASE, GUIDANCE = "closed", "base", "guidance "  # agents of a Life; GUIDANCE is followed by a strength
+
+
+@dataclass(frozen=True, kw_only=True)
+class LifeOptions:
+    """What a life is like."""
+
+    model: str = "runs/demo/joint"  # a run, or a folder with a fused model
+    base: str = ""  # a run, or a folder with an agent that hears nothing, to compare with; none if empty
+    world: str = "luanti"  # where it plays, by its name in vlpt.worlds
+    size: tuple[Count, Count] = (320, 180)  # width and height of the world's picture, pixels
+    # as in training, or what of the scenes is as it never is there
+    scene: Literal["as-is", "other-textures", "other-time-of-day", "moved-things"] = "as-is"
+    # sentences of the scripted player, sentences that it never makes, or nothing said at all
+    phrasing: Literal["heard", "paraphrase", "none"] = "heard"
+    mid_errand: bool = False  # it is told another thing first, and this one two seconds after
+    instructions: tuple[str, ...] = NAMES  # what it can be told, by the names in vlpt/evaluation/instructions.py
+    tell_at: NotNegative = 1.0  # when it begins to be told, in seconds from the start, at the earliest
+    seconds: Positive = 4.0  # for how long a motion is waited for after the last word
+    target_seconds: Positive = 10.0  # for how long what needs a target is waited for
+    seed: Seed = 0  # of the sentences, of all that the agent draws, and of other textures
+
+    def __post_init__(self) -> None:
+        check_name(self.world)
+        if unknown := sorted(set(self.instructions) - set(NAMES)):
+            raise ValueError(f"--instructions: none is called {unknown[0]!r}; choose among {', '.join(NAMES)}")
+        if len(set(self.instructions)) < max(2, len(self.instructions)):
+            raise ValueError("--instructions: name two different ones or more, each once")
+        if self.mid_errand and self.phrasing == "none":
+            raise ValueError("--mid-errand has no effect with --phrasing none: leave one of the two out")
+
+    def watched_frames(self, name: str) -> int:
+        """For how many frames an instruction is waited for."""
+        seconds = self.target_seconds if INSTRUCTIONS[name].errand else self.seconds
+        return max(1, round(seconds * FRAMES_PER_SECOND))
+
+
+@dataclass(frozen=True)
+class Life:
+    """One life to be lived."""
+
+    agent: str  # GUIDANCE with its strength, CLOSED or BASE
+    arena: int  # its seed
+    told: str  # the name of an instruction, or "": nothing
+
+
+class GameLostError(Exception):
+    """The game of a life ended, or no longer answers."""
+
+
+@contextmanager
+def _game_may_end() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        raise GameLostError(one_line(error)) from error
+
+
+def watch(
+    agent: Agent, world, observation: dict, arena: Mapping, schedule: Schedule, frames: int, seed: int
+) -> Watched:
+    """A life from its first picture on, watched for so many frames; what is dug or placed counts above the ground."""
+    memory, rows, errands = agent.start(seed=seed), [], {}
+    for t in range(schedule.watch_from + frames):
+        for sentence in (sentence for begin, sentence in schedule.said if begin == t):
+            memory = agent.hear(sentence, memory)
+        (action,), _, memory = agent.act([observation["pov"]], memory)
+        with _game_may_end():
+            observation, *_, info = world.step({**noop(), **action})
+        truth = info["truth"]
+        if t == schedule.watch_from:
+            errands = {name: Errand(name, arena, truth) for name in wanted_errands()}
+        if t >= schedule.watch_from:
+            events = [event for event in truth["events"] if event["position"][1] > arena["ground"] + 0.5]
+            for errand in errands.values():
+                errand.update({**truth, "events": events}, info["camera_deg"])
+            rows.append((action.buttons, info["camera_deg"], [errand.progress for errand in errands.values()]))
+    buttons, camera_deg, progress = (np.array(part) for part in zip(*rows, strict=True))
+    return Watched(buttons, camera_deg, dict(zip(errands, progress.T, strict=True)))
+
+
+def wanted_errands() -> list[str]:
+    """The errands of the world that instructions ask for."""
+    return [instruction.errand for instruction in INSTRUCTIONS.values() if instruction.errand]
+
+
+def make_world(options: LifeOptions):
+    """A world, whose game starts at its first life. Raises ValueError for a game that is not installed, or a size."""
+    try:
+        return make(options.world, size=options.size, scene=options.scene, scene_seed=options.seed)
+    except RuntimeError as error:
+        raise ValueError(one_line(error)) from error
+
+
+class Trials:
+    """One game and the agents that live in it, one life after another. Whoever makes one closes it."""
+
+    def __init__(self, options: LifeOptions, device: Device = "auto", threads: int = 0) -> None:
+        """threads: of the processor, 0: as they are. Raises ValueError for a model that cannot be played, or a world
+        that cannot be made.
+        """
+        use_threads(threads)
+        self.options, self.device, self.world = options, device, make_world(options)
+        self.fused = load_agent(options.model, device=device)
+        self._agents: dict[str, Agent] = {}
+
+    def close(self) -> None:
+        """Ends the game. Safe to call twice."""
+        self.world.close()
+
+    def run(self, life: Life) -> dict:
+        """Lives it: {"agent", "arena", "told", "before": what was told before that, or "", "said": [sentence],
+        "jumps_asked", "jumps": how many there were, "when": {instruction: frame after the last word, or None}}; or
+        {"agent", "arena", "told", "lost": why} where the game ended, which is made anew for the next life.
+        """
+        try:
+            return {**asdict(life), **self._lived(life)}
+        except GameLostError as error:
+            self.close()
+            self.world = make_world(self.options)
+            return {**asdict(life), "lost": str(error)}
+
+    def _agent(self, name: str) -> Agent:
+        if name not in self._agents:
+            self._agents[name] = self._make_agent(name)
+        return self._agents[name]
+
+    def _make_agent(self, name: str) -> Agent:
+        if name == BASE:
+            return load_agent(self.options.base, device=self.device)
+        if not self.fused.speaks:
+            return self.fused
+        if name == CLOSED:
+            return Agent(without_words(self.fused.model), self.fused.tokenizer)
+        return Agent(self.fused.model, self.fused.tokenizer, Sampling(guidance=float(name.removeprefix(GUIDANCE))))
+
+    def _lived(self, life: Life) -> dict:
+        options = self.options
+        with _game_may_end():
+            observation, info = self.world.reset(seed=life.arena)
+        wording = Wording.draw(options.phrasing, info["arena"], life.arena, options.seed, options.instructions)
+        schedule = self._schedules(wording, life.arena)[life.told]
+        frames = max(map(options.watched_frames, options.instructions))
+        seed = int(np.random.SeedSequence((options.seed, life.arena)).generate_state(1)[0])
+        watched = watch(self._agent(life.agent), self.world, observation, info["arena"], schedule, frames, seed)
+        when = {name: when_done(name, watched, wording.jumps) for name in options.instructions}
+        jumps = presses(watched.buttons[: options.watched_frames("jump")], "jump")[-1]
+        return {"before": self._before(life.told, life.arena), "said": [sentence for _, sentence in schedule.said],
+                "jumps_asked": wording.jumps, "jumps": int(jumps), "when": when}  # fmt: skip
+
+    def _before(self, told: str, arena: int) -> str:
+        if not (told and self.options.mid_errand):
+            return ""
+        return first_told(told, self.options.instructions, arena, self.options.seed)
+
+    def _schedules(self, wording: Wording, arena: int) -> dict[str, Schedule]:
+        """Of each instruction and of "", in an arena."""
+        lines: dict[str, list[str]] = {"": []}
+        for told, sentence in wording.sentences.items() if self.options.phrasing != "none" else ():
+            before = self._before(told, arena)
+            lines[told] = [*([wording.sentences[before]] if before else ()), sentence]
+        step = self.fused.model.config.frames_per_tick if self.fused.speaks else 1
+        return schedules(lines, self._tokens, step, self.options.tell_at)
+
+    def _tokens(self, sentence: str) -> int:
+        return len(encode_text(f" {sentence}", self.fused.tokenizer))
+
+
+def without_words(model):
+    """A frozen copy in which nothing passes from words to actions: what it hears does not reach them."""
+    deaf = untouched(model)
+    for name in passages(deaf, "frames_ask_words"):
+        deaf.get_parameter(name).data.zero_()
+    return deaf
