@@ -2,6 +2,7 @@
 # make corpus 12 hours of narrated play in 72 channels (data/corpus, 0.9 GB, 90 minutes on two cores); goes on where it stopped
 # make play   a minute in a game by the agent that comes with the repository, filmed (HEAR="walk backwards", SEED=3)
 # make evidence  every instrument on that agent (hours; goes on where it stopped), after make demo, whose shards it reads
+# make ablations  the recipe with one thing changed at a time, a table (half an hour on two cores), after make corpus's shards
 # make test   style, unit tests, a real game, the notebook, the README's commands
 # make setup  only what both need: Debian packages and .venv;  make clean  forgets data/ and runs/
 
@@ -11,7 +12,7 @@ VENV := .venv/bin
 # first recording comes before anyone's second, so that a part of it is a smaller corpus.
 CORPUS := --channels 72 --first-channel 100 --episodes 10 --seconds 60 --seed 3
 
-.PHONY: demo corpus play evidence test setup packages notebook clean
+.PHONY: demo corpus play evidence ablations test setup packages notebook clean
 
 demo: setup
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python demo.py $(if $(SCRATCH),--scratch)
@@ -26,9 +27,13 @@ play: setup
 evidence: setup
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python evidence.py
 
+ablations: setup
+	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python ablations.py --workers 2
+
 test: setup
 	$(VENV)/ruff check .
-	$(VENV)/python -m pytest
+	@# two files at a time, in the order of their names: the notebook, the longest, does not begin last
+	$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 notebook: setup
 	TQDM_DISABLE=1 PYTHONWARNINGS=ignore $(VENV)/jupyter nbconvert --to notebook --execute --inplace main.ipynb

@@ -13,6 +13,7 @@ options); each is explained in vlpt/evaluation/.
     flow        what flows between words and frames: gates, closed one by one, and where nouns look
     trust       may intervals, p-values and sizes of samples be trusted? simulations
     interventions  what of words, and of film, matters: who says it, when, which nouns, …?
+    finetuning  what makes a fine-tuned agent go erratic? the published recipe, ours, each ingredient alone
 
 Dependence. In: the trained runs (joint, and the two controls oracle and shuffled) and the held-out channels of the
 shards. Out: JSON with the losses of every episode under every condition, and paired differences with 95 % intervals
@@ -37,6 +38,7 @@ from tqdm import tqdm
 from vlpt.checkpoint import peak_gb
 from vlpt.data.shards import Shards
 from vlpt.evaluation import (
+    finetuning,
     flow,
     hand,
     health,
@@ -114,7 +116,8 @@ KINDS = {"dependence": (DependenceOptions, dependence), "worth": (worth.Options,
          "probe": (probe.Options, probe.main),
          "matching": (matching.Options, matching.main), "understanding": (understanding.Options, understanding.main),
          "flow": (flow.Options, flow.main), "trust": (trust.Options, trust.main),
-         "interventions": (interventions.Options, interventions.main)}
+         "interventions": (interventions.Options, interventions.main),
+         "finetuning": (finetuning.Options, finetuning.main)}
 
 
 def evaluate(options) -> dict:

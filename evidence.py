@@ -1,7 +1,8 @@
 """The evidence: every instrument of evaluate.py on one agent, and a page that shows what they found (make evidence).
 
-In: the agent in pretrained/agent, shards with channels that it never saw, a game. Out: runs/evidence/<name>.{json,txt}
-and pictures, runs/evidence/report.html, and docs/evidence.json with the numbers of all.
+In: the agent in pretrained/agent, shards with channels that it never saw, a game; and, where they were trained
+(pretrain.sh), folders of the same runs with other seeds. Out: runs/evidence/<name>.{json,txt} and pictures,
+runs/evidence/report.html, and docs/evidence.json with the numbers of all and, under `seeds`, what several seeds say.
 
     python evidence.py                # what is done is skipped; steering and saying go on in mid-way
     python evidence.py --quick        # two arenas, short lives: does everything run?
@@ -13,16 +14,31 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+import numpy as np
+
 from demo import Step
 from vlpt import play
-from vlpt.evaluation import flow, health, interventions, matching, probe, saying, steering, trust, understanding
+from vlpt.evaluation import (
+    flow,
+    health,
+    interventions,
+    matching,
+    probe,
+    saying,
+    steering,
+    trust,
+    understanding,
+    worth,
+)
 from vlpt.files import read_json, write_json, write_text
-from vlpt.options import Count, run
+from vlpt.metrics import over_channels
+from vlpt.options import Count, NotNegative, run
 from vlpt.show.html import note, png
 
 GRAMMAR = "data_gathering/samples/grammar.json"
 # Of docs/evidence.json, which is to have the numbers alone.
-LEFT_OUT = ("options", "lives", "losses", "conditions", "examples", "episodes", "history", "sentences")
+LEFT_OUT = ("options", "lives", "losses", "instructions", "examples", "episodes", "channels", "by_episode", "history",
+            "sentences")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,50 +49,81 @@ class Options:
     base: str = "pretrained/base"  # the agent without words that stands beside it
     shards: str = "data/6_shards"  # LeRobotDataset folder, as the demo makes it
     held_out: tuple[str, ...] = ("ch4", "ch5")  # channels that nothing was trained on
-    views: str = "data_gathering/samples"  # folder of <id>.view.jsonl.gz, what is in view in the episodes
-    arenas: Count = 12  # of steering, and half as many lives of talk
+    # the same of episodes of which is known what is in view, and a folder of <id>.view.jsonl.gz that says so
+    seen_shards: str = "data/6_shards"
+    seen_held_out: tuple[str, ...] = ("ch4", "ch5")
+    views: str = "data_gathering/samples"
+    # each with runs language, without_frames, action, without_words, joint, base and words, of a seed of its own
+    seeds: tuple[str, ...] = ()
+    arenas: Count = 16  # of steering; a third as many of its variants, half as many lives of talk
+    guidance: tuple[NotNegative, ...] = (2.0, 0.0, 1.0, 4.0)  # of steering; the variants have the first
     out: str = "runs/evidence"  # folder to write
     summary: str = "docs/evidence.json"  # file to write, the numbers of all
     quick: bool = False  # two arenas and short lives: does everything run?
 
+    @property
+    def views_of_all(self) -> str:
+        """The folder that says what is in view in every episode of `shards`; empty where none does."""
+        return self.views if self.shards == self.seen_shards else ""
+
 
 def steps(options: Options) -> dict[str, Step]:
     """Every instrument in order, by the name of what it makes."""
-    out, made = options.out, {}
-    arenas = 2 if options.quick else options.arenas
+    asked = {**on_recordings(options), **in_games(options)}
+    asked["trust"] = "trust", trust.Options(draws=20 if options.quick else 1000, out=f"{options.out}/trust.json")
+    made = {name: Step(("evaluate.py", kind), one, f"{options.out}/{name}.txt") for name, (kind, one) in asked.items()}
+    return made | long_play(options)
+
+
+def on_recordings(options: Options) -> dict[str, tuple[str, object]]:
+    """{name: (subcommand, what it is asked)} of instruments that need no game."""
+    out, views = options.out, options.views_of_all
     measured = dict(model=options.model, shards=options.shards, held_out=options.held_out)
-    seen = dict(views=options.views)
+    seen = dict(model=options.model, shards=options.seen_shards, held_out=options.seen_held_out, views=options.views)
+    asked = {"matching": ("matching", matching.Options(**measured, views=views, out=f"{out}/matching.json"))}
+    for folder in options.seeds:
+        which, other = Path(folder).name, measured | dict(model=f"{folder}/joint")
+        parts = dict(runs=folder, shards=options.shards, held_out=options.held_out)
+        asked[f"worth_{which}"] = "worth", worth.Options(**parts, out=f"{out}/worth_{which}.json")
+        asked[f"matching_{which}"] = "matching", matching.Options(**other, out=f"{out}/matching_{which}.json")
+    asked["understanding"] = "understanding", understanding.Options(**measured, out=f"{out}/understanding.json")
+    asked["interventions"] = "interventions", interventions.Options(**measured, out=f"{out}/interventions.json")
+    asked["flow"] = "flow", flow.Options(**seen, out=f"{out}/flow.json")
+    asked["probe"] = "probe", probe.Options(**seen, every=8 if options.quick else 2, out=f"{out}/probe.json")
+    return asked
 
-    def evaluate(name: str, kind: str, asked) -> None:
-        made[name] = Step(("evaluate.py", kind), asked, f"{out}/{name}.txt")
 
-    def steer(name: str, **how) -> None:
-        times = dict(seconds=1.0, target_seconds=1.5, instructions=("jump", "back")) if options.quick else {}
-        asked = steering.Options(model=options.model, seeds=(arenas,), **how, **times, out=f"{out}/{name}.json")
-        evaluate(name, "steering", asked)
+def in_games(options: Options) -> dict[str, tuple[str, object]]:
+    """The same of those that let the agent play."""
+    out, asked = options.out, {}
+    times = dict(seconds=1.0, target_seconds=1.5, instructions=("jump", "back")) if options.quick else {}
+    many = 2 if options.quick else options.arenas
+    few = max(2, many // 3)
 
-    evaluate("matching", "matching", matching.Options(**measured, **seen, out=f"{out}/matching.json"))
-    evaluate("understanding", "understanding", understanding.Options(**measured, out=f"{out}/understanding.json"))
-    evaluate("interventions", "interventions", interventions.Options(**measured, out=f"{out}/interventions.json"))
-    evaluate("flow", "flow", flow.Options(**measured, **seen, out=f"{out}/flow.json"))
-    evaluate("probe", "probe", probe.Options(**measured, **seen, every=8 if options.quick else 2,
-                                             out=f"{out}/probe.json"))  # fmt: skip
-    steer("steering", guidance=(0.0, 2.0), closed_words=True, base=options.base)
-    steer("steering_paraphrase", phrasing="paraphrase")
-    steer("steering_mid_errand", mid_errand=True)
+    def steer(name: str, arenas: int, **how) -> None:
+        how = dict(model=options.model, guidance=options.guidance[:1]) | how | times
+        asked[name] = "steering", steering.Options(**how, seeds=(arenas,), out=f"{out}/{name}.json")
+
+    steer("steering", many, closed_words=True, base=options.base)
+    steer("steering_strengths", few, guidance=options.guidance)
+    steer("steering_paraphrase", few, phrasing="paraphrase")
+    steer("steering_mid_errand", few, mid_errand=True)
     for scene in ("other-textures", "other-time-of-day", "moved-things"):
-        steer(f"steering_{scene}", scene=scene)
+        steer(f"steering_{scene}", few, scene=scene)
     lives = dict(seconds=14.0, within=12.0, permutations=100) if options.quick else {}
-    evaluate("saying", "saying", saying.Options(**measured, **seen, **lives, seeds=tuple(range(max(2, arenas // 2))),
-                                                grammar=GRAMMAR, out=f"{out}/saying.json"))  # fmt: skip
-    long = play.Options(model=options.model, seconds=5.0 if options.quick else 600.0, seed=5, progress=False,
-                        out=f"{out}/long.mp4")  # fmt: skip
-    made["long"] = Step(("-m", "vlpt.play"), long, f"{out}/long.txt")
-    talk = health.Options(play=f"{out}/long.jsonl", held_out=options.held_out, grammar=GRAMMAR,
-                          out=f"{out}/health.json")  # fmt: skip
-    evaluate("health", "health", talk)
-    evaluate("trust", "trust", trust.Options(draws=20 if options.quick else 1000, out=f"{out}/trust.json"))
-    return made
+    asked["saying"] = "saying", saying.Options(
+        model=options.model, shards=options.shards, held_out=options.held_out, views=options.views_of_all,
+        seeds=tuple(range(max(2, many // 2))), grammar=GRAMMAR, out=f"{out}/saying.json", **lives)  # fmt: skip
+    return asked
+
+
+def long_play(options: Options) -> dict[str, Step]:
+    """Ten minutes of play, and whether the agent's talk stays healthy."""
+    film = play.Options(model=options.model, seconds=5.0 if options.quick else 600.0, seed=5, progress=False,
+                        out=f"{options.out}/long.mp4")  # fmt: skip
+    talk = health.Options(play=f"{options.out}/long.jsonl", grammar=GRAMMAR, out=f"{options.out}/health.json")
+    return {"long": Step(("-m", "vlpt.play"), film, f"{options.out}/long.txt"),
+            "health": Step(("evaluate.py", "health"), talk, f"{options.out}/health.txt")}  # fmt: skip
 
 
 def measure(step: Step) -> None:
@@ -92,6 +139,19 @@ def kept(found: object) -> object:
     if isinstance(found, float):
         return float(f"{found:.4g}")
     return found if not isinstance(found, list) or len(json.dumps(found)) < 400 else len(found)
+
+
+def over_seeds(folders: list[str], out: str) -> dict[str, dict]:
+    """Worth and gain, each episode's mean over the seeds: {name: {"delta", "low", "high", …, "of_seeds": each one's}}.
+    Intervals over channels, as of one seed's.
+    """
+    found = [read_json(f"{out}/worth_{Path(one).name}.json") for one in folders]
+    result = {}
+    for name in found[0]["by_episode"] if found else ():
+        of_seeds = np.array([one["by_episode"][name] for one in found], float)  # (seeds, episodes)
+        mean = over_channels(of_seeds.mean(0), found[0]["channels"], range(of_seeds.shape[1]))
+        result[name] = mean.to_dict() | {"of_seeds": np.nanmean(of_seeds, 1).tolist()}
+    return result
 
 
 def page(options: Options, names: list[str]) -> str:
@@ -113,7 +173,8 @@ def main(options: Options) -> None:
     for step in todo.values():
         measure(step)
     results = {name: Path(options.out, f"{name}.json") for name in todo}
-    write_json(options.summary, {name: kept(read_json(path)) for name, path in results.items() if path.exists()})
+    numbers = {name: kept(read_json(path)) for name, path in results.items() if path.exists()}
+    write_json(options.summary, numbers | {"seeds": kept(over_seeds(list(options.seeds), options.out))})
     write_text(Path(options.out, "report.html"), page(options, list(todo)))
     print(f"{options.out}/report.html, {options.summary}")
 

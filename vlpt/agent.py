@@ -14,17 +14,19 @@ Legend: B lanes, V vocabulary (as a token: silence).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from vlpt.checkpoint import model_folder, model_kind
+from vlpt.checkpoint import SAMPLING, model_folder, model_kind
 from vlpt.data.words import encode_text, load_tokenizer, vocabulary
+from vlpt.files import read_json
 from vlpt.memory import Memory
 from vlpt.model import VLPT, Output
-from vlpt.options import Device, pick_device
+from vlpt.options import Device, from_dict, pick_device
 from vpt.actions import MINECRAFT, to_world
 from vpt.frames import resize_to_agent
 from vpt.heads import ActionLogits, sample
@@ -53,6 +55,17 @@ class Sampling:
             raise ValueError(f"guidance and the guards are at least 0, got {self}")
         if min(self.action_temperature, self.word_temperature) < 0 or not 0 < self.top_p <= 1:
             raise ValueError(f"temperatures are at least 0 and top_p lies in (0, 1], got {self}")
+
+    @classmethod
+    def of(cls, folder: Path, **asked: float) -> "Sampling":
+        """As sampling.json in a model's folder says, if it is there, but for what is asked. Raises ValueError naming a
+        file with other names or values.
+        """
+        path = folder / SAMPLING
+        try:
+            return from_dict(cls, (read_json(path) if path.exists() else {}) | asked)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -85,14 +98,15 @@ class Agent:
                              "take the tokenizer.json of the model's own folder")
 
     @classmethod
-    def from_pretrained(cls, folder, sampling: Sampling | None = None, device: Device = "auto") -> "Agent":
-        """From a model folder (config.json, model.safetensors, tokenizer.json) or a run of train.py.
+    def from_pretrained(cls, folder, device: Device = "auto", **sampling: float) -> "Agent":
+        """From a model folder (config.json, model.safetensors, tokenizer.json) or a run of train.py; sampling: fields
+        of Sampling that are not to be as the folder says.
 
         Raises ValueError naming what is missing or does not fit.
         """
         folder = model_folder(folder)
         model = VLPT.from_pretrained(folder).to(pick_device(device))
-        return cls(model, load_tokenizer(folder / "tokenizer.json"), sampling)
+        return cls(model, load_tokenizer(folder / "tokenizer.json"), Sampling.of(folder, **sampling))
 
     def gates(self) -> dict[str, float]:
         """How open each cross attention is, after tanh."""
@@ -262,21 +276,22 @@ class PolicyAgent(Agent):
         return [""] * len(memory.queue), memory
 
 
-def load_agent(model, weights: str = "", sampling: Sampling | None = None, device: Device = "auto") -> Agent:
-    """What plays: a model folder or run that holds a VLPT or a Policy, or OpenAI's two files (.model and `weights`).
+def load_agent(model, weights: str = "", device: Device = "auto", **sampling: float) -> Agent:
+    """What plays: a model folder or run that holds a VLPT or a Policy, or OpenAI's two files (.model and `weights`);
+    sampling: fields of Sampling that are not to be as the folder says.
 
     Raises ValueError naming a folder that holds another kind of model, or a file that is wrong.
     """
     if weights:
-        return PolicyAgent(load_policy(model, weights).to(pick_device(device)), sampling)
+        return PolicyAgent(load_policy(model, weights).to(pick_device(device)), Sampling(**sampling))
     folder = model_folder(model)
     kind = model_kind(folder)
     if kind == "Policy":
-        return PolicyAgent(Policy.from_pretrained(folder).to(pick_device(device)), sampling)
+        return PolicyAgent(Policy.from_pretrained(folder).to(pick_device(device)), Sampling.of(folder, **sampling))
     if kind != "VLPT":
         article = "an" if kind[0] in "AEIO" else "a"
         raise ValueError(f"{folder} holds {article} {kind}: vlpt.play takes a VLPT or a Policy")
-    return Agent.from_pretrained(folder, sampling, device)
+    return Agent.from_pretrained(folder, device, **sampling)
 
 
 def filter_log_probs(log_probs: Tensor, sampling: Sampling) -> Tensor:

@@ -6,6 +6,7 @@ its place and renamed, so that a killed program leaves the last whole checkpoint
 see `vlpt.files.locked`.
 """
 
+import hashlib
 import json
 import platform
 import resource
@@ -21,6 +22,7 @@ from vlpt.files import read_json, read_lines, whole_folder, write_json, write_li
 from vpt.options import short
 
 STATE = {"step", "stage", "optimizer", "random"}  # what train.py keeps in trainer.pt, and needs
+SAMPLING = "sampling.json"  # beside a model: how its choices are drawn, where nothing else is asked (vlpt/agent.py)
 FUSED = ("policy", "language", "joints")  # of what a fused model may be put together
 
 
@@ -162,6 +164,19 @@ def named_parts(folder: Path) -> tuple[Path, ...] | None:
     if not isinstance(parts, dict) or {*parts} != {*FUSED} or not all(isinstance(path, str) for path in parts.values()):
         raise ValueError(f"{folder / 'config.json'}: parts are the folders of {', '.join(FUSED)}, each by its name")
     return tuple(folder / parts[name] for name in FUSED)
+
+
+def agent_key(model: Path | str) -> str:
+    """A name for the weights that lie there and how choices are drawn from them: a run that was trained on is another
+    agent.
+    """
+    folder, digest = model_folder(model), hashlib.sha256()
+    for part in named_parts(folder) or (folder,):
+        for path in sorted(model_folder(part).glob("*.safetensors")):
+            digest.update(path.read_bytes())
+    if (drawn := folder / SAMPLING).exists():
+        digest.update(drawn.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def model_kind(folder: Path) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from vlpt.agent import Agent, Sampling, load_agent
+from vlpt.agent import Agent, load_agent
 from vlpt.data.words import count_ticks, place, read_words, tokenise
 from vlpt.files import write_lines
 from vlpt.options import (
@@ -42,6 +42,8 @@ from vlpt.worlds import check_name, make, noop
 from vpt.actions import BUTTONS, read_contractor
 from vpt.frames import FRAME_MS, FRAMES_PER_SECOND, count_frames, read_video, write_video
 
+DRAWN = ("action_temperature", "word_temperature", "top_p", "guidance")  # how, of `vlpt.agent.Sampling`
+
 
 @dataclass(frozen=True)
 class Options:
@@ -60,9 +62,11 @@ class Options:
     hear: str = ""  # words that are said to the agent
     hear_at: NotNegative = 5.0  # when, in seconds from the start
     seed: Seed = 0  # of the world and of all that the agent draws
-    action_temperature: NotNegative = 1.0  # how freely keys are drawn; 0: always the likeliest
-    word_temperature: NotNegative = 1.0  # how freely words are drawn; 0: always the likeliest
-    top_p: PositiveShare = 1.0  # draw only from the likeliest words that together have this probability
+    # what is not said here is as sampling.json in the model's folder says, else 1, and no guidance
+    action_temperature: NotNegative | None = None  # how freely keys are drawn; 0: always the likeliest
+    word_temperature: NotNegative | None = None  # how freely words are drawn; 0: always the likeliest
+    top_p: PositiveShare | None = None  # draw only from the likeliest words that together have this probability
+    guidance: NotNegative | None = None  # how far beyond what words change about actions (vlpt/agent.py)
     threads: CountOrNone = 0  # processor threads; 0: torch's choice
     device: Device = "auto"  # where the networks run
     progress: bool = True  # show a progress bar
@@ -86,8 +90,8 @@ class Options:
 def play(options: Options) -> list[dict]:
     """Writes the video and the lines beside it; returns the lines."""
     use_threads(options.threads)
-    sampling = Sampling(options.action_temperature, options.word_temperature, options.top_p)
-    agent = load_agent(options.model, options.weights, sampling, options.device)
+    asked = {name: getattr(options, name) for name in DRAWN if getattr(options, name) is not None}
+    agent = load_agent(options.model, options.weights, options.device, **asked)
     if not agent.speaks:
         without_effect(options, f"{options.model}, which has no words", "hear", "hear_at", "word_temperature", "top_p")
     gates = {name: value for name, value in agent.gates().items() if "." not in name}

@@ -9,7 +9,7 @@ import pytest
 
 import evidence
 from demo import Step
-from evidence import Options, kept, measure, page, steps
+from evidence import Options, kept, measure, over_seeds, page, steps
 
 
 def test_every_instrument_is_asked_about_the_agent_that_is_named():
@@ -18,6 +18,20 @@ def test_every_instrument_is_asked_about_the_agent_that_is_named():
     about = [name for name, step in made.items() if name not in ("health", "trust")]
     assert all("--model runs/mine" in " ".join(made[name].command) for name in about)
     assert len({step.makes for step in made.values()}) == len(made)
+    more = steps(Options(seeds=("runs/a", "runs/b")))
+    assert [name for name in more if name not in made] == ["worth_a", "matching_a", "worth_b", "matching_b"]
+    assert "--model runs/b/joint" in " ".join(more["matching_b"].command)
+
+
+def test_what_several_seeds_say_is_the_mean_of_each_episode(tmp_path):
+    channels = ["ch1", "ch1", "ch2", "ch2"]
+    for seed, values in ("a", [0.0, 0.2, 0.4, None]), ("b", [0.2, 0.4, 0.6, None]):
+        found = dict(by_episode={"worth of words": values}, channels=channels)
+        (tmp_path / f"worth_{seed}.json").write_text(json.dumps(found))
+    found = over_seeds(["runs/a", "runs/b"], str(tmp_path))["worth of words"]
+    assert found["delta"] == pytest.approx(0.35) and found["of_seeds"] == pytest.approx([0.2, 0.4])
+    assert (found["channels"], found["episodes"]) == (2, 3) and found["low"] < 0.35 < found["high"]
+    assert over_seeds([], str(tmp_path)) == {}
 
 
 def test_a_step_that_fails_ends_it_and_one_that_is_done_is_not_done_again(tmp_path, capsys):
@@ -38,7 +52,7 @@ def test_numbers_and_pictures_of_all_are_shown(tmp_path, monkeypatch):
     (tmp_path / "one.png").write_bytes(b"picture")
     monkeypatch.setattr(evidence, "steps", lambda options: {"one": write})
     evidence.main(options := Options(out=str(tmp_path), summary=str(tmp_path / "all.json")))
-    assert json.loads((tmp_path / "all.json").read_text()) == {"one": {"share": 0.1235, "rows": 500}}
+    assert json.loads((tmp_path / "all.json").read_text()) == {"one": {"share": 0.1235, "rows": 500}, "seeds": {}}
     shown = (tmp_path / "report.html").read_text()
     assert "share &lt; 1" in shown and shown.count("<img") == 1 and shown == page(options, ["one"])
     assert kept(dict(examples=1, of=dict(lives=2, low=None))) == {"of": {"low": None}}

@@ -18,9 +18,10 @@ MAY_IMPORT = {  # room: rooms of ours that it may import, itself apart
     "evaluate": {"vpt", "vlpt", "vlpt.evaluation"},
     "demo": {"vlpt", "vlpt.evaluation", "vlpt.show", "data_gathering", "evaluate"},  # the list of all programs
     "evidence": {"vlpt", "vlpt.evaluation", "vlpt.show", "demo"},
+    "ablations": {"vlpt", "vlpt.evaluation", "vlpt.show", "demo"},
 }
 GATHERING_USES = {"options", "files", "data", "worlds", "show"}  # of vlpt: formats, pages, worlds; no model
-NEEDS_A_WORLD = {"play.py", "told_lives.py", "lives.py", "carried_out.py"}
+NEEDS_A_WORLD = {"play.py", "told_lives.py", "lives.py", "carried_out.py", "played_errands.py"}
 PIPELINES = {"gather", "pipeline", "rehearsal"}  # programs that run the other programs
 
 

@@ -11,6 +11,7 @@ import torch
 from support.toy_agent import FRAMES_PER_TICK, TEXT, pictures, save_toy, tokenizer, toy_model
 
 from vlpt.agent import Agent, Sampling, filter_log_probs
+from vlpt.checkpoint import agent_key
 from vlpt.data.words import train_tokenizer
 from vlpt.worlds.contract import check_action, noop
 from vpt.actions import BUTTONS, MINECRAFT
@@ -176,6 +177,20 @@ def test_a_saved_agent_plays_as_before(agent, tmp_path):
     loaded = Agent.from_pretrained(save_toy(tmp_path / "model"))
     plays = [[(str(a), w) for a, w, _ in stream(one, one.start(seed=7), 12)] for one in (agent, loaded)]
     assert plays[0] == plays[1]
+
+
+def test_an_agent_draws_as_its_folder_says_where_nothing_else_is_asked(tmp_path):
+    folder = save_toy(tmp_path / "model")
+    assert Agent.from_pretrained(folder).sampling == Sampling()
+    plain = agent_key(folder)
+    (folder / "sampling.json").write_text('{"word_temperature": 0.5, "guidance": 2}')
+    assert Agent.from_pretrained(folder).sampling == Sampling(word_temperature=0.5, guidance=2)
+    assert Agent.from_pretrained(folder, guidance=0.0).sampling == Sampling(word_temperature=0.5)
+    assert agent_key(folder) != plain
+    for wrong, says in (('{"heat": 1}', "sampling.json: .*heat"), ('{"top_p": 0}', "sampling.json: .*top_p")):
+        (folder / "sampling.json").write_text(wrong)
+        with pytest.raises(ValueError, match=says):
+            Agent.from_pretrained(folder)
 
 
 def test_mistakes_are_told(agent, tmp_path):

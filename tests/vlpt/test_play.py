@@ -12,7 +12,7 @@ from support.numbered_recordings import action, indices, record
 from support.places import ROOT
 from support.toy_agent import FRAMES_PER_TICK, save_toy, toy_model
 
-from vlpt.agent import Agent, Sampling, load_agent
+from vlpt.agent import Agent, load_agent
 from vlpt.options import parse
 from vlpt.play import Options, play, true_tokens
 from vlpt.show.overlay import Moment, Overlay, Subtitle
@@ -117,7 +117,7 @@ def test_an_agent_without_words_plays_and_watches(bare, tmp_path):
 
 
 def test_a_streaming_policy_does_what_its_forward_says(bare):
-    calm = load_agent(bare / "policy", sampling=Sampling(action_temperature=0))
+    calm = load_agent(bare / "policy", action_temperature=0.0)
     policy = toy_model(last_action=False).policy
     seen = np.random.default_rng(0).integers(0, 256, (9, 128, 128, 3)).astype(np.uint8)
     memory, said = calm.start(), []

@@ -6,7 +6,7 @@ degenerates becomes repetitive (perplexity falls, 4-grams return) or rambling (p
 the share of sentences that the scripted player can say (vlpt/data/sentences.py), people's being cut as the agent's.
 
     python -m vlpt.play --model runs/demo/joint --world luanti --seconds 600 --out runs/long.mp4
-    python evaluate.py health --play runs/long.jsonl --grammar data_gathering/samples/grammar.json --out runs/health.json
+    python evaluate.py health --play runs/long.jsonl --grammar data_gathering/samples/grammar.json --out …
 """
 
 import json
@@ -27,7 +27,7 @@ from vpt.frames import FRAME_MS
 MINUTE_MS = 60_000
 COLUMNS = {"words_a_minute": ("words/min", 0), "silence": ("silence", 2), "repeated": ("repeated 4-grams", 2),
            "perplexity": ("perplexity", 1), "grammar": ("in the grammar", 2)}  # {number: (title, digits)}
-SAMPLES = Path(__file__).parents[1] / "data_gathering/samples"
+SAMPLES = Path(__file__).parents[2] / "data_gathering/samples"
 
 
 @dataclass(frozen=True)

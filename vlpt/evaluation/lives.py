@@ -9,7 +9,6 @@ piece of speech, keys, mouse and the world's truth; and `Life`, all that instrum
 A life that is there is not played again; one of another agent or of other options stops everything. Legend: N frames.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vlpt.agent import Agent
-from vlpt.checkpoint import model_folder
+from vlpt.checkpoint import agent_key
 from vlpt.data import in_view
 from vlpt.data.sentences import Grammar, on_ticks
 from vlpt.data.shards import Episode
@@ -112,9 +111,8 @@ def play(agent: Agent, options, seed: int) -> Iterator[dict]:
 
 def head(options, seed: int) -> dict:
     """What a life is of: a file of another one is not taken for it."""
-    weights = (model_folder(options.model) / "model.safetensors").read_bytes()
-    return {"seed": seed, "weights": hashlib.sha256(weights).hexdigest()[:16], "world": options.world,
-            "size": list(options.size), "seconds": options.seconds}  # fmt: skip
+    return {"seed": seed, "weights": agent_key(options.model), "world": options.world, "size": list(options.size),
+            "seconds": options.seconds}  # fmt: skip
 
 
 def lives(agent: Agent, options, folder: Path, grammar: Grammar) -> tuple[list[Life], list[int]]:

@@ -44,7 +44,7 @@ from vlpt.play import Options as PlayOptions
 from vlpt.show.plots import write_picture
 from vlpt.show.saying_plot import saying_figure
 
-SAMPLES = Path(__file__).parents[1] / "data_gathering/samples"
+SAMPLES = Path(__file__).parents[2] / "data_gathering/samples"
 
 
 @dataclass(frozen=True, kw_only=True)

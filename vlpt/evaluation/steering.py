@@ -19,7 +19,6 @@ Beside the JSON lies `<out>.lives.jsonl`, a line a life as it ends: the same com
 with more arenas, strengths and agents. Games run side by side, in `--workers` processes.
 """
 
-import hashlib
 import os
 import time
 from dataclasses import dataclass, fields
@@ -28,7 +27,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vlpt.checkpoint import model_folder, model_kind, named_parts
+from vlpt.checkpoint import agent_key, model_folder, model_kind
 from vlpt.evaluation.instructions import INSTRUCTIONS
 from vlpt.evaluation.kept_rows import KeptRows
 from vlpt.evaluation.obedience import Lives, compare, jumps
@@ -81,7 +80,7 @@ class Options(LifeOptions):
 
 def check_agents(options: Options) -> dict[str, str]:
     """A name for the weights of each model. Raises ValueError for one that cannot be asked this."""
-    keys = {"model": weights_key(options.model)}
+    keys = {"model": agent_key(options.model)}
     if model_kind(model_folder(options.model)) != "VLPT":
         without_effect(options, f"{options.model}, which hears nothing,", "guidance", "closed_words", "base")
         if options.phrasing != "none":
@@ -90,17 +89,8 @@ def check_agents(options: Options) -> dict[str, str]:
     if options.base:
         if model_kind(model_folder(options.base)) == "VLPT":
             raise ValueError(f"--base {options.base} was joined with words: take an agent of stage base")
-        keys["base"] = weights_key(options.base)
+        keys["base"] = agent_key(options.base)
     return keys
-
-
-def weights_key(model: str) -> str:
-    """A name for the weights that lie there: a run that was trained on is another agent."""
-    folder, digest = model_folder(model), hashlib.sha256()
-    for part in named_parts(folder) or (folder,):
-        for path in sorted(model_folder(part).glob("*.safetensors")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def live_all(options: Options, kept: KeptRows) -> float | None:

@@ -13,7 +13,7 @@ Used by `python evaluate.py steering`.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -163,8 +163,11 @@ class Trials:
         if not self.fused.speaks:
             return self.fused
         if name == CLOSED:
-            return Agent(without_words(self.fused.model), self.fused.tokenizer)
-        return Agent(self.fused.model, self.fused.tokenizer, Sampling(guidance=float(name.removeprefix(GUIDANCE))))
+            return Agent(without_words(self.fused.model), self.fused.tokenizer, self._drawn(0.0))
+        return Agent(self.fused.model, self.fused.tokenizer, self._drawn(float(name.removeprefix(GUIDANCE))))
+
+    def _drawn(self, guidance: float) -> Sampling:
+        return replace(self.fused.sampling, guidance=guidance)
 
     def _lived(self, life: Life) -> dict:
         options = self.options

@@ -164,6 +164,16 @@ def compare(losses: dict[str, Losses], token: str, channels: Sequence[str], seed
     }  # fmt: skip
 
 
+def by_episode(losses: dict[str, Losses], token: str) -> dict[str, list[float | None]]:
+    """The differences of each episode that worth and gain are means of: nats apiece, None where it has none."""
+    compared = {f"worth of {name}": (pair.without, pair.loss, pair.run, pair.loss) for name, pair in MATCHED.items()}
+    compared |= {"gain in tokens": ("words", "token", "joint", token),
+                 "gain in actions": ("base", "action", "joint", "action")}  # fmt: skip
+    found = {name: losses[worse].each(one) - losses[better].each(other)
+             for name, (worse, one, better, other) in compared.items()}  # fmt: skip
+    return {name: [None if np.isnan(value) else float(value) for value in each] for name, each in found.items()}
+
+
 def main(options: Options) -> dict:
     """Everything in the module's docstring; also written to `options.out`."""
     check_writable(Path(options.out).parent)  # before minutes of work
@@ -174,7 +184,8 @@ def main(options: Options) -> dict:
         "unigram": {"nats_per_token": unigram["token"], "nats_per_frame": unigram["action"]},
         "losses": {name: found.to_json() for name, found in losses.items()},
         "tokens": losses["words"].count("token"), "frames": losses["base"].count("action"),
-        "episodes": [episode.id for episode in episodes],
+        "by_episode": by_episode(losses, token),
+        "episodes": [episode.id for episode in episodes], "channels": [episode.channel for episode in episodes],
         "options": to_dict(options), "peak_gb": round(peak_gb(), 2),
     }  # fmt: skip
     write_json(options.out, result)
