@@ -11,7 +11,7 @@ README = (ROOT / "README.md").read_text()
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    return clone(tmp_path_factory.mktemp("clone"))
+    return clone(tmp_path_factory.mktemp("clone"), recordings=2)
 
 
 def test_the_tree_is_the_tree():

@@ -1,6 +1,7 @@
 """The repository seen from outside: its files, a copy to run things in, and a shell."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,9 +17,12 @@ def tracked(*patterns: str) -> list[str]:
     return sorted(path for path in set(found) if (ROOT / path).exists())
 
 
-def clone(folder: Path) -> Path:
-    """The repository as a clone would be, to run things in."""
+def clone(folder: Path, recordings: int | None = None) -> Path:
+    """The repository as a clone would be, to run things in; recordings: so many of each channel's, the first ones."""
     for path in tracked():
+        number = re.match(r"data_gathering/samples/ch\d+-(\d+)\.", path)
+        if number and recordings is not None and int(number[1]) >= recordings:
+            continue
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, folder / path)
     return folder

