@@ -1,7 +1,8 @@
 # make demo   everything, end to end, on the recordings that come with the repository (SCRATCH=1: record and train anew)
 # make corpus 12 hours of narrated play in 72 channels (data/corpus, 0.9 GB, 90 minutes on two cores); goes on where it stopped
 # make play   a minute in a game by the agent that comes with the repository, filmed (HEAR="walk backwards", SEED=3)
-# make evidence  every instrument on that agent (hours; goes on where it stopped), after make demo, whose shards it reads
+# make evidence  every instrument on that agent (an hour or two; goes on where it stopped), after make demo, whose shards it
+#             reads; where pretrain.sh was run, on twelve channels of the corpus and over three seeds
 # make ablations  the recipe with one thing changed at a time, a table (half an hour on two cores), after make corpus's shards
 # make test   style, unit tests, a real game, the notebook, the README's commands
 # make setup  only what both need: Debian packages and .venv;  make clean  forgets data/ and runs/
@@ -11,6 +12,10 @@ VENV := .venv/bin
 # Each channel is a player of its own; ch152 to ch159 are for choosing, ch160 to ch171 for reporting. Every channel's
 # first recording comes before anyone's second, so that a part of it is a smaller corpus.
 CORPUS := --channels 72 --first-channel 100 --episodes 10 --seconds 60 --seed 3
+
+# What is reported, once it is there: nobody trained or chose on these channels.
+REPORTED := $(if $(wildcard data/corpus/9_shards),--shards data/corpus/9_shards \
+    --held-out $(shell seq -f ch%g 160 171) --seeds $(wildcard runs/seeds/?))
 
 .PHONY: demo corpus play evidence ablations test setup packages notebook clean
 
@@ -25,7 +30,7 @@ play: setup
 	    --seed $(or $(SEED),3) $(if $(HEAR),--hear "$(HEAR)") --out runs/play/play.mp4
 
 evidence: setup
-	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python evidence.py
+	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python evidence.py $(REPORTED)
 
 ablations: setup
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python ablations.py --workers 2

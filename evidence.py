@@ -55,8 +55,8 @@ class Options:
     views: str = "data_gathering/samples"
     # each with runs language, without_frames, action, without_words, joint, base and words, of a seed of its own
     seeds: tuple[str, ...] = ()
-    arenas: Count = 16  # of steering; a third as many of its variants, half as many lives of talk
-    guidance: tuple[NotNegative, ...] = (2.0, 0.0, 1.0, 4.0)  # of steering; the variants have the first
+    arenas: Count = 12  # of steering; a third as many of its variants, half as many lives of talk
+    guidance: tuple[NotNegative, ...] = (3.0, 0.0, 1.0, 2.0, 4.0)  # of steering; the variants have the first
     out: str = "runs/evidence"  # folder to write
     summary: str = "docs/evidence.json"  # file to write, the numbers of all
     quick: bool = False  # two arenas and short lives: does everything run?
@@ -82,7 +82,7 @@ def on_recordings(options: Options) -> dict[str, tuple[str, object]]:
     seen = dict(model=options.model, shards=options.seen_shards, held_out=options.seen_held_out, views=options.views)
     asked = {"matching": ("matching", matching.Options(**measured, views=views, out=f"{out}/matching.json"))}
     for folder in options.seeds:
-        which, other = Path(folder).name, measured | dict(model=f"{folder}/joint")
+        which, other = Path(folder).name, measured | dict(model=f"{folder}/joint", others=1)
         parts = dict(runs=folder, shards=options.shards, held_out=options.held_out)
         asked[f"worth_{which}"] = "worth", worth.Options(**parts, out=f"{out}/worth_{which}.json")
         asked[f"matching_{which}"] = "matching", matching.Options(**other, out=f"{out}/matching_{which}.json")
@@ -105,7 +105,7 @@ def in_games(options: Options) -> dict[str, tuple[str, object]]:
         asked[name] = "steering", steering.Options(**how, seeds=(arenas,), out=f"{out}/{name}.json")
 
     steer("steering", many, closed_words=True, base=options.base)
-    steer("steering_strengths", few, guidance=options.guidance)
+    steer("steering_strengths", few, guidance=options.guidance[1:])
     steer("steering_paraphrase", few, phrasing="paraphrase")
     steer("steering_mid_errand", few, mid_errand=True)
     for scene in ("other-textures", "other-time-of-day", "moved-things"):

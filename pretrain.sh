@@ -52,26 +52,54 @@ python train.py words --name words $common --start $run/words-narration --videos
     --test $(seq -f "ch%g" 156 171) --warmup 20 --steps 60 --lanes 16 --chunk 64 --rate-pretrained 3e-4 \
     --validate-every 20 --export $out/words
 
-# What joins them, from the first seven recordings of each channel, 6 hours in 52 channels: words ask frames; frames ask
-# the ticks that hear a word, and read off these what will be done soon. The two models stay as they are.
+# What joins them, from all recordings of 52 channels, 8.7 hours: words ask frames; frames ask the ticks that hear a word,
+# and read off these what will be done soon. The two models stay as they are. Three seeds, each also without the signal
+# that is asked about, are what `make evidence` compares; the agent goes on from the first.
+parts=$data/8_shards
+held_back="ch160 ch161 ch162 ch163 ch164 ch165 ch166 ch167 ch168 ch169 ch170 ch171"
 (cd $data/3_video; ls ch1[0-5]?-0[0-6].mp4 | sed 's/.mp4//') > $data/many.txt
-[ -e $data/7_shards/meta/info.json ] || \
-    python -m data_gathering.shard --recordings $data/3_video --labels truth --out $data/7_shards --only $data/many.txt
-joined="$common --shards $data/7_shards --held-out $chosen_on --test ch156 ch157 ch158 ch159 --save-every 100
-    --base $run/base --language $run/words"
-python train.py language --name joints-language $joined --no-train-language --frames-ask words --warmup 20 --steps 400 \
-    --lanes 16 --chunk 128 --rate-new 1e-3 --validate-every 100
-python -m vlpt.write_joints --model $run/joints-language --out $run/joints-language/joints
-python train.py action --name joints $joined --joints $run/joints-language/joints --no-train-agent --warmup 30 \
-    --steps 1000 --lanes 48 --chunk 32 --rate-new 2e-3 --rate-gates 2e-2 --weight-decay 0.1 --intention-decay 0.03 \
-    --drop-last-action 0.4 --drop-words 0.1 --validate-every 250
-python -m vlpt.write_joints --model $run/joints --out $out/joints
+(cd $data/3_video; ls ch1[0-4]?-0[7-9].mp4 ch15[0-5]-0[7-9].mp4 | sed 's/.mp4//') > $data/rest.txt
+(cd $data/3_video; ls ch1[67]?-0?.mp4 | sed 's/.mp4//') > $data/test.txt
+for part in many rest test; do
+    place=$([ $part = test ] && echo $data/test_shards || echo $parts/$part)
+    [ -e $place/meta/info.json ] || \
+        python -m data_gathering.shard --recordings $data/3_video --labels truth --out $place --only $data/$part.txt
+done
+mkdir -p $data/9_shards && ln -sfn ../8_shards/many ../8_shards/rest ../test_shards $data/9_shards/
+learn="--accumulate 1 --no-progress --shards $parts --held-out $chosen_on --test ch156 ch157 ch158 ch159 --save-every 100"
+act="--no-train-agent --rate-new 2e-3 --rate-gates 2e-2 --weight-decay 0.1 --intention-decay 0.03
+    --drop-last-action 0.4 --warmup 30 --lanes 48 --chunk 32"
+for seed in 0 1 2; do
+    seeds=runs/seeds/$seed
+    mkdir -p $seeds && ln -sfn ../../../$run/base ../../../$run/words $seeds/
+    speak="$learn --runs $seeds --seed $seed --base $out/base --language $out/words --no-train-language
+        --frames-ask words --warmup 20 --steps 400 --lanes 16 --chunk 128 --rate-new 1e-3 --validate-every 200"
+    python train.py language --name language $speak
+    python train.py language --name without_frames $speak --frames blank
+    do_it="$learn --runs $seeds --seed $seed --start $seeds/language $act --steps 600 --validate-every 300"
+    python train.py action --name action $do_it --drop-words 0.1
+    python train.py action --name without_words $do_it --words silence
+    python train.py joint --name joint $learn --runs $seeds --seed $seed --start $seeds/action --no-train-language \
+        --no-train-agent --rate-new 2e-4 --rate-gates 2e-3 --weight-decay 0.1 --intention-decay 0.03 \
+        --drop-last-action 0.4 --drop-words 0.1 --warmup 10 --steps 100 --lanes 16 --chunk 128 --validate-every 100
+done
+python train.py action --name agent $learn --runs $run --seed 3 --start runs/seeds/0/joint $act --steps 1000 \
+    --drop-words 0.1 --validate-every 500
+python -m vlpt.write_joints --model $run/agent --out $out/joints
 mkdir -p $out/agent      # whose config.json names these three as its parts
 [ $out = pretrained ] || cp pretrained/agent/config.json $out/agent/
+[ $out = pretrained ] || cp pretrained/agent/sampling.json $out/agent/
 cp $out/words/tokenizer.json $out/agent/
 
-for part in idm base words joints; do cp $run/$part/{options.json,log.jsonl,done.json} $out/$part/; done
-for earlier in idm-first idm-mirror base-pixels base-hand base-felt words-narration joints-language; do
+for part in idm base words; do cp $run/$part/{options.json,log.jsonl,done.json} $out/$part/; done
+cp $run/agent/{options.json,log.jsonl,done.json} $out/joints/
+for run_of_seed in runs/seeds/?/*/; do    # what each seed was asked and found; of their logs, those that led to the agent
+    of=${run_of_seed#runs/}
+    [ ! -L ${run_of_seed%/} ] || continue
+    mkdir -p $out/joints/$of && cp $run_of_seed/{options.json,done.json} $out/joints/$of
+done
+for stage in language action joint; do cp runs/seeds/0/$stage/log.jsonl $out/joints/seeds/0/$stage/; done
+for earlier in idm-first idm-mirror base-pixels base-hand base-felt words-narration; do
     for file in options.json log.jsonl done.json; do
         cp $run/$earlier/$file $out/${earlier%%-*}/${file%.*}_${earlier#*-}.${file##*.}
     done

@@ -47,6 +47,7 @@ class VLPTConfig:
 
     # as folders saved before had it
     RENAMED: ClassVar = dict(sight_window="frame_window", listen_to="frames_ask", listen_every_block="ask_every_block")
+    ADDED: ClassVar = ("silence.since_weight",)  # later than the first folders, in which it was nothing
 
     def __post_init__(self) -> None:
         if isinstance(self.policy, dict):  # as config.json holds them

@@ -106,6 +106,6 @@ def unjoined(model):
     """A frozen copy with closed gates, to which silence is nothing: the two models without each other."""
     alone = untouched(model)
     every = [name for direction in CROSS for name in passages(model, direction)]
-    for name in (*every, "silence.since", "silence.since_logit"):
+    for name in (*every, "silence.since", "silence.since_logit", "silence.since_weight"):
         alone.get_parameter(name).zero_()
     return alone

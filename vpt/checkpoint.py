@@ -45,7 +45,10 @@ class Pretrained(ModelHubMixin):
         if not folder.is_dir():
             folder = _download(str(pretrained_model_name_or_path), **hub)
         config, weights = read_config(folder, cls), read_weights(folder / WEIGHTS)
-        load_strictly(outline(cls, config, folder / CONFIG), weights, folder / WEIGHTS)  # before it takes memory
+        sizes = outline(cls, config, folder / CONFIG)
+        for name in getattr(cls.config_class, "ADDED", ()):  # parameters since the folder was saved: they act from 0
+            weights.setdefault(name, torch.zeros(sizes.get_parameter(name).shape))
+        load_strictly(sizes, weights, folder / WEIGHTS)  # before it takes memory
         model = cls(config)
         load_strictly(model, weights, folder / WEIGHTS)
         return model.eval()

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from support.outputs import by_frame
 
 from vlpt.checkpoint import model_kind
@@ -52,7 +53,8 @@ def a_model(gate: float = 0.7, **changes) -> VLPT:
     model = VLPT(replace(CONFIG, **changes)).eval()
     for parameter in model.groups()["gates"]:
         torch.nn.init.constant_(parameter, gate)
-    born_zero = [model.silence.since, model.silence.since_logit, model.policy.last_action.network[2].weight]
+    silence = model.silence
+    born_zero = [silence.since, silence.since_logit, silence.since_weight, model.policy.last_action.network[2].weight]
     if model.intention is not None:
         born_zero += [part.weight for part in (model.intention.read, model.intention.tell, model.intention.urge)]
     for parameter in born_zero:
@@ -353,6 +355,7 @@ def test_both_silence_heads_give_one_distribution():
         of_tokens = model.language.log_probs(output.hidden).exp().sum(-1)
         assert torch.allclose(p + (1 - p) * of_tokens, torch.ones_like(p), atol=1e-5)
     model.silence.since_logit.zero_()
+    model.silence.since_weight.zero_()
     output, _ = forward(model, a_stream(2, 40, resets=0), slice(None), model.start(2))
     log_probs = model.language.log_probs(output.hidden)
     scores = output.hidden @ model.language.table.tables[0].T + model.language.table.biases[0]
@@ -567,3 +570,20 @@ def test_a_folder_saved_under_earlier_names_of_settings_loads(tmp_path):
     again = VLPT.from_pretrained(tmp_path)
     assert again.config == model.config
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
+
+
+def test_a_folder_saved_before_a_parameter_was_there_loads_as_if_it_were_0(tmp_path):
+    model = a_model()
+    with torch.no_grad():
+        model.silence.since_weight.zero_()
+    for one, folder in ((model, tmp_path / "model"), (Joints.of(model), tmp_path / "joints")):
+        one.save_pretrained(folder)
+        weights = load_file(folder / "model.safetensors")
+        assert not weights.pop("silence.since_weight").any()
+        save_file(weights, folder / "model.safetensors")
+        again = type(one).from_pretrained(folder)
+        assert all(torch.equal(a, b) for a, b in zip(again.parameters(), one.parameters(), strict=True))
+    del weights["silence.since_logit"]
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="missing silence.since_logit"):
+        Joints.from_pretrained(folder)

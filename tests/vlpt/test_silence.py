@@ -165,4 +165,5 @@ def open_up(model: VLPT) -> None:
     draw = torch.Generator().manual_seed(9)
     for name, parameter in model.named_parameters():
         if "gate" in name or name.startswith("silence.since"):
-            parameter.copy_(torch.randn(parameter.shape, generator=draw))
+            size = 0.2 if name == "silence.since_weight" else 1.0  # a product with a state: logits of a few nats
+            parameter.copy_(size * torch.randn(parameter.shape, generator=draw))

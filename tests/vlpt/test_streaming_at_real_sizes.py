@@ -21,7 +21,8 @@ def opened(policy: Policy, language, widest: float = 1.0, **options) -> VLPT:
     model = VLPT.from_parts(with_last_action(policy), language, **options).eval()
     for gate in model.groups()["gates"]:
         torch.nn.init.uniform_(gate, -widest, widest)
-    for born_zero in (model.silence.since, model.silence.since_logit, model.policy.last_action.network[2].weight):
+    since = (model.silence.since, model.silence.since_logit, model.silence.since_weight)
+    for born_zero in (*since, model.policy.last_action.network[2].weight):
         torch.nn.init.normal_(born_zero, std=0.1 * widest)
     return model
 

@@ -35,7 +35,7 @@ from vlpt.evaluation.side_by_side import outcomes
 from vlpt.evaluation.told_lives import BASE, CLOSED, GUIDANCE, Life, LifeOptions, Trials, make_world
 from vlpt.files import check_writable
 from vlpt.options import Count, Device, NotNegative, Seed, run, to_dict, without_effect
-from vlpt.show.plots import write_result
+from vlpt.show.plots import check_out, write_result
 from vlpt.show.steering_plot import steering_figure
 
 LOST_IN_A_ROW = 5  # games that end one after another: something else is wrong
@@ -55,6 +55,7 @@ class Options(LifeOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_out(self.out)
         if len(self.arenas) < 2:
             raise ValueError(f"--seeds: an interval needs two arenas or more, got {len(self.arenas)}")
         if not self.guidance:

@@ -32,6 +32,8 @@ class Silence(nn.Module):
         self.vector = nn.Parameter(torch.randn(width))  # before the first word, without a start-of-text token
         self.since = nn.Parameter(torch.zeros(LONGEST_TICKS, width))  # added to a word that is read again
         self.since_logit = nn.Parameter(torch.zeros(LONGEST_TICKS))
+        # What a state says of silence depends on how long it has lasted: a long word takes two ticks.
+        self.since_weight = nn.Parameter(torch.zeros(LONGEST_TICKS, width))
         self.logit = nn.Linear(width, 1)
         nn.init.normal_(self.logit.weight, std=0.02)
         # P(silence) = 0.88 to begin with, about its frequency, so that the first steps are not spent on learning this.
@@ -51,7 +53,9 @@ class Silence(nn.Module):
 
     def logit_of(self, hidden: Tensor, plan: AttentionPlan, language) -> Tensor:
         """hidden (B, L, E) -> logit of P(silence) (B, L) fp32."""
-        logit = (self.logit(hidden)[..., 0] + self.since_logit[_rows(plan.since)]).float()
+        since = _rows(plan.since)
+        by_time = (self.since_weight[since] * hidden).sum(-1) + self.since_logit[since]
+        logit = (self.logit(hidden)[..., 0] + by_time).float()
         return logit - language.log_normaliser(hidden) if self.head == "softmax" else logit
 
 
