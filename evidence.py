@@ -30,11 +30,13 @@ from vlpt.evaluation import (
     understanding,
     worth,
 )
+from vlpt.evaluation.done import MOTIONS
 from vlpt.files import read_json, write_json, write_text
 from vlpt.metrics import over_channels
 from vlpt.options import Count, NotNegative, run
 from vlpt.show.html import note, png
 
+FIRST_ARENA = 200  # those before it are for choosing
 GRAMMAR = "data_gathering/samples/grammar.json"
 # Of docs/evidence.json, which is to have the numbers alone.
 LEFT_OUT = ("options", "lives", "losses", "instructions", "examples", "episodes", "channels", "by_episode", "history",
@@ -55,7 +57,8 @@ class Options:
     views: str = "data_gathering/samples"
     # each with runs language, without_frames, action, without_words, joint, base and words, of a seed of its own
     seeds: tuple[str, ...] = ()
-    arenas: Count = 12  # of steering; a third as many of its variants, half as many lives of talk
+    # of steering; half as many of its variants, which ask for motions alone and so are over sooner, and lives of talk
+    arenas: Count = 12
     guidance: tuple[NotNegative, ...] = (3.0, 0.0, 1.0, 2.0, 4.0)  # of steering; the variants have the first
     out: str = "runs/evidence"  # folder to write
     summary: str = "docs/evidence.json"  # file to write, the numbers of all
@@ -70,7 +73,7 @@ class Options:
 def steps(options: Options) -> dict[str, Step]:
     """Every instrument in order, by the name of what it makes."""
     asked = {**on_recordings(options), **in_games(options)}
-    asked["trust"] = "trust", trust.Options(draws=20 if options.quick else 1000, out=f"{options.out}/trust.json")
+    asked["trust"] = "trust", trust.Options(draws=20 if options.quick else 400, out=f"{options.out}/trust.json")
     made = {name: Step(("evaluate.py", kind), one, f"{options.out}/{name}.txt") for name, (kind, one) in asked.items()}
     return made | long_play(options)
 
@@ -98,22 +101,24 @@ def in_games(options: Options) -> dict[str, tuple[str, object]]:
     out, asked = options.out, {}
     times = dict(seconds=1.0, target_seconds=1.5, instructions=("jump", "back")) if options.quick else {}
     many = 2 if options.quick else options.arenas
-    few = max(2, many // 3)
+    few = max(2, many // 2)
 
     def steer(name: str, arenas: int, **how) -> None:
         how = dict(model=options.model, guidance=options.guidance[:1]) | how | times
-        asked[name] = "steering", steering.Options(**how, seeds=(arenas,), out=f"{out}/{name}.json")
+        seeds = tuple(range(FIRST_ARENA, FIRST_ARENA + arenas))
+        asked[name] = "steering", steering.Options(**how, seeds=seeds, out=f"{out}/{name}.json")
 
     steer("steering", many, closed_words=True, base=options.base)
-    steer("steering_strengths", few, guidance=options.guidance[1:])
-    steer("steering_paraphrase", few, phrasing="paraphrase")
-    steer("steering_mid_errand", few, mid_errand=True)
-    for scene in ("other-textures", "other-time-of-day", "moved-things"):
-        steer(f"steering_{scene}", few, scene=scene)
+    variants = dict(strengths=dict(guidance=options.guidance[1:]), paraphrase=dict(phrasing="paraphrase"),
+                    mid_errand=dict(mid_errand=True))  # fmt: skip
+    variants |= {scene: dict(scene=scene) for scene in ("other-textures", "other-time-of-day", "moved-things")}
+    for name, how in variants.items():
+        steer(f"steering_{name}", few, instructions=tuple(MOTIONS), **how)
     lives = dict(seconds=14.0, within=12.0, permutations=100) if options.quick else {}
     asked["saying"] = "saying", saying.Options(
         model=options.model, shards=options.shards, held_out=options.held_out, views=options.views_of_all,
-        seeds=tuple(range(max(2, many // 2))), grammar=GRAMMAR, out=f"{out}/saying.json", **lives)  # fmt: skip
+        grammar=GRAMMAR, seeds=tuple(range(FIRST_ARENA, FIRST_ARENA + few)), out=f"{out}/saying.json", **lives,
+    )  # fmt: skip
     return asked
 
 

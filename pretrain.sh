@@ -83,8 +83,13 @@ for seed in 0 1 2; do
         --no-train-agent --rate-new 2e-4 --rate-gates 2e-3 --weight-decay 0.1 --intention-decay 0.03 \
         --drop-last-action 0.4 --drop-words 0.1 --warmup 10 --steps 100 --lanes 16 --chunk 128 --validate-every 100
 done
-python train.py action --name agent $learn --runs $run --seed 3 --start runs/seeds/0/joint $act --steps 1000 \
+python train.py action --name agent-action $learn --runs $run --seed 3 --start runs/seeds/0/joint $act --steps 1000 \
     --drop-words 0.1 --validate-every 500
+# Longer, and silence with a weight for each tick since the last word, which the seeds' runs did not have yet.
+speak="$learn --runs $run --no-train-language --warmup 10 --lanes 16 --chunk 128 --rate-new 1e-3 --rate-gates 2e-3
+    --drop-last-action 0.4"
+python train.py language --name agent-words $speak --seed 3 --start $run/agent-action --steps 250 --validate-every 125
+python train.py language --name agent $speak --seed 4 --start $run/agent-words --steps 400 --validate-every 200
 python -m vlpt.write_joints --model $run/agent --out $out/joints
 mkdir -p $out/agent      # whose config.json names these three as its parts
 [ $out = pretrained ] || cp pretrained/agent/config.json $out/agent/
@@ -93,6 +98,11 @@ cp $out/words/tokenizer.json $out/agent/
 
 for part in idm base words; do cp $run/$part/{options.json,log.jsonl,done.json} $out/$part/; done
 cp $run/agent/{options.json,log.jsonl,done.json} $out/joints/
+for earlier in action words; do
+    for file in options.json log.jsonl done.json; do
+        cp $run/agent-$earlier/$file $out/joints/${file%.*}_$earlier.${file##*.}
+    done
+done
 for run_of_seed in runs/seeds/?/*/; do    # what each seed was asked and found; of their logs, those that led to the agent
     of=${run_of_seed#runs/}
     [ ! -L ${run_of_seed%/} ] || continue
