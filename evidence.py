@@ -58,7 +58,7 @@ class Options:
     # each with runs language, without_frames, action, without_words, joint, base and words, of a seed of its own
     seeds: tuple[str, ...] = ()
     # of steering; half as many of its variants, which ask for motions alone and so are over sooner, and lives of talk
-    arenas: Count = 12
+    arenas: Count = 8
     guidance: tuple[NotNegative, ...] = (3.0, 0.0, 1.0, 2.0, 4.0)  # of steering; the variants have the first
     out: str = "runs/evidence"  # folder to write
     summary: str = "docs/evidence.json"  # file to write, the numbers of all
@@ -85,10 +85,8 @@ def on_recordings(options: Options) -> dict[str, tuple[str, object]]:
     seen = dict(model=options.model, shards=options.seen_shards, held_out=options.seen_held_out, views=options.views)
     asked = {"matching": ("matching", matching.Options(**measured, views=views, out=f"{out}/matching.json"))}
     for folder in options.seeds:
-        which, other = Path(folder).name, measured | dict(model=f"{folder}/joint", others=1)
-        parts = dict(runs=folder, shards=options.shards, held_out=options.held_out)
-        asked[f"worth_{which}"] = "worth", worth.Options(**parts, out=f"{out}/worth_{which}.json")
-        asked[f"matching_{which}"] = "matching", matching.Options(**other, out=f"{out}/matching_{which}.json")
+        name, parts = f"worth_{Path(folder).name}", dict(runs=folder, shards=options.shards, held_out=options.held_out)
+        asked[name] = "worth", worth.Options(**parts, out=f"{out}/{name}.json")
     asked["understanding"] = "understanding", understanding.Options(**measured, out=f"{out}/understanding.json")
     asked["interventions"] = "interventions", interventions.Options(**measured, out=f"{out}/interventions.json")
     asked["flow"] = "flow", flow.Options(**seen, out=f"{out}/flow.json")

@@ -19,8 +19,8 @@ def test_every_instrument_is_asked_about_the_agent_that_is_named():
     assert all("--model runs/mine" in " ".join(made[name].command) for name in about)
     assert len({step.makes for step in made.values()}) == len(made)
     more = steps(Options(seeds=("runs/a", "runs/b")))
-    assert [name for name in more if name not in made] == ["worth_a", "matching_a", "worth_b", "matching_b"]
-    assert "--model runs/b/joint" in " ".join(more["matching_b"].command)
+    assert [name for name in more if name not in made] == ["worth_a", "worth_b"]
+    assert "--runs runs/b" in " ".join(more["worth_b"].command)
 
 
 def test_what_several_seeds_say_is_the_mean_of_each_episode(tmp_path):
