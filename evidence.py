@@ -59,7 +59,7 @@ class Options:
     seeds: tuple[str, ...] = ()
     # of steering; half as many of its variants, which ask for motions alone and so are over sooner, and lives of talk
     arenas: Count = 8
-    guidance: tuple[NotNegative, ...] = (3.0, 0.0, 1.0, 2.0, 4.0)  # of steering; the variants have the first
+    guidance: tuple[NotNegative, ...] = (3.0, 0.0)  # of steering; the variants have the first
     out: str = "runs/evidence"  # folder to write
     summary: str = "docs/evidence.json"  # file to write, the numbers of all
     quick: bool = False  # two arenas and short lives: does everything run?
@@ -73,7 +73,7 @@ class Options:
 def steps(options: Options) -> dict[str, Step]:
     """Every instrument in order, by the name of what it makes."""
     asked = {**on_recordings(options), **in_games(options)}
-    asked["trust"] = "trust", trust.Options(draws=20 if options.quick else 400, out=f"{options.out}/trust.json")
+    asked["trust"] = "trust", trust.Options(draws=20 if options.quick else 200, out=f"{options.out}/trust.json")
     made = {name: Step(("evaluate.py", kind), one, f"{options.out}/{name}.txt") for name, (kind, one) in asked.items()}
     return made | long_play(options)
 
@@ -88,7 +88,8 @@ def on_recordings(options: Options) -> dict[str, tuple[str, object]]:
         name, parts = f"worth_{Path(folder).name}", dict(runs=folder, shards=options.shards, held_out=options.held_out)
         asked[name] = "worth", worth.Options(**parts, out=f"{out}/{name}.json")
     asked["understanding"] = "understanding", understanding.Options(**measured, out=f"{out}/understanding.json")
-    asked["interventions"] = "interventions", interventions.Options(**measured, out=f"{out}/interventions.json")
+    once = interventions.Options(**measured, draws=1, out=f"{out}/interventions.json")
+    asked["interventions"] = "interventions", once
     asked["flow"] = "flow", flow.Options(**seen, out=f"{out}/flow.json")
     asked["probe"] = "probe", probe.Options(**seen, every=8 if options.quick else 2, out=f"{out}/probe.json")
     return asked
