@@ -39,8 +39,7 @@ from vlpt.show.html import note, png
 FIRST_ARENA = 200  # those before it are for choosing
 GRAMMAR = "data_gathering/samples/grammar.json"
 # Of docs/evidence.json, which is to have the numbers alone.
-LEFT_OUT = ("options", "lives", "losses", "instructions", "examples", "episodes", "channels", "by_episode", "history",
-            "sentences")  # fmt: skip
+LEFT_OUT = ("options", "lives", "losses", "instructions", "examples", "episodes", "channels", "by_episode", "history")
 
 
 @dataclass(frozen=True)
