@@ -236,7 +236,7 @@ def test_every_option_of_every_program_is_read(program):
     train.py's are watched while its stages run (test_training_stages.py).
     """
     module, file = importlib.import_module(program), ROOT / f"{program.replace('.', '/')}.py"
-    package = ROOT / "vlpt" if file.parent == ROOT else file.parent
+    package = ROOT / "vlpt" if file.parent == ROOT or file.is_relative_to(ROOT / "vlpt") else file.parent
     source = "\n".join(path.read_text() for path in [file, *package.glob("**/*.py")])
     for options in {getattr(module, name) for name in dir(module) if name.endswith("Options")}:
         for field in fields(options) if hasattr(options, "__dataclass_fields__") else ():

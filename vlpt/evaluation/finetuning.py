@@ -45,7 +45,7 @@ from vlpt.files import check_writable
 from vlpt.options import Count, Positive, Share, run, to_dict
 from vlpt.show.finetuning_plot import finetuning_figure
 from vlpt.show.plots import check_out, write_result
-from vlpt.training.base import BaseOptions
+from vlpt.training.base import Base
 from vlpt.training.episodes import EpisodeSplit
 
 VARIANTS = (BASE, *RECIPES)
@@ -58,7 +58,7 @@ class Options(TrialOptions, PlayOptions):
     base: str = "pretrained/base"  # the agent to fine-tune: a run, or a folder
     train_on: tuple[str, ...] = ()  # channels to train on (none named: all that are not held out)
     frames: Count = 40_000  # seen in training
-    rate: Positive = BaseOptions.rate_pretrained  # our learning rate, after warm-up
+    rate: Positive = Base.Options.rate_pretrained  # our learning rate, after warm-up
     published_rate: Positive = 0.000181  # the published script's, constant
     drop_last_action: Share = 0.4  # share of chunks in which the agent is not told what it did, under every recipe
     variants: tuple[str, ...] = VARIANTS  # agents that play; base always does
