@@ -19,7 +19,7 @@ from demo import Step
 from vlpt.checkpoint import Run
 from vlpt.data.shards import Shards
 from vlpt.evaluation.ablation_costs import smollm2_frame_ms
-from vlpt.evaluation.ablations import Asked, measured, row, run_name, table
+from vlpt.evaluation.ablations import Asked, hours_of, measured, row, run_name, table
 from vlpt.evaluation.trial import TrialOptions
 from vlpt.files import check_writable, write_text
 from vlpt.options import Count, run, to_dict
@@ -41,7 +41,7 @@ RECIPE = {
 class Options:
     """Trains variants of one recipe and compares them on held-out channels."""
 
-    shards: str = "data/corpus/7_shards"  # LeRobotDataset folder
+    shards: str = "data/corpus/8_shards/many"  # LeRobotDataset folder, as pretrain.sh makes it
     held_out: tuple[str, ...] = ("ch152", "ch153", "ch154", "ch155")  # channels to compare on
     test: tuple[str, ...] = ("ch156", "ch157", "ch158", "ch159")  # channels that are not looked at
     base: str = "pretrained/base"  # the agent, a run or a folder
@@ -191,9 +191,9 @@ def train_all(made: dict[str, Step], workers: int) -> None:
             ended.set()
 
 
-def rows(options: Options, todo: dict[str, Variant], made: dict[str, Step]) -> list[dict]:
+def rows(options: Options, todo: dict[str, Variant], shards: Shards) -> list[dict]:
     """Measures every run, and compares."""
-    shards, asked, found = Shards(options.shards), [], {}
+    asked, found = [], {}
     where = TrialOptions(shards=options.shards, held_out=options.held_out, lanes=16)
     for name, variant in todo.items():
         for stage in RECIPE:
@@ -217,23 +217,15 @@ def main(options: Options) -> dict:
         quick = Path(options.out).with_stem(f"{Path(options.out).stem}-quick")
         options = replace(options, runs=f"{options.runs}/quick", out=str(quick), held_out=options.held_out[:2],
                           test=options.test + options.held_out[2:])  # fmt: skip
-    todo = chosen(options, variants(options, hours_to_train_on(options)))
+    shards = Shards(options.shards)
+    todo = chosen(options, variants(options, hours_of(shards.episodes, (*options.held_out, *options.test))))
     made = steps(options, todo)
     train_all(made, options.workers)
-    result = {"rows": rows(options, todo, made), "seeds": 1, "options": to_dict(options)}
+    result = {"rows": rows(options, todo, shards), "seeds": 1, "options": to_dict(options)}
     write_result(options.out, result, ablations_figure)
     write_text(Path(options.out).with_suffix(".txt"), table(result["rows"]) + "\n")
     print(table(result["rows"]))
     return result
-
-
-def hours_to_train_on(options: Options) -> dict[str, float]:
-    """Of play, of each channel that is not kept apart."""
-    hours: dict[str, float] = {}
-    for episode in Shards(options.shards).episodes:
-        if episode.channel not in (*options.held_out, *options.test):
-            hours[episode.channel] = hours.get(episode.channel, 0.0) + episode.n_frames / (20 * 3600)
-    return hours
 
 
 if __name__ == "__main__":

@@ -56,7 +56,6 @@ python train.py words --name words $common --start $run/words-narration --videos
 # and read off these what will be done soon. The two models stay as they are. Three seeds, each also without the signal
 # that is asked about, are what `make evidence` compares; the agent goes on from the first.
 parts=$data/8_shards
-held_back="ch160 ch161 ch162 ch163 ch164 ch165 ch166 ch167 ch168 ch169 ch170 ch171"
 (cd $data/3_video; ls ch1[0-5]?-0[0-6].mp4 | sed 's/.mp4//') > $data/many.txt
 (cd $data/3_video; ls ch1[0-4]?-0[7-9].mp4 ch15[0-5]-0[7-9].mp4 | sed 's/.mp4//') > $data/rest.txt
 (cd $data/3_video; ls ch1[67]?-0?.mp4 | sed 's/.mp4//') > $data/test.txt
@@ -67,8 +66,8 @@ for part in many rest test; do
 done
 mkdir -p $data/9_shards && ln -sfn ../8_shards/many ../8_shards/rest ../test_shards $data/9_shards/
 learn="--accumulate 1 --no-progress --shards $parts --held-out $chosen_on --test ch156 ch157 ch158 ch159 --save-every 100"
-act="--no-train-agent --rate-new 2e-3 --rate-gates 2e-2 --weight-decay 0.1 --intention-decay 0.03
-    --drop-last-action 0.4 --warmup 30 --lanes 48 --chunk 32"
+gently="--weight-decay 0.1 --intention-decay 0.03 --drop-last-action 0.4"
+act="--no-train-agent --rate-new 2e-3 --rate-gates 2e-2 $gently --warmup 30 --lanes 48 --chunk 32"
 for seed in 0 1 2; do
     seeds=runs/seeds/$seed
     mkdir -p $seeds && ln -sfn ../../../$run/base ../../../$run/words $seeds/
@@ -80,8 +79,8 @@ for seed in 0 1 2; do
     python train.py action --name action $do_it --drop-words 0.1
     python train.py action --name without_words $do_it --words silence
     python train.py joint --name joint $learn --runs $seeds --seed $seed --start $seeds/action --no-train-language \
-        --no-train-agent --rate-new 2e-4 --rate-gates 2e-3 --weight-decay 0.1 --intention-decay 0.03 \
-        --drop-last-action 0.4 --drop-words 0.1 --warmup 10 --steps 100 --lanes 16 --chunk 128 --validate-every 100
+        --no-train-agent --rate-new 2e-4 --rate-gates 2e-3 $gently --drop-words 0.1 --warmup 10 --steps 100 \
+        --lanes 16 --chunk 128 --validate-every 100
 done
 python train.py action --name agent-action $learn --runs $run --seed 3 --start runs/seeds/0/joint $act --steps 1000 \
     --drop-words 0.1 --validate-every 500
@@ -96,12 +95,14 @@ mkdir -p $out/agent      # whose config.json names these three as its parts
 [ $out = pretrained ] || cp pretrained/agent/sampling.json $out/agent/
 cp $out/words/tokenizer.json $out/agent/
 
-for part in idm base words; do cp $run/$part/{options.json,log.jsonl,done.json} $out/$part/; done
-cp $run/agent/{options.json,log.jsonl,done.json} $out/joints/
-for earlier in action words; do
-    for file in options.json log.jsonl done.json; do
-        cp $run/agent-$earlier/$file $out/joints/${file%.*}_$earlier.${file##*.}
-    done
+keep() {    # run, folder, what its files' names get
+    for file in options.json log.jsonl done.json; do cp $1/$file $2/${file%.*}$3.${file##*.}; done
+}
+for part in idm base words; do keep $run/$part $out/$part ""; done
+keep $run/agent $out/joints ""
+for earlier in action words; do keep $run/agent-$earlier $out/joints _$earlier; done
+for earlier in idm-first idm-mirror base-pixels base-hand base-felt words-narration; do
+    keep $run/$earlier $out/${earlier%%-*} _${earlier#*-}
 done
 for run_of_seed in runs/seeds/?/*/; do    # what each seed was asked and found; of their logs, those that led to the agent
     of=${run_of_seed#runs/}
@@ -109,8 +110,3 @@ for run_of_seed in runs/seeds/?/*/; do    # what each seed was asked and found; 
     mkdir -p $out/joints/$of && cp $run_of_seed/{options.json,done.json} $out/joints/$of
 done
 for stage in language action joint; do cp runs/seeds/0/$stage/log.jsonl $out/joints/seeds/0/$stage/; done
-for earlier in idm-first idm-mirror base-pixels base-hand base-felt words-narration; do
-    for file in options.json log.jsonl done.json; do
-        cp $run/$earlier/$file $out/${earlier%%-*}/${file%.*}_${earlier#*-}.${file##*.}
-    done
-done

@@ -97,12 +97,12 @@ def paired_difference(true: np.ndarray, other: np.ndarray, channels: Sequence[st
     return found
 
 
-def interval(found: dict[str, float | None]) -> str:
+def interval(found: dict[str, float | None], digits: int = 4) -> str:
     """A difference and its interval as text: found as `to_dict` gives it."""
     if found["delta"] is None:
         return "none"
-    ends = "" if found["low"] is None else f" [{found['low']:+z.4f}, {found['high']:+z.4f}]"
-    return f"{found['delta']:+z.4f}{ends}"
+    ends = "" if found["low"] is None else f" [{found['low']:+z.{digits}f}, {found['high']:+z.{digits}f}]"
+    return f"{found['delta']:+z.{digits}f}{ends}"
 
 
 def t_interval(differences: np.ndarray, confidence: float = 0.95) -> Difference:

@@ -21,7 +21,7 @@ MAY_IMPORT = {  # room: rooms of ours that it may import, itself apart
     "ablations": {"vlpt", "vlpt.evaluation", "vlpt.show", "demo"},
 }
 GATHERING_USES = {"options", "files", "data", "worlds", "show"}  # of vlpt: formats, pages, worlds; no model
-NEEDS_A_WORLD = {"play.py", "told_lives.py", "lives.py", "carried_out.py", "played_errands.py"}
+NEEDS_A_WORLD = {"play.py", "games.py", "told_lives.py", "lives.py", "carried_out.py", "played_errands.py"}
 PIPELINES = {"gather", "pipeline", "rehearsal"}  # programs that run the other programs
 
 

@@ -225,11 +225,11 @@ def test_words_change_what_is_done_and_closed_words_do_not(runs):
     trials = Trials(quick(runs, mid_errand=True), "cpu")
     for agent, into in (("guidance 2", open_words), ("closed", closed)):
         for told in ("", "left"):
-            memory = trials._agent(agent).start(seed=0)
+            memory = trials.agent(agent).start(seed=0)
             if told:
-                memory = trials._agent(agent).hear("step to the left", memory)
+                memory = trials.agent(agent).hear("step to the left", memory)
             for picture in np.random.default_rng(0).integers(0, 256, (12, 36, 64, 3)).astype(np.uint8):
-                (action,), _, memory = trials._agent(agent).act([picture], memory)
+                (action,), _, memory = trials.agent(agent).act([picture], memory)
                 into.append((action.buttons.tolist(), action.camera_deg.tolist()))
     assert open_words[:12] != open_words[12:] and closed[:12] == closed[12:]
     row = trials.run(Life("guidance 0", 0, "left"))

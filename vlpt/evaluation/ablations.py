@@ -11,17 +11,19 @@ they differ in, are listed in ablations.py at the root.
 The differences are of one seed: an interval says how far other channels may differ, not other beginnings.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vlpt.data.shards import Shards
+from vlpt.data.shards import Episode, Shards
 from vlpt.evaluation.ablation_costs import frame_ms, parameters
 from vlpt.evaluation.trial import Trial, TrialOptions
 from vlpt.files import read_json, write_json
 from vlpt.metrics import interval, paired_difference
 from vlpt.show.results import read_run
+from vpt.frames import FRAMES_PER_SECOND
 
 LOSS = {"language": "token", "action": "action"}  # what a stage is judged by
 BESIDE = {"language": "silence", "action": "intention"}  # and what else it learns
@@ -49,6 +51,15 @@ class Asked:
 def run_name(variant: str, stage: str) -> str:
     """Of a variant's run of a stage."""
     return f"{variant}-{stage}"
+
+
+def hours_of(episodes: Sequence[Episode], apart: Sequence[str]) -> dict[str, float]:
+    """Of play, of each channel but those that are kept apart."""
+    hours: dict[str, float] = {}
+    for episode in episodes:
+        if episode.channel not in apart:
+            hours[episode.channel] = hours.get(episode.channel, 0.0) + episode.n_frames / (FRAMES_PER_SECOND * 3600)
+    return hours
 
 
 def measured(run: Path | str, options: TrialOptions, shards: Shards, kept: Path | str) -> dict:

@@ -23,23 +23,19 @@ ingredient can harm it: what is found is the harm to the rest. One training seed
 and channels, not over trainings.
 """
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from vlpt.checkpoint import agent_key
 from vlpt.data.lanes import split
 from vlpt.data.shards import Shards
+from vlpt.evaluation.games import live_all, threads_of
 from vlpt.evaluation.kept_rows import KeptRows
 from vlpt.evaluation.played_errands import Play, PlayOptions, Plays, make_world
 from vlpt.evaluation.published_recipe import RECIPES, WITHOUT
 from vlpt.evaluation.recipe_training import fine_tuned, load_base
 from vlpt.evaluation.recipes_compared import BASE, summarise, table
-from vlpt.evaluation.side_by_side import outcomes
-from vlpt.evaluation.steering import LOST_IN_A_ROW
 from vlpt.evaluation.trial import Trial, TrialOptions
 from vlpt.files import check_writable
 from vlpt.options import Count, Positive, Share, run, to_dict
@@ -120,24 +116,12 @@ def main(options: Options) -> dict:
             training[name] = fine_tuned(options, name, data, out.with_suffix(".weights"), made_with)
             folders[name] = str(out.with_suffix(".weights") / name)
         losses = {name: Trial(folder, options, data.shards).losses() for name, folder in folders.items()}
-        play_all(options, folders, kept)
+        plays = partial(Plays, options, folders, options.device, threads_of(options.workers))
+        live_all(plays, options.plays(), options.workers, kept, "play")
         result = summarise(options, kept.rows, losses, training, data.held_out)
     write_result(options.out, result, finetuning_figure)
     print(table(result))
     return result
-
-
-def play_all(options: Options, folders: dict[str, str], kept: KeptRows) -> None:
-    """Plays what is not kept yet. Raises ValueError where game after game ends."""
-    known = {(row["agent"], row["arena"]) for row in kept.rows}
-    missing = [play for play in options.plays() if (play.agent, play.arena) not in known]
-    threads = 0 if options.workers == 1 else max(1, (os.cpu_count() or 1) // options.workers)
-    make, in_a_row = partial(Plays, options, folders, options.device, threads), 0
-    for row in tqdm(outcomes(make, missing, options.workers) if missing else (), "play", len(missing), unit="life"):
-        kept.add(row)
-        in_a_row = in_a_row + 1 if "lost" in row else 0
-        if in_a_row == LOST_IN_A_ROW:
-            raise ValueError(f"{in_a_row} games ended one after another, the last one so: {row['lost']}")
 
 
 if __name__ == "__main__":

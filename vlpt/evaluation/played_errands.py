@@ -13,17 +13,16 @@ alike, and what an agent draws follows from the arena. Used by `python evaluate.
 
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
 from vlpt.agent import Agent, load_agent
+from vlpt.evaluation.games import Games, game_may_end, make_game
 from vlpt.evaluation.motion_statistics import statistics
-from vlpt.evaluation.told_lives import GameLostError
-from vlpt.options import Count, Positive, use_threads
-from vlpt.worlds import check_name, make, noop
-from vlpt.worlds.errands import ERRANDS, Errand
-from vpt.errors import one_line
+from vlpt.options import Count, Device, Positive
+from vlpt.worlds import check_name, noop
+from vlpt.worlds.errands import ERRANDS, Errand, above_ground
 from vpt.frames import FRAMES_PER_SECOND
 
 MOTIONS = ("look", "wander")
@@ -61,8 +60,7 @@ class ErrandCount:
 
     def update(self, truth: dict, camera_deg: np.ndarray) -> None:
         """One step: the truth after it, and the degrees applied in it."""
-        above = [event for event in truth["events"] if event["position"][1] > self.arena["ground"] + 0.5]
-        truth = {**truth, "events": above}
+        truth = above_ground(truth, self.arena)
         for name in ERRANDS:
             gain = self._gain(name, truth, camera_deg)
             if name in PLACES:
@@ -85,38 +83,29 @@ class ErrandCount:
         self._there[name] = there
 
 
-class Plays:
-    """One game and the agents that play it, one after another. Whoever makes one closes it."""
+class Plays(Games):
+    """One game and the agents that play in it. A life's row: {"agent", "arena", "numbers": {name: number or None},
+    "done": {errand: how often}, "frames_a_second"}; or {"agent", "arena", "lost": why}.
+    """
 
-    def __init__(self, options, folders: dict[str, str], device: str = "auto", threads: int = 0) -> None:
-        """options: PlayOptions, and seed; threads: of the processor, 0: as they are. Raises ValueError for a world
-        that cannot be made.
-        """
-        use_threads(threads)
-        self.options, self.folders, self.device, self.world = options, folders, device, make_world(options)
-        self._agents: dict[str, Agent] = {}
+    def __init__(self, options, folders: dict[str, str], device: Device = "auto", threads: int = 0) -> None:
+        """options: PlayOptions, and seed; folders: of the agents by name."""
+        super().__init__(options, make_world, device, threads)
+        self.folders = folders
 
-    def close(self) -> None:
-        """Ends the game. Safe to call twice."""
-        self.world.close()
+    def make_agent(self, name: str) -> Agent:
+        return load_agent(self.folders[name], device=self.device)
 
-    def run(self, play: Play) -> dict:
-        """Plays; {"agent", "arena", "lost": why} where the game ended, which is made anew for the next life."""
-        try:
-            return {**asdict(play), **self._played(play)}
-        except GameLostError as error:
-            self.close()
-            self.world = make_world(self.options)
-            return {**asdict(play), "lost": str(error)}
-
-    def _played(self, play: Play) -> dict:
-        agent, options = self._agent(play.agent), self.options
-        observation, info = of_game(self.world.reset, seed=play.arena)
+    def lived(self, play: Play) -> dict:
+        agent, options = self.agent(play.agent), self.options
+        with game_may_end():
+            observation, info = self.world.reset(seed=play.arena)
         errands, rows, begin = ErrandCount(info["arena"], info["truth"]), [], time.monotonic()
-        memory = agent.start(seed=int(np.random.SeedSequence((options.seed, play.arena)).generate_state(1)[0]))
+        memory = agent.start(seed=self.seed_of(play.arena))
         for _ in range(max(2, round(options.seconds * FRAMES_PER_SECOND))):
             (action,), _, memory = agent.act([observation["pov"]], memory)
-            observation, *_, info = of_game(self.world.step, {**noop(), **action})
+            with game_may_end():
+                observation, *_, info = self.world.step({**noop(), **action})
             errands.update(info["truth"], info["camera_deg"])
             rows.append((action.buttons, action.camera_deg))
         buttons, camera_deg = (np.array(part) for part in zip(*rows, strict=True))
@@ -128,23 +117,7 @@ class Plays:
         return {"numbers": numbers, "done": {name: count for name, count in errands.done.items() if count},
                 "frames_a_second": round(len(rows) / (time.monotonic() - begin), 1)}  # fmt: skip
 
-    def _agent(self, name: str) -> Agent:
-        if name not in self._agents:
-            self._agents[name] = load_agent(self.folders[name], device=self.device)
-        return self._agents[name]
-
 
 def make_world(options: PlayOptions):
-    """A world, whose game starts at its first life. Raises ValueError for a game that is not installed, or a size."""
-    try:
-        return make(options.world, size=options.size)
-    except RuntimeError as error:
-        raise ValueError(one_line(error)) from error
-
-
-def of_game(call, *given, **named):
-    """What a call of the game gives. Raises GameLostError where it ended, or no longer answers."""
-    try:
-        return call(*given, **named)
-    except (RuntimeError, OSError) as error:
-        raise GameLostError(one_line(error)) from error
+    """See `games.make_game`."""
+    return make_game(options.world, size=options.size)

@@ -35,9 +35,9 @@ def shares_by_kind(
     return {"all": of(*each), "kinds": {kind: of(kind) for kind in each}}
 
 
-def written(found: dict) -> str:
+def written(found: dict, digits: int = 3) -> str:
     """A share and its interval as text."""
     if found["share"] is None:
         return "none"
-    ends = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
-    return f"{found['share']:.3f}{ends}"
+    ends = "" if found["low"] is None else f" [{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
+    return f"{found['share']:.{digits}f}{ends}"

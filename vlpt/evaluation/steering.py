@@ -19,26 +19,21 @@ Beside the JSON lies `<out>.lives.jsonl`, a line a life as it ends: the same com
 with more arenas, strengths and agents. Games run side by side, in `--workers` processes.
 """
 
-import os
-import time
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from vlpt.checkpoint import agent_key, model_folder, model_kind
+from vlpt.evaluation.games import live_all, threads_of
 from vlpt.evaluation.instructions import INSTRUCTIONS
 from vlpt.evaluation.kept_rows import KeptRows
 from vlpt.evaluation.obedience import Lives, compare, jumps
-from vlpt.evaluation.side_by_side import outcomes
 from vlpt.evaluation.told_lives import BASE, CLOSED, GUIDANCE, Life, LifeOptions, Trials, make_world
 from vlpt.files import check_writable
+from vlpt.metrics import interval
 from vlpt.options import Count, Device, NotNegative, Seed, run, to_dict, without_effect
 from vlpt.show.plots import check_out, write_result
 from vlpt.show.steering_plot import steering_figure
-
-LOST_IN_A_ROW = 5  # games that end one after another: something else is wrong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,25 +89,6 @@ def check_agents(options: Options) -> dict[str, str]:
     return keys
 
 
-def live_all(options: Options, kept: KeptRows) -> float | None:
-    """Lives what is not kept yet; how many lives a minute that were, or None. Raises ValueError where game after game
-    ends.
-    """
-    known = {(row["agent"], row["arena"], row["told"]) for row in kept.rows}
-    missing = [life for life in options.lives() if (life.agent, life.arena, life.told) not in known]
-    if not missing:
-        return None
-    begin, in_a_row = time.monotonic(), 0
-    threads = 0 if options.workers == 1 else max(1, (os.cpu_count() or 1) // options.workers)
-    rows = outcomes(partial(Trials, options, options.device, threads), missing, options.workers)
-    for row in tqdm(rows, "steering", len(missing), unit="life"):
-        kept.add(row)
-        in_a_row = in_a_row + 1 if "lost" in row else 0
-        if in_a_row == LOST_IN_A_ROW:
-            raise ValueError(f"{in_a_row} games ended one after another, the last one so: {row['lost']}")
-    return 60 * len(missing) / (time.monotonic() - begin)
-
-
 def summarise(options: Options, rows: list[dict]) -> dict:
     """Everything in the module's docstring, of what was asked for."""
     asked = {(life.agent, life.arena, life.told) for life in options.lives()}
@@ -138,7 +114,8 @@ def main(options: Options) -> dict:
     make_world(options).close()  # before processes are started for it
     path = Path(options.out).with_suffix(".lives.jsonl") if options.out else None
     with KeptRows(path, made_with) as kept:
-        speed = live_all(options, kept)
+        trials = partial(Trials, options, options.device, threads_of(options.workers))
+        speed = live_all(trials, options.lives(), options.workers, kept, "steering")
         result = {**summarise(options, kept.rows), "lives_a_minute": speed, "options": to_dict(options)}
     write_result(options.out, result, steering_figure)
     print(table(result))
@@ -169,7 +146,7 @@ def _share(value: float | None) -> str:
 def _interval(row: dict) -> str:
     if row["low"] is None:
         return "-"
-    return f"{row['delta']:+z.2f} [{row['low']:+z.2f}, {row['high']:+z.2f}]"
+    return interval(row, 2)
 
 
 if __name__ == "__main__":

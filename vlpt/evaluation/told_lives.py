@@ -11,9 +11,8 @@ sentence begins later. All that an agent draws follows from the arena, so that i
 Used by `python evaluate.py steering`.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,13 +20,13 @@ import numpy as np
 from vlpt.agent import Agent, Sampling, load_agent
 from vlpt.data.words import encode_text
 from vlpt.evaluation.done import Watched, presses, when_done
+from vlpt.evaluation.games import Games, game_may_end, make_game
 from vlpt.evaluation.instructions import INSTRUCTIONS, NAMES, Wording
 from vlpt.evaluation.telling import Schedule, first_told, schedules
-from vlpt.options import Count, Device, NotNegative, Positive, Seed, use_threads
+from vlpt.options import Count, Device, NotNegative, Positive, Seed
 from vlpt.parts import passages, untouched
-from vlpt.worlds import check_name, make, noop
-from vlpt.worlds.errands import Errand
-from vpt.errors import one_line
+from vlpt.worlds import check_name, noop
+from vlpt.worlds.errands import Errand, above_ground
 from vpt.frames import FRAMES_PER_SECOND
 
 CLOSED, BASE, GUIDANCE = "closed", "base", "guidance "  # agents of a Life; GUIDANCE is followed by a strength
@@ -76,18 +75,6 @@ class Life:
     told: str  # the name of an instruction, or "": nothing
 
 
-class GameLostError(Exception):
-    """The game of a life ended, or no longer answers."""
-
-
-@contextmanager
-def _game_may_end() -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, OSError) as error:
-        raise GameLostError(one_line(error)) from error
-
-
 def watch(
     agent: Agent, world, observation: dict, arena: Mapping, schedule: Schedule, frames: int, seed: int
 ) -> Watched:
@@ -97,15 +84,15 @@ def watch(
         for sentence in (sentence for begin, sentence in schedule.said if begin == t):
             memory = agent.hear(sentence, memory)
         (action,), _, memory = agent.act([observation["pov"]], memory)
-        with _game_may_end():
+        with game_may_end():
             observation, *_, info = world.step({**noop(), **action})
         truth = info["truth"]
         if t == schedule.watch_from:
             errands = {name: Errand(name, arena, truth) for name in wanted_errands()}
         if t >= schedule.watch_from:
-            events = [event for event in truth["events"] if event["position"][1] > arena["ground"] + 0.5]
+            above = above_ground(truth, arena)
             for errand in errands.values():
-                errand.update({**truth, "events": events}, info["camera_deg"])
+                errand.update(above, info["camera_deg"])
             rows.append((action.buttons, info["camera_deg"], [errand.progress for errand in errands.values()]))
     buttons, camera_deg, progress = (np.array(part) for part in zip(*rows, strict=True))
     return Watched(buttons, camera_deg, dict(zip(errands, progress.T, strict=True)))
@@ -117,47 +104,22 @@ def wanted_errands() -> list[str]:
 
 
 def make_world(options: LifeOptions):
-    """A world, whose game starts at its first life. Raises ValueError for a game that is not installed, or a size."""
-    try:
-        return make(options.world, size=options.size, scene=options.scene, scene_seed=options.seed)
-    except RuntimeError as error:
-        raise ValueError(one_line(error)) from error
+    """See `games.make_game`."""
+    return make_game(options.world, size=options.size, scene=options.scene, scene_seed=options.seed)
 
 
-class Trials:
-    """One game and the agents that live in it, one life after another. Whoever makes one closes it."""
+class Trials(Games):
+    """One game and the agents that live in it. A life's row: {"agent", "arena", "told", "before": what was told before
+    that, or "", "said": [sentence], "jumps_asked", "jumps": how many there were, "when": {instruction: frame after the
+    last word, or None}}; or {"agent", "arena", "told", "lost": why}.
+    """
 
     def __init__(self, options: LifeOptions, device: Device = "auto", threads: int = 0) -> None:
-        """threads: of the processor, 0: as they are. Raises ValueError for a model that cannot be played, or a world
-        that cannot be made.
-        """
-        use_threads(threads)
-        self.options, self.device, self.world = options, device, make_world(options)
+        """As `Games`. Raises ValueError for a model that cannot be played, too."""
+        super().__init__(options, make_world, device, threads)
         self.fused = load_agent(options.model, device=device)
-        self._agents: dict[str, Agent] = {}
 
-    def close(self) -> None:
-        """Ends the game. Safe to call twice."""
-        self.world.close()
-
-    def run(self, life: Life) -> dict:
-        """Lives it: {"agent", "arena", "told", "before": what was told before that, or "", "said": [sentence],
-        "jumps_asked", "jumps": how many there were, "when": {instruction: frame after the last word, or None}}; or
-        {"agent", "arena", "told", "lost": why} where the game ended, which is made anew for the next life.
-        """
-        try:
-            return {**asdict(life), **self._lived(life)}
-        except GameLostError as error:
-            self.close()
-            self.world = make_world(self.options)
-            return {**asdict(life), "lost": str(error)}
-
-    def _agent(self, name: str) -> Agent:
-        if name not in self._agents:
-            self._agents[name] = self._make_agent(name)
-        return self._agents[name]
-
-    def _make_agent(self, name: str) -> Agent:
+    def make_agent(self, name: str) -> Agent:
         if name == BASE:
             return load_agent(self.options.base, device=self.device)
         if not self.fused.speaks:
@@ -169,15 +131,15 @@ class Trials:
     def _drawn(self, guidance: float) -> Sampling:
         return replace(self.fused.sampling, guidance=guidance)
 
-    def _lived(self, life: Life) -> dict:
+    def lived(self, life: Life) -> dict:
         options = self.options
-        with _game_may_end():
+        with game_may_end():
             observation, info = self.world.reset(seed=life.arena)
         wording = Wording.draw(options.phrasing, info["arena"], life.arena, options.seed, options.instructions)
         schedule = self._schedules(wording, life.arena)[life.told]
         frames = max(map(options.watched_frames, options.instructions))
-        seed = int(np.random.SeedSequence((options.seed, life.arena)).generate_state(1)[0])
-        watched = watch(self._agent(life.agent), self.world, observation, info["arena"], schedule, frames, seed)
+        watched = watch(self.agent(life.agent), self.world, observation, info["arena"], schedule, frames,
+                        self.seed_of(life.arena))  # fmt: skip
         when = {name: when_done(name, watched, wording.jumps) for name in options.instructions}
         jumps = presses(watched.buttons[: options.watched_frames("jump")], "jump")[-1]
         return {"before": self._before(life.told, life.arena), "said": [sentence for _, sentence in schedule.said],

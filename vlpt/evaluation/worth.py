@@ -143,8 +143,16 @@ def measure(options: Options) -> tuple[dict[str, Losses], str, dict[str, float]]
     return found, token, joint.unigram_losses()
 
 
+def compared(token: str) -> dict[str, tuple[str, str, str, str]]:
+    """What worth and gain are differences of: (run that has something, run that lacks it, loss of each)."""
+    worth = {f"worth of {name}": (pair.run, pair.without, pair.loss, pair.loss) for name, pair in MATCHED.items()}
+    return worth | {"gain in tokens": ("joint", "words", token, "token"),
+                    "gain in actions": ("joint", "base", "action", "action")}  # fmt: skip
+
+
 def compare(losses: dict[str, Losses], token: str, channels: Sequence[str], seed: int) -> dict:
     """The numbers in the module's docstring; channels: of each episode."""
+    pairs = compared(token)
 
     def against(with_signal: str, without: str, loss: str, other_loss: str = "") -> dict[str, float]:
         return difference(losses[with_signal], losses[without], loss, channels, seed, other_loss)
@@ -156,21 +164,18 @@ def compare(losses: dict[str, Losses], token: str, channels: Sequence[str], seed
                   "without_frames_nats_per_token": losses["without_frames"].mean(token)},
         "joined": {name: {"nats_per_token": losses[name].mean(token), "nats_per_frame": losses[name].mean("action")}
                    for name in JOINED},
-        "worth": {name: against(pair.run, pair.without, pair.loss) for name, pair in MATCHED.items()},
+        "worth": {name: against(*pairs[f"worth of {name}"]) for name in MATCHED},
         "worth_non_null": {"words": against("action", "without_words", "action_non_null")},
         "by_moment": {name: by_moment(losses[pair.run], losses[pair.without], pair.loss, channels, seed)
                       for name, pair in MATCHED.items()},
-        "gain": {"token": against("joint", "words", token, "token"), "action": against("joint", "base", "action")},
+        "gain": {"token": against(*pairs["gain in tokens"]), "action": against(*pairs["gain in actions"])},
     }  # fmt: skip
 
 
 def by_episode(losses: dict[str, Losses], token: str) -> dict[str, list[float | None]]:
     """The differences of each episode that worth and gain are means of: nats apiece, None where it has none."""
-    compared = {f"worth of {name}": (pair.without, pair.loss, pair.run, pair.loss) for name, pair in MATCHED.items()}
-    compared |= {"gain in tokens": ("words", "token", "joint", token),
-                 "gain in actions": ("base", "action", "joint", "action")}  # fmt: skip
-    found = {name: losses[worse].each(one) - losses[better].each(other)
-             for name, (worse, one, better, other) in compared.items()}  # fmt: skip
+    found = {name: losses[without].each(other) - losses[having].each(loss)
+             for name, (having, without, loss, other) in compared(token).items()}  # fmt: skip
     return {name: [None if np.isnan(value) else float(value) for value in each] for name, each in found.items()}
 
 

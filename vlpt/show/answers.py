@@ -1,4 +1,4 @@
-"""What the evidence says to the four research questions, a line a number: for main.ipynb and evidence.py's page.
+"""What the evidence says to the four research questions, a line a number: for main.ipynb and docs/results.md.
 
 In: the numbers of all instruments, docs/evidence.json. Out: a table in Markdown:
 
@@ -9,16 +9,10 @@ An instrument that was not run has "not measured" in its line.
 
 from collections.abc import Callable
 
+from vlpt.evaluation.shares import written
 from vlpt.metrics import interval
 
 Found = Callable[[dict], str]
-
-
-def share_of(found: dict) -> str:
-    """A share {"share", "low", "high"} as text."""
-    if found["share"] is None:
-        return "none"
-    return f"{found['share']:.2f}" + ("" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]")
 
 
 def matched(direction: str) -> Found:
@@ -26,8 +20,8 @@ def matched(direction: str) -> Found:
 
     def found(evidence: dict) -> str:
         one = evidence["matching"][direction]
-        ceiling = one["ceiling"] and f", ceiling {share_of(one['ceiling']['all'])}"
-        return f"{share_of(one['all'])}; same kind {share_of(one['same_kind']['all'])}{ceiling or ''}"
+        ceiling = one["ceiling"] and f", ceiling {written(one['ceiling']['all'], 2)}"
+        return f"{written(one['all'], 2)}; same kind {written(one['same_kind']['all'], 2)}{ceiling or ''}"
 
     return found
 
@@ -38,9 +32,8 @@ def obeyed(name: str) -> Found:
     def found(evidence: dict) -> str:
         one = evidence[name]["steering"]
         every, many = one["all"], len(one) - 2
-        ends = "" if every["low"] is None else f" [{every['low']:+z.2f}, {every['high']:+z.2f}]"
         shares = f"{every['told']:.2f} told, {every['otherwise']:.2f} told something else"
-        return f"{every['delta']:+z.2f}{ends} ({shares}; above 0 in {one['above_zero']} of {many})"
+        return f"{interval(every, 2)} ({shares}; above 0 in {one['above_zero']} of {many})"
 
     return found
 
@@ -53,7 +46,7 @@ def against_chance(*where: str) -> Found:
         if one["p"] is None:
             return "none said"
         chance = f"at other times {one['permuted']:.2f}, p {one['p']:.3f}"
-        return f"{share_of(one['true'])} of {one['true']['count']}; {chance}"
+        return f"{written(one['true'], 2)} of {one['true']['count']}; {chance}"
 
     return found
 
@@ -67,7 +60,7 @@ def at(found: dict, where: tuple[str, ...]) -> dict:
 
 def share_at(*where: str) -> Found:
     """A share that stands there."""
-    return lambda evidence: share_of(at(evidence, where))
+    return lambda evidence: written(at(evidence, where), 2)
 
 
 def over_seeds(name: str) -> Found:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["COLOURS", "ERRANDS", "Errand", "check_options"]
+__all__ = ["COLOURS", "ERRANDS", "Errand", "above_ground", "check_options"]
 
 COLOURS = ("red", "blue", "yellow", "green", "white")
 DUG = {  # errand: how a dug node's name is recognised, how many are wanted
@@ -72,6 +72,12 @@ class Errand:
             return position[1] >= top[1] + 0.4 and np.hypot(*(position - top)[[0, 2]]) < 1.5
         pillar = np.asarray(self._arena["pillars"][self.name.split(":")[1]], float)
         return bool(np.hypot(*(position - pillar)[[0, 2]]) < REACHED_M)
+
+
+def above_ground(truth: dict[str, Any], arena: dict[str, Any]) -> dict[str, Any]:
+    """The truth without what happened to the ground itself: who digs at his feet does no errand."""
+    events = [event for event in truth["events"] if event["position"][1] > arena["ground"] + 0.5]
+    return {**truth, "events": events}
 
 
 def check_options(options: dict[str, Any] | None) -> str | None:
