@@ -84,8 +84,8 @@ def on_recordings(options: Options) -> dict[str, tuple[str, object]]:
     seen = dict(model=options.model, shards=options.seen_shards, held_out=options.seen_held_out, views=options.views)
     asked = {"matching": ("matching", matching.Options(**measured, views=views, out=f"{out}/matching.json"))}
     for folder in options.seeds:
-        name, parts = f"worth_{Path(folder).name}", dict(runs=folder, shards=options.shards, held_out=options.held_out)
-        asked[name] = "worth", worth.Options(**parts, out=f"{out}/{name}.json")
+        name, where = f"worth_{Path(folder).name}", dict(shards=options.shards, held_out=options.held_out)
+        asked[name] = "worth", worth.Options(runs=folder, **where, truth_epochs=1, out=f"{out}/{name}.json")
     asked["understanding"] = "understanding", understanding.Options(**measured, out=f"{out}/understanding.json")
     once = interventions.Options(**measured, draws=1, out=f"{out}/interventions.json")
     asked["interventions"] = "interventions", once

@@ -30,11 +30,12 @@ from data_gathering.streamer import grammar, imagined, narration, speech
 from data_gathering.streamer.ground import Arena, Ground
 from data_gathering.streamer.persona import Persona, draw_persona
 from data_gathering.streamer.player import Other, Player
-from data_gathering.streamer.recording import Recorder, finished
 from data_gathering.streamer.session import play
+from vlpt.data.recording import Recorder, finished
 from vlpt.files import write_json, write_text
 from vlpt.options import Count, CountOrNone, Positive, run
 from vlpt.worlds import check_name, make, noop
+from vlpt.worlds.contract import OTHER_TEXTURES
 from vpt.frames import FRAMES_PER_SECOND
 
 WORLD_SIZE = (320, 180)
@@ -57,6 +58,7 @@ class Options:
     size: Literal["128", "native"] = "128"  # 128: the agent's frames; native: the world's own size
     crf: CountOrNone = 25  # H.264 quality, lower is better and larger
     large_per_run: CountOrNone = 0  # this many recordings are kept at the world's size too, in <out>/large
+    textures: bool = False  # a channel's world has textures of its own, for which its game is started anew
     # adds a sound track, whose words give the word times; empty: no sound
     speech: Literal["", "piper", "espeak"] = ""
     text_only: CountOrNone = 0  # write this many words of narration, without a game, and stop
@@ -118,11 +120,11 @@ def make_voice(persona: Persona, options: Options, number: int, rng: np.random.G
     return narration.TimedVoice(persona.words_per_minute, rng)
 
 
-def sound_of(player: Player, end_ms: int) -> np.ndarray | None:
-    """The sound track (n,) int16 of all who speak; None where nobody is heard."""
+def sound_of(player: Player, end_ms: int) -> tuple[np.ndarray, int] | None:
+    """The sound track (n,) int16 of all who speak, and its samples a second; None where nobody is heard."""
     voices = [player.mouth.voice, *([player.other.voice] if player.other else [])]
     tracks = [voice.track(end_ms) for voice in voices if isinstance(voice, speech.SpokenVoice)]
-    return sum(tracks) if tracks else None  # they never speak at the same time
+    return (sum(tracks), speech.RATE_HZ) if tracks else None  # they never speak at the same time
 
 
 def record(world: gymnasium.Env, options: Options, episode: Episode, progress: Callable[[int], None]) -> None:
@@ -154,8 +156,8 @@ def meta_of(options: Options, episode: Episode, arena_seed: int, log: list[dict[
     done = [{**entry, "end_frame": entry["end_frame"] or options.frames, "cut": entry["end_frame"] is None}
             for entry in log]  # fmt: skip
     seeds = {"seed": options.seed, "arena_seed": arena_seed}
-    return {"channel": f"ch{episode.channel}", **seeds, "world": options.world, "speech": options.speech,
-            "errands": done}  # fmt: skip
+    return {"channel": f"ch{episode.channel}", **seeds, "world": options.world, **scene_of(options, episode),
+            "speech": options.speech, "errands": done}  # fmt: skip
 
 
 def talk_of(player: Player, end_ms: int) -> dict[str, Any]:
@@ -176,12 +178,17 @@ class Inbox(Protocol):
 def work(options: Options, tasks: Inbox, results: Inbox) -> None:
     """A worker: one world, many episodes. Puts (kind, episode, value) into results."""
     world: gymnasium.Env | None = None
+    scene: dict[str, Any] = {}
     listen(stop)
     try:
         while (episode := tasks.get()) is not None:
+            before, scene = scene, scene_of(options, episode)
+            if scene != before:
+                close(world)
+                world = None
             for attempt in (1, 2):
                 try:
-                    world = world or make(options.world, size=WORLD_SIZE)
+                    world = world or make(options.world, size=WORLD_SIZE, **scene)
                     record(world, options, episode, lambda count: report(results, episode, count))
                     results.put(("done", episode.name, None))
                     break
@@ -194,6 +201,11 @@ def work(options: Options, tasks: Inbox, results: Inbox) -> None:
         pass
     finally:
         close(world)
+
+
+def scene_of(options: Options, episode: Episode) -> dict[str, Any]:
+    """What the world looks like to an episode's channel, for `vlpt.worlds.make`."""
+    return {"scene": OTHER_TEXTURES, "scene_seed": episode.channel} if options.textures else {}
 
 
 def report(results: Inbox, episode: Episode, count: int) -> None:

@@ -20,13 +20,13 @@ from data_gathering.demonstrate import Episode, Options, main, make_player
 from data_gathering.streamer import narration, phrases
 from data_gathering.streamer.ground import Ground, name
 from data_gathering.streamer.motion import LIMIT_DEG, Hand, HandHabits, turn_deg
-from data_gathering.streamer.recording import PARTS, Recorder, finished
 from data_gathering.streamer.session import play
 from data_gathering.streamer.talk import in_view, sight
+from vlpt.data.recording import PARTS, Recorder, finished
 from vlpt.options import run
 from vlpt.worlds import make
 from vpt.actions import BUTTONS, DEGREES_PER_COUNT, read_contractor
-from vpt.frames import FRAME_MS, FRAMES_PER_SECOND, read_video
+from vpt.frames import FRAME_MS, FRAMES_PER_SECOND, read_video, resize_to_agent
 
 FRAMES = 1000
 USED = {"forward", "back", "left", "right", "jump", "attack", "use", "hotbar.1", "hotbar.2", "hotbar.3", "hotbar.4"}
@@ -268,6 +268,16 @@ def test_a_run_records_and_a_second_run_does_no_work(tmp_path):
     again = {path.relative_to(tmp_path).as_posix(): path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
     assert set(again) == set(files)
     assert {file for file in files if files[file] != again[file]} == {f"ch1-00{part}" for part in PARTS}
+
+
+def test_a_channel_may_have_textures_of_its_own(tmp_path):
+    assert run(main, Options, [*FLAGS, "--out", str(tmp_path), "--textures"]) == 0
+    metas = [json.loads((tmp_path / f"ch{channel}-00.meta.json").read_text()) for channel in (0, 1)]
+    assert [(meta["scene"], meta["scene_seed"]) for meta in metas] == [("other-textures", 0), ("other-textures", 1)]
+    painted = next(read_video(tmp_path / "ch0-00.mp4"))
+    world = make("dummy", size=(320, 180), scene="other-textures", scene_seed=1)
+    other = resize_to_agent(world.reset(seed=metas[0]["arena_seed"])[0]["pov"])
+    assert np.abs(painted.astype(int) - other).mean() > 5  # the same arena, otherwise painted
 
 
 def test_a_recording_reads_back_as_it_was_played(tmp_path):

@@ -120,8 +120,12 @@ class Trial:
             raise ValueError(f"{folder} holds a {model_kind(folder)}: a VLPT or a Policy is measured on episodes")
         self.model = (VLPT if self.speaks else Policy).from_pretrained(folder).to(self.device).eval()
         self.tokenizer = load_tokenizer(folder / TOKENIZER) if self.speaks else None
+        self.features = self.features_of(self.episodes)
+
+    def features_of(self, episodes: Sequence[Episode]) -> Callable:
+        """What its trunk makes of episodes, in the place of `Shards.read_frames`."""
         policy = self.model.policy if self.speaks else self.model
-        self.features = cache_features(policy, self.shards, self.episodes, device=self.device)
+        return cache_features(policy, self.shards, episodes, device=self.device)
 
     @property
     def max_lateness_ms(self) -> float:
@@ -175,7 +179,7 @@ class Trial:
         sums = {name: np.zeros((len(self.episodes) + 1, len(MOMENTS), 2)) for name in names}
         opening = self._opening_frames(lanes) if self.speaks else None
         for chunk, output in self.outputs(lanes, feels):
-            moment = self._moments[chunk.episode, chunk.frame.clamp(max=self._moments.shape[1] - 1)]
+            moment = self.moments_of(chunk)
             add_actions(sums, chunk, output, moment)
             if self.speaks:
                 self._add_words(sums, chunk, output, opening, moment)
@@ -185,6 +189,10 @@ class Trial:
         """As `losses`, over so many partners of each episode."""
         first, *others = (self.losses(**condition, seed=self.options.seed + i) for i in range(swaps))
         return sum(others, start=first)
+
+    def moments_of(self, chunk: Chunk) -> torch.Tensor:
+        """(B, T) int64: of each frame of a chunk of this trial's episodes, its number in MOMENTS."""
+        return self._moments[chunk.episode, chunk.frame.clamp(max=self._moments.shape[1] - 1)]
 
     @cached_property
     def _moments(self) -> torch.Tensor:

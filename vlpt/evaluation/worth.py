@@ -11,6 +11,8 @@ table:
     worth   words: nats a frame that the run without words (hearing nothing) loses to `action` (hearing the true words)
             frames: nats a token that the run without frames (seeing nothing) loses to `language`
     gain    alone - joint: nats a token, nats a frame
+    truth   with --truth-epochs: nats a frame that a regression gains from the world's truth, which errand this is, over
+            what `without_words` knows (vlpt/evaluation/told_truth.py), and which share of that words give
     by_moment   worth, split by moment: when errands are told, begin and last (vlpt/evaluation/errand_times.py)
 
 worth and gain with 95 % intervals over channels (vlpt/metrics.py); positive: the signal, or joining, helps. A token
@@ -34,12 +36,13 @@ from vlpt.data.shards import Shards
 from vlpt.data.word_sources import WordStreams
 from vlpt.data.words import load_tokenizer
 from vlpt.evaluation.differences import by_moment, difference, moment_table
+from vlpt.evaluation.told_truth import losses_told
 from vlpt.evaluation.trial import Losses, Trial, TrialOptions, reported_episodes
 from vlpt.files import check_writable, write_json
 from vlpt.language.families import load_language
 from vlpt.language.interface import LanguageModel
-from vlpt.metrics import interval
-from vlpt.options import flag, run, to_dict
+from vlpt.metrics import interval, over_channels
+from vlpt.options import CountOrNone, flag, run, to_dict
 from vlpt.training.stage import TOKENIZER
 
 
@@ -59,6 +62,7 @@ MATCHED = {
                       {"frame_source": "blank"}),
 }  # fmt: skip
 JOINED = ("language", "action", "joint")
+TRUTH, UNTOLD = "told_truth", "told_nothing"  # `without_words` after a regression on the truth, or on nothing
 # Options of a run that do not change what is learned.
 FREE = {"name", "runs", "threads", "device", "progress", "export", "save_every", "validate_every", "stop_after"}
 
@@ -68,6 +72,8 @@ class Options(TrialOptions):
     """Measures what words, frames and joining are worth on held-out channels."""
 
     runs: str = "runs/demo"  # folder of the runs, see the top of vlpt/evaluation/worth.py
+    # passes over training play of a regression on the world's truth, which tells what words could be worth (0: none)
+    truth_epochs: CountOrNone = 0
     out: str = "runs/demo/worth.json"  # file to write
 
 
@@ -127,6 +133,8 @@ def measure(options: Options) -> tuple[dict[str, Losses], str, dict[str, float]]
 
     def losses(trial: Trial, name: str, **condition) -> None:
         found[name] = trial.losses(**condition)
+        if name == "without_words" and options.truth_epochs:
+            found[TRUTH], found[UNTOLD] = losses_told(trial, options.truth_epochs)
         bar.update()
 
     for pair in MATCHED.values():
@@ -143,21 +151,25 @@ def measure(options: Options) -> tuple[dict[str, Losses], str, dict[str, float]]
     return found, token, joint.unigram_losses()
 
 
-def compared(token: str) -> dict[str, tuple[str, str, str, str]]:
-    """What worth and gain are differences of: (run that has something, run that lacks it, loss of each)."""
+def compared(token: str, truth: bool) -> dict[str, tuple[str, str, str, str]]:
+    """What worth and gain are differences of: (run that has something, run that lacks it, loss of each); truth: it was
+    told to a model, too.
+    """
     worth = {f"worth of {name}": (pair.run, pair.without, pair.loss, pair.loss) for name, pair in MATCHED.items()}
+    if truth:
+        worth["worth of truth"] = TRUTH, UNTOLD, "action", "action"
     return worth | {"gain in tokens": ("joint", "words", token, "token"),
                     "gain in actions": ("joint", "base", "action", "action")}  # fmt: skip
 
 
 def compare(losses: dict[str, Losses], token: str, channels: Sequence[str], seed: int) -> dict:
     """The numbers in the module's docstring; channels: of each episode."""
-    pairs = compared(token)
+    pairs = compared(token, TRUTH in losses)
 
     def against(with_signal: str, without: str, loss: str, other_loss: str = "") -> dict[str, float]:
         return difference(losses[with_signal], losses[without], loss, channels, seed, other_loss)
 
-    return {
+    found = {
         "alone": {"language_nats_per_token": losses["words"].mean("token"),
                   "agent_nats_per_frame": losses["base"].mean("action"),
                   "without_words_nats_per_frame": losses["without_words"].mean("action"),
@@ -170,12 +182,27 @@ def compare(losses: dict[str, Losses], token: str, channels: Sequence[str], seed
                       for name, pair in MATCHED.items()},
         "gain": {"token": against(*pairs["gain in tokens"]), "action": against(*pairs["gain in actions"])},
     }  # fmt: skip
+    if TRUTH in losses:
+        found["truth"] = against(*pairs["worth of truth"]) | {"share": share_of_truth(losses, channels)}
+        found["by_moment"]["truth"] = by_moment(losses[TRUTH], losses[UNTOLD], "action", channels, seed)
+    return found
+
+
+def share_of_truth(losses: dict[str, Losses], channels: Sequence[str]) -> dict[str, float]:
+    """Worth of words / worth of truth: a ratio of means over channels, with the interval of a ratio estimator (Cochran,
+    Sampling Techniques, 6.3).
+    """
+    words, truth = (losses[without].each("action") - losses[having].each("action")
+                    for having, without in (("action", "without_words"), (TRUTH, UNTOLD)))  # fmt: skip
+    whole = over_channels(truth, channels, range(len(truth))).delta
+    ratio = over_channels(words, channels, range(len(words))).delta / whole
+    return over_channels(ratio + (words - ratio * truth) / whole, channels, range(len(words))).to_dict()
 
 
 def by_episode(losses: dict[str, Losses], token: str) -> dict[str, list[float | None]]:
     """The differences of each episode that worth and gain are means of: nats apiece, None where it has none."""
     found = {name: losses[without].each(other) - losses[having].each(loss)
-             for name, (having, without, loss, other) in compared(token).items()}  # fmt: skip
+             for name, (having, without, loss, other) in compared(token, TRUTH in losses).items()}  # fmt: skip
     return {name: [None if np.isnan(value) else float(value) for value in each] for name, each in found.items()}
 
 
@@ -212,6 +239,9 @@ def table(result: dict) -> str:
              "worth of frames": (result["worth"]["frames"], "nats/token"),
              "gain in tokens": (result["gain"]["token"], "nats/token"),
              "gain in actions": (result["gain"]["action"], "nats/frame")}  # fmt: skip
+    if "truth" in result:
+        found["worth of truth"] = result["truth"], "nats/frame"
+        found["  words' share"] = result["truth"]["share"], "of it"
     lines += [f"{name:16} {interval(d)} {unit}, {d['channels']} channels" for name, (d, unit) in found.items()]
     worth = {f"worth of {name}": rows for name, rows in result["by_moment"].items()}
     return "\n".join([*lines, moment_table(worth)])
