@@ -68,6 +68,15 @@ def over_seeds(name: str) -> Found:
     return lambda evidence: interval(evidence["seeds"][name])
 
 
+def share_of_truth(evidence: dict) -> str:
+    """Of what the world's truth would tell, which share words give: each seed's."""
+    runs = [evidence[name] for name in sorted(evidence) if name.startswith("worth_")]
+    shares = [interval(run["truth"]["share"], 2) for run in runs if "truth" in run]
+    if not shares:
+        raise KeyError("truth")
+    return "; ".join(shares)
+
+
 QUESTIONS: dict[str, dict[str, Found]] = {
     "1. Does joining add?": {
         "gain in tokens, nats": over_seeds("gain in tokens"),
@@ -79,6 +88,8 @@ QUESTIONS: dict[str, dict[str, Found]] = {
     },
     "3. Do words steer actions?": {
         "worth of words, nats a frame": over_seeds("worth of words"),
+        "what the world's truth would tell": over_seeds("worth of truth"),
+        "words' share of it, each seed's": share_of_truth,
         "the true announcement is likelier": matched("actions_from_words"),
         "done when told - told something else": obeyed("steering"),
         "the same in words it never heard": obeyed("steering_paraphrase"),
