@@ -26,6 +26,7 @@ from vlpt.options import Count, run, to_dict
 from vlpt.show.ablations_plot import ablations_figure
 from vlpt.show.plots import check_out, write_result
 from vlpt.training import STAGES
+from vlpt.training.stage import defaults
 
 HOURS = {"third-of-an-hour": 1 / 3, "1-hour": 1.0, "3-hours": 3.0, "12-hours": 12.0}
 FREE = ("name", "runs", "threads")  # of a run's options: may be others than when it was begun
@@ -163,7 +164,8 @@ def steps(options: Options, todo: dict[str, Variant]) -> dict[str, Step]:
 def is_done(step: Step) -> bool:
     """Whether a run has reached its end. Raises ValueError where it was made with other options."""
     asked = step.options
-    return Run(Path(asked.runs, asked.name), {"stage": asked.stage, **to_dict(asked)}, FREE).done
+    options = {"stage": asked.stage, **to_dict(asked)}
+    return Run(Path(asked.runs, asked.name), options, FREE, defaults(asked)).done
 
 
 def train_all(made: dict[str, Step], workers: int) -> None:

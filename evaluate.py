@@ -14,6 +14,7 @@ options); each is explained in vlpt/evaluation/.
     trust       may intervals, p-values and sizes of samples be trusted? simulations
     interventions  what of words, and of film, matters: who says it, when, which nouns, …?
     finetuning  what makes a fine-tuned agent go erratic? the published recipe, ours, each ingredient alone
+    vpt         do OpenAI's weights, or ours, lose what they should on contractors' recordings?
 
 Dependence. In: the trained runs (joint, and the two controls oracle and shuffled) and the held-out channels of the
 shards. Out: JSON with the losses of every episode under every condition, and paired differences with 95 % intervals
@@ -49,6 +50,7 @@ from vlpt.evaluation import (
     steering,
     trust,
     understanding,
+    vpt,
     worth,
 )
 from vlpt.evaluation.differences import by_moment, difference
@@ -117,7 +119,7 @@ KINDS = {"dependence": (DependenceOptions, dependence), "worth": (worth.Options,
          "matching": (matching.Options, matching.main), "understanding": (understanding.Options, understanding.main),
          "flow": (flow.Options, flow.main), "trust": (trust.Options, trust.main),
          "interventions": (interventions.Options, interventions.main),
-         "finetuning": (finetuning.Options, finetuning.main)}
+         "finetuning": (finetuning.Options, finetuning.main), "vpt": (vpt.Options, vpt.main)}
 
 
 def evaluate(options) -> dict:

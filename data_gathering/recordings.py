@@ -112,6 +112,24 @@ def repeated_frames(folder: Path | str, id_: str, video: AgentVideo | None = Non
     return bits[: video.count] | video.repeated
 
 
+def persons_frames(folder: Path | str, id_: str, n_frames: int) -> np.ndarray:
+    """(n_frames,) bool: a person played, by the meta file's `person`, [begin, end) of each stretch; all where it says
+    nothing of it.
+
+    Raises ValueError naming a meta file in which `person` is something else.
+    """
+    stretches = meta_of(folder, id_).get("person")
+    if stretches is None:
+        return np.ones(n_frames, bool)
+    found = np.zeros(n_frames, bool)
+    with readable(meta_path(folder, id_), "stretches [begin, end) of frames as `person`", "record again"):
+        for begin, end in stretches:
+            if not 0 <= begin < end <= n_frames:
+                raise ValueError(f"of {n_frames} frames, {begin} to {end} is none")
+            found[begin:end] = True
+    return found
+
+
 def note_repeated(meta: dict, repeated: np.ndarray) -> dict:
     """The meta file's content with what `repeated_frames` reads: eight frames a byte, in base64."""
     noted = base64.b64encode(np.packbits(repeated).tobytes()).decode()

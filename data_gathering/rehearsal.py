@@ -24,8 +24,9 @@ from data_gathering.label_file import read_labels
 from data_gathering.pipeline import Plan
 from data_gathering.recordings import channel_of, find_recordings, pressed_path, video_path, words_path
 from data_gathering.rehearsal_site import Site, rehearsal_site, rolled_up
-from data_gathering.streamer.speech import VOICES, add_track
+from data_gathering.streamer.speech import RATE_HZ, VOICES
 from data_gathering.transcription.word_scores import WordScores
+from vlpt.data.recording import add_track
 from vlpt.data.words import Word, read_words, write_words
 from vlpt.files import read_lines
 from vlpt.options import run
@@ -107,7 +108,7 @@ def publish(options: Options, folder: Path) -> list[str]:
             shutil.copyfile(part(source, id_), part(folder, id_))
         if options.speech != "none":
             words, sound = voiced(words, 1000 * count_frames(video) / FRAMES_PER_SECOND, options.speech, number)
-            add_track(video, sound)
+            add_track(video, sound, RATE_HZ)
         write_words(words_path(folder, id_), words)
     return ids
 

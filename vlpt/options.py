@@ -12,6 +12,7 @@ from vpt.options import (
     CountOrNone,
     NotNegative,
     PlainName,
+    Port,
     Positive,
     PositiveShare,
     Seed,
@@ -25,7 +26,7 @@ from vpt.options import (
     without_effect,
 )
 
-__all__ = ["Count", "CountOrNone", "Device", "NotNegative", "PlainName", "Positive", "PositiveShare",
+__all__ = ["Count", "CountOrNone", "Device", "NotNegative", "PlainName", "Port", "Positive", "PositiveShare",
            "Seed", "Share", "flag", "from_dict", "parse", "pick_device", "run", "to_dict", "to_flags", "use_threads",
            "without_effect"]  # fmt: skip
 

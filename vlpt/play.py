@@ -1,8 +1,10 @@
-"""Play: the agent in a world, or watching a recording, one frame at a time, as a video with its keys and words.
+"""Play: the agent in a world, live on a page or filmed with its keys and words; or watching a recording.
 
-In: a model folder, and a world or a recording. Out: an mp4 (vlpt/show/overlay.py draws it) and beside it a .jsonl with
-one line a frame: {"frame", "ms", "buttons", "camera_deg", "word", "heard", "p_silence"} and, on a recording, "true".
+In: a model folder, and a world or a recording. Out, with --serve: a page to watch it, talk to it, take over from it and
+record that (vlpt/live). Else an mp4 (vlpt/show/overlay.py draws it) and beside it a .jsonl with one line a frame:
+{"frame", "ms", "buttons", "camera_deg", "word", "heard", "p_silence"} and, on a recording, "true".
 
+    python -m vlpt.play --serve --open --model pretrained/agent
     python -m vlpt.play --model runs/demo/joint --world luanti --seed 3 --seconds 60 --hear "let's chop a tree"
     python -m vlpt.play --model runs/demo/joint --recording data_gathering/samples/ch4-00.mp4 --out watched.mp4
     python -m vlpt.play --model 2x.model --weights 2x.weights --world luanti
@@ -30,6 +32,8 @@ from vlpt.options import (
     CountOrNone,
     Device,
     NotNegative,
+    PlainName,
+    Port,
     Positive,
     PositiveShare,
     Seed,
@@ -42,12 +46,14 @@ from vlpt.worlds import check_name, make, noop
 from vpt.actions import BUTTONS, read_contractor
 from vpt.frames import FRAME_MS, FRAMES_PER_SECOND, count_frames, read_video, write_video
 
+FILM = ("out", "errand", "recording", "seconds", "hear", "hear_at", "progress")  # options of a film only
+PAGE = ("port", "open", "recordings", "channel")  # of the page only
 DRAWN = ("action_temperature", "word_temperature", "top_p", "guidance")  # how, of `vlpt.agent.Sampling`
 
 
 @dataclass(frozen=True)
 class Options:
-    """Let the agent play in a world, or watch a recording, and film it."""
+    """Let the agent play in a world, on a page or filmed, or watch a recording."""
 
     # model folder (config.json, model.safetensors and, if it speaks, tokenizer.json), a run of train.py, or OpenAI's
     # .model file
@@ -70,9 +76,18 @@ class Options:
     threads: CountOrNone = 0  # processor threads; 0: torch's choice
     device: Device = "auto"  # where the networks run
     progress: bool = True  # show a progress bar
+    serve: bool = False  # instead of a film, a page on 127.0.0.1
+    port: Port = 8766  # of the page; 0 takes a free one
+    open: bool = False  # open the page in the browser
+    recordings: str = "data/3_played"  # folder in which the page keeps what is recorded there
+    channel: PlainName = "live"  # of these recordings: whoever plays; their ids begin with it
 
     def __post_init__(self) -> None:
         check_name(self.world)
+        if self.serve:
+            without_effect(self, "--serve", *FILM)
+        else:
+            without_effect(self, "a film (--serve makes a page)", *PAGE)
         if self.recording and (self.hear or self.errand):
             raise ValueError("--hear and --errand need a world: on a recording the agent hears what is said in it")
         if self.hear and self.hear_at >= self.seconds:
@@ -88,12 +103,18 @@ class Options:
 
 
 def play(options: Options) -> list[dict]:
-    """Writes the video and the lines beside it; returns the lines."""
+    """Writes the video and the lines beside it; returns the lines. Or serves the page, and returns none."""
     use_threads(options.threads)
     asked = {name: getattr(options, name) for name in DRAWN if getattr(options, name) is not None}
     agent = load_agent(options.model, options.weights, options.device, **asked)
     if not agent.speaks:
         without_effect(options, f"{options.model}, which has no words", "hear", "hear_at", "word_temperature", "top_p")
+    if options.serve:
+        from vlpt.live.server import Game, serve
+
+        game = Game(options.world, options.size, options.seed, options.recordings, options.channel, options.model)
+        serve(agent, game, options.port, options.open)
+        return []
     gates = {name: value for name, value in agent.gates().items() if "." not in name}
     if options.recording:
         moments, other = watch(agent, options), "person"

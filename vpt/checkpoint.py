@@ -3,7 +3,7 @@
 In: a module built from one frozen dataclass, `Model(config)`, that keeps it as `.config`. Out: the folder, and back.
 
     model.save_pretrained("checkpoints/policy", half=True)      # fp16 on disk, fp32 again when loaded
-    model = Policy.from_pretrained("checkpoints/policy")         # or a model id on the Hugging Face Hub
+    model = Policy.from_pretrained("checkpoints/policy")         # or a name on the Hugging Face Hub, user/name
 """
 
 import json
@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import get_type_hints
 
 import torch
-from huggingface_hub import ModelHubMixin, snapshot_download
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vpt.files import whole_file
+from vpt.hub import fetch, is_hub_name, push_saved
+from vpt.model_card import model_card
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # A config.json is a page: these keep one that means harm, or has a digit too many, from filling the memory. The largest
@@ -29,21 +30,42 @@ KINDS = {int: int, float: int | float, str: str}
 MOST_NAMED = 12  # keys of weights that do not fit
 
 
-class Pretrained(ModelHubMixin):
-    """Gives a model `save_pretrained`, `from_pretrained` and the Hub's `push_to_hub`."""
+class Pretrained:
+    """Gives a model `save_pretrained`, `from_pretrained` and `push_to_hub`."""
 
     config_class: type  # the dataclass that the model is built from
 
-    def save_pretrained(self, save_directory, *, half: bool = False, **hub) -> None:
+    def save_pretrained(self, save_directory, *, half: bool = False) -> None:
         """Write the folder; half: weights as fp16. Raises ValueError where a weight does not fit fp16."""
         save_model(self, save_directory, half)
 
+    def push_to_hub(self, name: str, *, half: bool = False, card: str = "", **how) -> str:
+        """Upload what `save_pretrained` writes, and a card, to the repository `user/name` of the Hugging Face Hub; how:
+        see `vpt.hub.push`. Returns the commit's address. Raises ValueError, one line, where that cannot be done.
+
+        card: the repository's README.md; without one it says what the model itself knows: its kind and its sizes.
+        """
+        card = card or model_card(self, name)
+        return push_saved(lambda folder: self.save_pretrained(folder, half=half), name, card, **how)
+
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **hub):
-        """The model, in fp32 and eval mode, from a folder or a Hub id. Raises ValueError on any mismatch."""
-        folder = Path(pretrained_model_name_or_path)
-        if not folder.is_dir():
-            folder = _download(str(pretrained_model_name_or_path), **hub)
+        """The model, in fp32 and eval mode, from a folder or from a repository `user/name` of the Hugging Face Hub;
+        hub: as in `vpt.hub.fetch`. Raises ValueError, one line, on any mismatch.
+        """
+        name = str(pretrained_model_name_or_path)
+        if Path(name).is_dir():
+            return cls._from_folder(Path(name))
+        if not is_hub_name(name):
+            raise ValueError(f"{name} is neither a folder here nor a model on the Hugging Face Hub (user/name)")
+        folder = fetch(name, **hub)
+        try:
+            return cls._from_folder(folder)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(folder), f"{name} (Hugging Face Hub):")) from error
+
+    @classmethod
+    def _from_folder(cls, folder: Path):
         config, weights = read_config(folder, cls), read_weights(folder / WEIGHTS)
         sizes = outline(cls, config, folder / CONFIG)
         for name in getattr(cls.config_class, "ADDED", ()):  # parameters since the folder was saved: they act from 0
@@ -81,7 +103,8 @@ def read_config(folder: Path, model_class: type):
     content = _read_object(path)
     name = content.pop("model", None)
     if name != model_class.__name__:
-        raise ValueError(f"{path} describes a {_plainly(name)}, not a {model_class.__name__}")
+        what = "no model of ours" if name is None else f"a {_plainly(name)}"
+        raise ValueError(f"{path} describes {what}, not a {model_class.__name__}")
     renamed = getattr(model_class.config_class, "RENAMED", {})
     content = {renamed.get(name, name): value for name, value in content.items()}
     unknown = sorted(set(content) - {field.name for field in fields(model_class.config_class)})
@@ -205,9 +228,3 @@ def load_strictly(model: nn.Module, weights: dict[str, Tensor], source, names: d
         for key, tensor in own.items():
             tensor.copy_(weights[key])
 
-
-def _download(model_id: str, **hub) -> Path:
-    try:
-        return Path(snapshot_download(model_id, allow_patterns=[CONFIG, WEIGHTS], **hub))
-    except Exception as error:  # the Hub's client raises a dozen kinds
-        raise ValueError(f"{model_id} is neither a folder here nor a model on the Hugging Face Hub: {error}") from error

@@ -49,6 +49,7 @@ def _is_plain_name(name: str) -> str:
     return name
 
 
+Port = Annotated[int, Field(ge=0, le=65_535)]  # 0 takes a free one
 PlainName = Annotated[str, AfterValidator(_is_plain_name)]  # of a file or folder that is made in another one
 
 REPOSITORY = Path(__file__).parents[1]

@@ -15,15 +15,12 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 
 from data_gathering.streamer.narration import FASTEST_WPM, SLOWEST_WPM
 from vlpt.data.words import Word
-from vlpt.files import whole_file
 
 if TYPE_CHECKING:
     from piper import PiperVoice as Piper
@@ -223,20 +220,3 @@ def word_spans(units: Sequence[Unit], lengths: Sequence[int]) -> list[Span]:
 
 
 VOICES: dict[str, type[SpokenVoice]] = {"espeak": EspeakVoice, "piper": PiperVoice}
-
-
-def add_track(path: Path | str, sound: np.ndarray) -> None:
-    """Put a mono sound track (n,) int16 at RATE_HZ into an mp4; the picture is copied as it is. Whole or not at all."""
-    with whole_file(path) as unfinished:
-        with av.open(str(path)) as source, av.open(str(unfinished), "w", format="mp4") as target:
-            picture = source.streams.video[0]
-            copy = target.add_stream_from_template(picture)
-            voice = target.add_stream("aac", rate=RATE_HZ, layout="mono")
-            for packet in source.demux(picture):
-                if packet.dts is not None:
-                    packet.stream = copy
-                    target.mux(packet)
-            frame = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
-            frame.sample_rate, frame.pts = RATE_HZ, 0
-            target.mux(voice.encode(frame))
-            target.mux(voice.encode(None))

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from data_gathering import clean, label, rehearsal, shard, shrink, transcribe  # noqa: E402
 from data_gathering.recordings import words_path  # noqa: E402
 from data_gathering.transcription.refine import read_sound, refine  # noqa: E402
+from vlpt.data.recognition import whisper  # noqa: E402
 from vlpt.data.words import write_words  # noqa: E402
 from vlpt.options import NotNegative, Positive, run, use_threads  # noqa: E402
 
@@ -66,7 +67,7 @@ def measure(videos: Path, out: Path, clean_model: str) -> tuple[dict[str, float]
             spent["clean"] += seconds(lambda: classify(path.stem))[0]
         found = []
         if importlib.util.find_spec("faster_whisper"):
-            transcribe.whisper("")
+            whisper("")
             cost, found = seconds(lambda: transcribe.recognise(path, words))
             spent["recognise"] += cost
             if importlib.util.find_spec("pocketsphinx"):

@@ -1,8 +1,10 @@
-"""How fast frames come from disk: decoding, lanes from pixels (first time and from memory), lanes from features.
+"""How fast frames come from disk: decoding, lanes from pixels (first time and from memory) and from features, with
+worker processes and without; and how much of a training step of a `tiny` agent is waiting for them.
 
     python tests/benchmarks/bench_load.py [--shards data/6_shards] [--seconds 5]
 
-Without a dataset a made-up one of 20 minutes is used, harder to decode than play.
+Without a dataset a made-up one of 20 minutes is used, harder to decode than play. Workers are worth what processors are
+idle: the ratio is to the same lanes without, in the same run.
 """
 
 import sys
@@ -22,6 +24,8 @@ from vlpt.data.clips import Clips  # noqa: E402
 from vlpt.data.lanes import Lanes  # noqa: E402
 from vlpt.data.shards import Shards  # noqa: E402
 from vlpt.options import Positive, run  # noqa: E402
+from vpt.policy import SIZES, Policy  # noqa: E402
+from vpt.trees import map_tensors  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ def measure(folder: Path, seconds: float) -> None:
                   for episode in episodes for start in range(0, episode.n_frames, 128))  # fmt: skip
     print(f"decoding forwards, no cache      {rate(one_by_one, len, seconds):10.0f} frames/s")
 
-    def lanes(cache_mb, read_frames=None):
-        return Lanes(Shards(folder, cache_mb), episodes, lanes=8, frames_per_chunk=128, read_frames=read_frames)
+    def lanes(cache_mb, read_frames=None, **how):
+        return Lanes(Shards(folder, cache_mb), episodes, lanes=8, frames_per_chunk=128, read_frames=read_frames, **how)
 
     def frames_of(chunk):
         return int(chunk.real.sum())
@@ -67,11 +71,49 @@ def measure(folder: Path, seconds: float) -> None:
     features = {episode.id: np.zeros((episode.n_frames, 128), np.float32) for episode in episodes}
     print("8 lanes of features              "
           f"{rate(lanes(8, lambda e, a, b: features[e.id][a:b]), frames_of, seconds):10.0f} frames/s")
+    measure_workers(lanes, frames_of, seconds)
+    measure_waiting(lanes, seconds)
     clips = Clips(Shards(folder, 100), episodes, n_clips=8)
     print(f"random clips, 100 MB of cache    {rate(clips, clip_frames, seconds):10.0f} frames/s")
     clips = Clips(Shards(folder, 4000), episodes, n_clips=8)
     rate(clips, clip_frames, 2 * seconds)
     print(f"random clips, pictures in memory {rate(clips, clip_frames, seconds):10.0f} frames/s")
+
+
+def measure_workers(lanes, frames_of, seconds: float) -> None:
+    """Of nothing but loading, beside the same without workers."""
+    alone = 0.0
+    for workers in (0, 1, 2):
+        loader = lanes(8, workers=workers)
+        next(loader)  # they are there
+        found = rate(loader, frames_of, seconds)
+        alone = alone or found
+        print(f"8 lanes, {workers} workers               {found:10.0f} frames/s, {found / alone:.2f} times without")
+
+
+def measure_waiting(lanes, seconds: float) -> None:
+    """The share of a `tiny` agent's training step, forward and backward, in which it waits for its batch."""
+    policy = Policy(SIZES["tiny"])
+    width = policy.packed_width
+    for source, parts in (("pixels", ()), ("cached features", policy.trunk)):
+        for part in parts:
+            part.requires_grad_(False)
+        rows = np.zeros((4096, width), np.float16)  # in the place of a memory-mapped file
+        read = (lambda e, a, b: rows[a % 64: a % 64 + b - a].astype(np.float32)) if parts else None
+        for workers in (0, 1):
+            loader, memory, waited, steps = lanes(8, read, workers=workers), policy.start(8), 0.0, 0
+            next(loader)
+            begin = time.perf_counter()
+            while not steps or time.perf_counter() - begin < seconds:
+                asked = time.perf_counter()
+                chunk = next(loader)
+                waited += time.perf_counter() - asked
+                output, memory = policy(chunk.frames, chunk.first, memory, chunk.last_action)
+                output.action.buttons.mean().backward()
+                memory, steps = map_tensors(lambda x: x.detach(), memory), steps + 1
+            share = waited / (time.perf_counter() - begin)
+            print(f"tiny from {source}, {workers} workers: {share:.2%} of a step is waiting for data "
+                  f"({steps * 1024 / (time.perf_counter() - begin):.0f} frames/s trained)")
 
 
 def main(options: Options) -> None:

@@ -12,6 +12,7 @@ from data_gathering import demonstrate
 from data_gathering.demonstrate import Episode, Options, main
 from data_gathering.streamer import speech
 from data_gathering.streamer.speech import RATE_HZ
+from vlpt.data.recording import add_track
 from vlpt.data.words import Word
 from vlpt.options import run
 from vlpt.worlds import make
@@ -86,7 +87,7 @@ def test_a_track_lies_where_it_should_and_leaves_the_picture_alone(tmp_path):
     before = np.stack(list(read_video(path)))
     sound = np.zeros(2 * RATE_HZ, np.int16)
     sound[RATE_HZ : RATE_HZ + 4000] = rng.normal(0, 8000, 4000)
-    speech.add_track(path, sound)
+    add_track(path, sound, RATE_HZ)
     assert (np.stack(list(read_video(path))) == before).all()
     heard = np.abs(decoded(path))
     first = np.flatnonzero(heard > 0.1 * heard.max())[0]

@@ -54,7 +54,7 @@ def test_the_metadata_is_complete(installed, tmp_path):
     assert metadata["Requires-Python"] == "==3.11.*" and metadata["License-Expression"] == "MIT" and metadata["Version"]
     assert scripts == SCRIPTS and set(SCRIPTS) == set(commands.PROGRAMS)
     assert {"torch==2.13.0", "gymnasium==1.4.0"} <= set(requires)
-    assert 'ray[data]==2.60.0; extra == "ray"' in requires
+    assert 'ray[data,train]==2.60.0; extra == "ray"' in requires
 
 
 def test_every_command_starts_its_program_from_any_folder(installed, tmp_path):

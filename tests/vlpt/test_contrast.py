@@ -103,7 +103,7 @@ def test_pictures_are_decoded_once_and_those_of_other_frames_anew(play, monkeypa
         assert Utterances(shards, shards.episodes, tokenizer, pictures=3).file.stat().st_mtime_ns == made
         with pytest.raises(KeyboardInterrupt):
             Utterances(shards, shards.episodes, tokenizer, pictures=5)
-    assert not [path for path in before.file.parent.iterdir() if path.suffix != ".npy"]  # nothing half-made is left
+    assert not [path for path in before.file.parent.glob("*.*") if path.suffix != ".npy"]  # nothing half-made is left
 
 
 def test_nothing_said_is_one_clear_error(play):

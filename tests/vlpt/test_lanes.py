@@ -1,5 +1,8 @@
 """The loader: from a recording's pixels to a chunk nothing slips; lanes in order; resumed = uninterrupted."""
 
+import gc
+import multiprocessing
+import subprocess
 from dataclasses import fields, replace
 
 import numpy as np
@@ -111,8 +114,50 @@ def test_resumed_is_uninterrupted(shards, tokenizer, words, frames):
         resumed = lanes_of(shards, tokenizer, epochs=None, word_source=words, frame_source=frames)
         resumed.load_state_dict(again.state_dict())
         assert all(equal(next(resumed), chunk) for chunk in chunks[stop:])
-    with pytest.raises(ValueError, match="belongs to other data or options"):
-        lanes_of(shards, tokenizer, lanes=3).load_state_dict(whole.state_dict())
+    with pytest.raises(ValueError, match=r"other data or options \(frames_per_chunk=16 then, 20 now\)"):
+        lanes_of(shards, tokenizer, frames_per_chunk=20).load_state_dict(whole.state_dict())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_chunks_are_the_same_from_any_number_of_workers(shards, tokenizer, workers):
+    """Also going on from where a loader stands, whatever its workers have read ahead; and nobody is left behind."""
+    how = dict(lanes=3, epochs=2, start_offsets=True, word_source="shuffled", drop_last_action=0.5)
+    chunks, ahead = list(lanes_of(shards, tokenizer, **how)), lanes_of(shards, tokenizer, **how, workers=workers)
+    shards.read_frames(shards.episodes[0], 0, 1)  # this process has the file open
+    for chunk in chunks[:4]:
+        assert equal(next(ahead), chunk)
+    assert len(multiprocessing.active_children()) == workers
+    position = ahead.state_dict()
+    for chunk, same in zip(ahead, chunks[4:], strict=True):
+        assert equal(chunk, same)
+    ahead.load_state_dict(position)
+    assert all(equal(next(ahead), chunk) for chunk in chunks[4:8])
+    del ahead
+    gc.collect()
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_says_what_is_wrong_in_one_line_and_leaves_signals_to_the_trainer(shards, tokenizer):
+    def broken(episode, start, stop):
+        if start > 30:
+            raise ValueError(f"{episode.id} cannot be read")
+        return np.zeros((stop - start, 1), np.float32)
+
+    loader = lanes_of(shards, None, read_frames=broken, shuffle=False, workers=2)
+    next(loader)
+    workers = multiprocessing.active_children()
+    for name in ("INT", "TERM"):  # as a cluster's scheduler does, to all
+        subprocess.run(["kill", f"-{name}", *(str(worker.pid) for worker in workers)], check=True)
+    next(loader)
+    with pytest.raises(ValueError, match="^ch0-0[01] cannot be read$"):
+        next(loader)
+
+    waiting = lanes_of(shards, tokenizer, epochs=None, workers=2)
+    next(waiting)
+    for worker in multiprocessing.active_children():  # as at the end of a program
+        worker.terminate()
+        worker.join(20)
+        assert not worker.is_alive()
 
 
 def test_epochs_differ_and_seeds_differ(shards, tokenizer):

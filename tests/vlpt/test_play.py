@@ -175,6 +175,9 @@ def test_wrong_flags_are_one_clear_line(model, tmp_path, capsys):
                         (["--world", "mars"], "dummy, luanti"), (["--seconds", "0"], "should be greater than 0"),
                         (["--hears", "hello"], "did you mean --hear?"), (["--out", "film.avi"], "ends in .mp4"),
                         (["--hear", "hello", "--hear-at", "70"], "outside the 60.0 seconds"),
+                        (["--serve", "--hear", "hello"], "--hear has no effect with --serve"),
+                        (["--port", "1"], "--port has no effect with a film"),
+                        (["--serve", "--port", "70000"], "--port should be at most 65535"),
                         (["--weights", "2x.weights"], "OpenAI's agents are two files"),
                         (["--size", "0", "5"], "--size should be at least 1"), (["--top-p", "0"], "--top-p should be"),
                         (["--seed", "-1"], "--seed should be at least 0")):

@@ -33,8 +33,10 @@ class Clips:
     """
 
     def __init__(self, shards: Shards, episodes: Sequence[Episode], *, n_clips: int, frames_per_clip: int = 128,
-                 seed: int = 0, read_frames: Callable | None = None):
-        """read_frames: (episode, start, stop) -> (stop - start, 128, 128, 3) uint8, the shards' own when None."""
+                 seed: int = 0, read_frames: Callable | None = None, rank: int = 0, world_size: int = 1):
+        """read_frames: (episode, start, stop) -> (stop - start, 128, 128, 3) uint8, the shards' own when None.
+        rank, world_size: which of how many processes this is: each has other clips, together those of one process with
+        as many."""
         unknown = [episode.id for episode in episodes if episode.true_buttons is None]
         if unknown:
             raise ValueError(f"what was pressed in {', '.join(unknown)} is not known: an inverse dynamics model needs "
@@ -45,14 +47,16 @@ class Clips:
             raise ValueError(f"no episode has {frames_per_clip} frames: use shorter clips or longer recordings")
         self.read_frames = read_frames or shards.read_frames
         self.n_clips, self.frames_per_clip = n_clips, frames_per_clip
-        self.seed, self.step = seed, 0
+        self.seed, self.step, self.rank, self.world_size = seed, 0, rank, world_size
         self.ends = np.cumsum([episode.n_frames - frames_per_clip + 1 for episode in self.episodes])
 
     def __iter__(self):
         return self
 
     def __next__(self) -> Clip:
-        windows = np.random.default_rng((self.seed, self.step)).integers(0, self.ends[-1], self.n_clips)
+        random = np.random.default_rng((self.seed, self.step))
+        of_all = random.integers(0, self.ends[-1], self.n_clips * self.world_size)
+        windows = of_all[self.rank * self.n_clips: (self.rank + 1) * self.n_clips]
         self.step += 1
         index = np.searchsorted(self.ends, windows, side="right")
         start = windows - np.append(0, self.ends)[index]

@@ -29,7 +29,7 @@ class DecodedFrames:
         self.start = dict(zip((episode.id for episode in episodes), [0, *ends[:-1]], strict=True))
         pictures = torch.empty(ends[-1], AGENT_SIZE, AGENT_SIZE, 3, dtype=torch.uint8).share_memory_()
         processes = min(processes or len(os.sched_getaffinity(0)), len(episodes))
-        shares = [(shards.folder, list(self.start.items())[i::processes], pictures) for i in range(processes)]
+        shares = [(shards.place, list(self.start.items())[i::processes], pictures) for i in range(processes)]
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
             pool.starmap(_decode, shares)
         self.pictures = pictures.to(device)

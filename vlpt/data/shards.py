@@ -1,17 +1,20 @@
-"""Shards: episodes of play (pictures, actions, words) as one LeRobotDataset v3.0 folder, written; see shard_reader.py
-for the columns, and for reading, whose names can be had from here too.
+"""Shards, written: episodes of play (pictures, actions, words) as one LeRobotDataset v3.0 folder, or added to one; see
+shard_reader.py for reading, and episode.py for the columns, whose names can be had from here too.
 
-In (`write_shards`): episodes whose pictures lie in 128x128 mp4 files of their own. Out: a folder with the pictures
-joined in `videos/`, one row a frame in `data/`, one row an episode, with its words, in `meta/episodes/`.
-Words are stored, not tokens, so that shards do not depend on a tokenizer. No frame is ever left out: what must not be
-learnt from is marked (`null`), what is not known is marked (-1, nan).
+In: episodes whose pictures lie in 128x128 mp4 files of their own. Out: a folder with the pictures joined in `videos/`
+(200 MB a file), one row a frame in `data/` (100 MB), one row an episode, with its words, in `meta/episodes/`. LeRobot
+has an episode in one file: one that alone has more than 200 MB, or is longer than LeRobot's clock bears within a file
+(`times_hold`), has a file of its own. Words are stored, not tokens, so that shards do not depend on a tokenizer. No
+frame is ever left out: what must not be learnt from is marked (`null`), what is not known is marked (-1, nan).
 
     write_shards("data/6_shards", episodes, {"labels": "idm"})
-    Shards("data/6_shards").episodes
+    add_to_shards("data/6_shards", later_episodes, {"labels": "idm"})   # what is there is not written again
 """
 
 import json
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -19,60 +22,117 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vlpt.data import lerobot
+from vlpt.data import lerobot, lerobot_writer
 from vlpt.data.dataset_card import write_card
+from vlpt.data.dataset_part import read_dataset_info
+from vlpt.data.episode import FEATURES, ON_FRAMES, PICTURES, RECORDING, About, Episode, Errand
 from vlpt.data.language_events import EVENTS, to_events
-from vlpt.data.shard_reader import FEATURES, ON_FRAMES, PICTURES, RECORDING, About, Episode, Errand, Shards
-from vlpt.data.video_reader import VideoReader, join, signature
+from vlpt.data.lerobot_statistics import statistics, together
+from vlpt.data.shard_reader import Shards
+from vlpt.data.shard_videos import VideoFiles, fits
+from vlpt.data.video_reader import VideoReader
 from vlpt.files import read_json, write_json
 from vpt.actions import BUTTONS
-from vpt.frames import AGENT_SIZE, FRAMES_PER_SECOND
+from vpt.frames import FRAME_MS, FRAMES_PER_SECOND
 
-__all__ = ["FEATURES", "PICTURES", "About", "Episode", "Errand", "Shards", "damaged", "fits", "read_source",
-           "write_shards"]  # fmt: skip
+__all__ = ["FEATURES", "PICTURES", "About", "Episode", "Errand", "Shards", "add_to_shards", "damaged", "fits",
+           "read_source", "write_shards"]  # fmt: skip
 
 SOURCE_PATH = "meta/source.json"
 FREE_PLAY = "free play"
+LATE_WORD_MS = 10_000  # after an episode's end, at most, for a word to begin: recognition errs by that, not by more
 _WORDS = pa.list_(pa.struct({"word": pa.string(), "start_ms": pa.float64(), "end_ms": pa.float64()}))
 _ERRANDS = pa.list_(pa.struct({"name": pa.string(), "start_frame": pa.int64(), "end_frame": pa.int64(),
                                "done": pa.bool_()}))  # fmt: skip
+_TYPES = {"words": _WORDS, "errands": _ERRANDS, "tasks": pa.list_(pa.string())}
 
 
-def fits(video: Path) -> bool:
-    """Whether `write_shards` takes a file's pictures as they are: 128x128, H.264, yuv420p in BT.601's studio range."""
-    width, height, pixels, codec, _, colours, studio, _, _ = signature(video)
-    plain = pixels == "yuv420p" and codec == "h264" and colours in (2, 5, 6) and studio in (0, 1)
-    return (width, height) == (AGENT_SIZE, AGENT_SIZE) and plain
-
-
-def write_shards(folder: Path | str, episodes: Sequence[Episode], source: dict) -> None:
+def write_shards(folder: Path | str, episodes: Iterable[Episode], source: dict) -> None:
     """Write episodes as one dataset; it appears whole or not at all. `source`: what it was made from, kept as JSON.
 
-    Raises ValueError for no episodes, a repeated id, and a video that is broken or has not one frame a row.
+    Each episode is asked for once, and only its row is kept. Raises ValueError for no episodes, a repeated id, words
+    that belong to another recording, and a video that is broken or has not one frame a row.
     """
-    folder, episodes = Path(folder), list(episodes)
-    if not episodes or len({episode.id for episode in episodes}) < len(episodes):
-        raise ValueError(f"{folder}: shards need at least one episode and every id once")
-    tasks = sorted({errand["name"] for episode in episodes for errand in episode.errands} | {FREE_PLAY})
-    lengths = [episode.n_frames for episode in episodes]
-    with lerobot.appearing(folder) as unfinished:
-        places = _write_videos(unfinished, episodes)
-        task_index = np.concatenate([_task_of_frames(episode, tasks) for episode in episodes])
-        each = [_columns(episode) for episode in episodes]
-        columns = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
-        columns |= lerobot.index_columns(lengths, FRAMES_PER_SECOND, task_index)
-        lerobot.write_data(unfinished, columns | _on_frames(episodes), lengths)
-        rows = [_episode_row(i, episode, place, own, tasks, sum(lengths[:i]))
-                for i, (episode, place, own) in enumerate(zip(episodes, places, each, strict=True))]
-        lerobot.write_episodes(unfinished, rows, {"words": _WORDS, "errands": _ERRANDS, "tasks": pa.list_(pa.string())})
-        lerobot.write_tasks(unfinished, tasks)
-        write_json(unfinished / lerobot.STATS_PATH, _statistics(unfinished, columns))
-        features = FEATURES | ON_FRAMES
-        lerobot.write_info(unfinished, features, FRAMES_PER_SECOND, len(episodes), sum(lengths), len(tasks))
-        write_json(unfinished / SOURCE_PATH, source | {"bytes": _sizes(unfinished)})
-        write_card(unfinished, {"episodes": len(episodes), "channels": len({episode.channel for episode in episodes}),
-                                "frames": sum(lengths), "words": sum(len(episode.words) for episode in episodes)})
-        _verify(unfinished)
+    folder = Path(folder)
+    with lerobot_writer.appearing(folder) as unfinished:
+        (unfinished / "data").mkdir()
+        _fill(unfinished, episodes, source, [], set())
+
+
+def add_to_shards(folder: Path | str, episodes: Iterable[Episode], source: dict) -> None:
+    """Add episodes to a dataset in files of their own. Until all is written, and after a kill, the old one is there.
+
+    Those of its files that stay are linked into a new folder, not copied, where the disk can do that; that folder then
+    takes its place. source: what all of it was made from. Raises ValueError as `write_shards`, and where the dataset
+    has other columns.
+    """
+    folder, old = Path(folder), Shards(folder)
+    with lerobot_writer.appearing(folder) as unfinished:
+        for name in _sizes(folder):
+            (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
+            _link(folder / name, unfinished / name)
+        _fill(unfinished, episodes, source, lerobot_writer.read_tasks(folder), {episode.id for episode in old.episodes})
+
+
+def _link(there: Path, new: Path) -> None:
+    try:
+        os.link(there, new)
+    except OSError:  # another disk's, or one without links
+        shutil.copy2(there, new)
+
+
+def _fill(folder: Path, episodes: Iterable[Episode], source: dict, tasks: list[str], ids: set[str]) -> None:
+    """Write episodes into a folder that is empty, or holds those named `ids`."""
+    before = read_dataset_info(folder) if ids else None
+    n_episodes, n_frames = (before.total_episodes, before.total_frames) if before else (0, 0)
+    tasks = tasks or [FREE_PLAY]
+    videos, data, rows, parts = VideoFiles(folder), lerobot_writer.DataWriter(folder), [], []
+    for episode in episodes:
+        _check(episode, ids)
+        ids.add(episode.id)
+        columns, task_index = _columns(episode), _task_of_frames(episode, tasks)
+        index = lerobot_writer.index_columns(episode.n_frames, n_episodes, n_frames, FRAMES_PER_SECOND, task_index)
+        place = data.write(columns | index | _on_frames(episode))
+        made = {name: statistics(column) for name, column in (columns | index).items()}
+        names = sorted(tasks[i] for i in np.unique(task_index))
+        rows.append({"episode_index": n_episodes, "tasks": names, "length": episode.n_frames,
+                     "dataset_from_index": n_frames, "dataset_to_index": n_frames + episode.n_frames,
+                     **{f"data/{name}": number for name, number in place.items()},
+                     **{f"videos/{PICTURES}/{name}": value for name, value in videos.add(episode).items()},
+                     **_about(episode), "words": [asdict(word) for word in episode.words],
+                     **{f"stats/{name}/{kind}": value for name in columns for kind, value in made[name].items()}})
+        parts.append(made)
+        n_episodes, n_frames = n_episodes + 1, n_frames + episode.n_frames
+    if not rows:
+        raise ValueError("shards need at least one episode")
+    data.close()
+    videos.close()
+    _describe(folder, rows, parts, videos.written, tasks, source, n_episodes, n_frames)
+    _verify(folder, videos.written)
+
+
+def _describe(folder: Path, rows: list[dict], parts: list[dict], videos: dict[Path, int], tasks: list[str],
+              source: dict, n_episodes: int, n_frames: int) -> None:
+    """The tables and descriptions, when frames and pictures are there; `meta/info.json`, the manifest, last."""
+    (folder / lerobot.INFO_PATH).unlink(missing_ok=True)  # a link; what it names stays
+    lerobot_writer.write_episodes(folder, rows, _TYPES)
+    (folder / lerobot.TASKS_PATH).unlink(missing_ok=True)
+    lerobot_writer.write_tasks(folder, tasks)
+    write_json(folder / lerobot.STATS_PATH, _statistics(folder, parts, videos))
+    lerobot_writer.write_info(folder, FEATURES | ON_FRAMES, FRAMES_PER_SECOND, n_episodes, n_frames, len(tasks))
+    write_json(folder / SOURCE_PATH, source | {"bytes": _sizes(folder)})
+    write_card(folder, lerobot_writer.count_rows(folder) | {"frames": n_frames})
+
+
+def _check(episode: Episode, ids: set[str]) -> None:
+    """Raises ValueError for an id that is there already, and words that cannot have been said in an episode."""
+    if episode.id in ids:
+        raise ValueError(f"{episode.id}: shards need every id once")
+    end_ms = episode.n_frames * FRAME_MS
+    for word in episode.words:
+        if word.start_ms > end_ms + LATE_WORD_MS:
+            raise ValueError(f"{episode.id}: the word {word.word!r} begins at {word.start_ms / 1000:.1f} s, "
+                             f"{episode.video} ends at {end_ms / 1000:.1f} s: transcribe that video again")
 
 
 def read_source(folder: Path | str) -> dict | None:
@@ -109,44 +169,13 @@ def _sizes(folder: Path) -> dict[str, int]:
             if path != folder / SOURCE_PATH}  # fmt: skip
 
 
-def _verify(folder: Path) -> None:
-    """Reads the dataset as whoever trains will: its tables, and whether each video has the frames they speak of."""
-    promised: dict[Path, int] = {}
-    for episode in Shards(folder).episodes:
-        promised[episode.video] = max(promised.get(episode.video, 0), episode.first_frame + episode.n_frames)
-    for video, n_frames in promised.items():
+def _verify(folder: Path, videos: dict[Path, int]) -> None:
+    """Reads the dataset as whoever trains will, and of each new video every index."""
+    Shards(folder)
+    for video, n_frames in videos.items():
         if len(VideoReader(video)) != n_frames:
             raise ValueError(f"{video} was written with {len(VideoReader(video))} frames, {n_frames} were meant: "
                              "try again, perhaps on another disk")
-
-
-def _write_videos(folder: Path, episodes: list[Episode]) -> list[dict]:
-    """Join the videos, those encoded alike into one file up to a size and length; returns each episode's place."""
-    batches: list[list[int]] = []
-    last, size, n_frames = None, 0, 0
-    for i, episode in enumerate(episodes):
-        kind = signature(episode.video)
-        size, n_frames = size + episode.video.stat().st_size, n_frames + episode.n_frames
-        if not fits(episode.video):
-            raise ValueError(f"{episode.video} is not 128x128 H.264 as vpt.frames.write_video makes it, but {kind[:4]}")
-        full = size > lerobot.VIDEO_FILE_MB * 2**20 or n_frames > lerobot.VIDEO_FILE_S * FRAMES_PER_SECOND
-        if kind != last or full:
-            batches.append([])
-            last, size, n_frames = kind, episode.video.stat().st_size, episode.n_frames
-        batches[-1].append(i)
-    places = [{} for _ in episodes]
-    for file_index, batch in enumerate(batches):
-        path = folder / lerobot.VIDEO_PATH.format(video_key=PICTURES, chunk_index=0, file_index=file_index)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        start = 0
-        for i, count in zip(batch, join([episodes[i].video for i in batch], path), strict=True):
-            if count != episodes[i].n_frames:
-                raise ValueError(f"{episodes[i].video} has {count} frames and {episodes[i].n_frames} rows of actions: "
-                                 "record or label it again")
-            places[i] = {"chunk_index": 0, "file_index": file_index, "from_timestamp": start / FRAMES_PER_SECOND,
-                         "to_timestamp": (start + count) / FRAMES_PER_SECOND}
-            start += count
-    return places
 
 
 def _columns(episode: Episode) -> dict[str, np.ndarray]:
@@ -161,11 +190,10 @@ def _columns(episode: Episode) -> dict[str, np.ndarray]:
     }
 
 
-def _on_frames(episodes: list[Episode]) -> dict[str, pa.Array]:
+def _on_frames(episode: Episode) -> dict[str, pa.Array]:
     """The columns ON_FRAMES."""
-    about = [[json.dumps(_about(episode), ensure_ascii=False)] + [""] * (episode.n_frames - 1) for episode in episodes]
-    return {RECORDING: pa.array([text for texts in about for text in texts], pa.string()),
-            EVENTS: pa.concat_arrays([to_events(episode.words, episode.n_frames) for episode in episodes])}
+    about = [json.dumps(_about(episode), ensure_ascii=False)] + [""] * (episode.n_frames - 1)
+    return {RECORDING: pa.array(about, pa.string()), EVENTS: to_events(episode.words, episode.n_frames)}
 
 
 def _about(episode: Episode) -> dict:
@@ -175,28 +203,24 @@ def _about(episode: Episode) -> dict:
 
 
 def _task_of_frames(episode: Episode, tasks: list[str]) -> np.ndarray:
-    index = np.full(episode.n_frames, tasks.index(FREE_PLAY))
+    """(N,) int64, of each frame the number of its errand among `tasks`, to which new ones are added."""
+    numbers = {name: i for i, name in enumerate(tasks)}
+    index = np.full(episode.n_frames, numbers[FREE_PLAY])
     for errand in episode.errands:
-        index[errand["start_frame"]: errand["end_frame"]] = tasks.index(errand["name"])
+        if errand["name"] not in numbers:
+            numbers[errand["name"]] = len(tasks)
+            tasks.append(errand["name"])
+        index[errand["start_frame"]: errand["end_frame"]] = numbers[errand["name"]]
     return index
 
 
-def _episode_row(index: int, episode: Episode, place: dict, columns: dict, tasks: list[str], start: int) -> dict:
-    present = np.unique(_task_of_frames(episode, tasks))
-    statistics = {f"stats/{name}/{kind}": value for name, column in columns.items()
-                  for kind, value in lerobot.statistics(column).items()}
-    return {
-        "episode_index": index, "tasks": [tasks[i] for i in present], "length": episode.n_frames,
-        "dataset_from_index": start, "dataset_to_index": start + episode.n_frames,
-        **{f"videos/{PICTURES}/{key}": value for key, value in place.items()},
-        **_about(episode), "words": [asdict(word) for word in episode.words], **statistics,
-    }  # fmt: skip
-
-
-def _statistics(folder: Path, columns: dict[str, np.ndarray]) -> dict:
-    """Of every column, and of about 100 pictures."""
-    made = {name: lerobot.statistics(values) for name, values in columns.items()}
-    videos = [VideoReader(path) for path in sorted(folder.glob("videos/*/*/*.mp4"))]
-    sampled = [video.read_frames(i, i + 1)[0] for video in videos
-               for i in range(0, len(video), max(1, len(video) // 100))]  # fmt: skip
-    return {PICTURES: lerobot.statistics(np.stack(sampled), axis=(0, 1, 2), scale=255.0), **made}
+def _statistics(folder: Path, parts: list[dict], videos: dict[Path, int]) -> dict:
+    """Of every column, and of about 100 pictures a video; with what the dataset had before, as far as it says."""
+    sampled = [VideoReader(video).read_frames(i, i + 1)[0] for video, n_frames in videos.items()
+               for i in range(0, n_frames, max(1, n_frames // 100))]  # fmt: skip
+    new = {PICTURES: statistics(np.stack(sampled), axis=(0, 1, 2), scale=255.0)}
+    new |= {name: together([part[name] for part in parts]) for name in parts[0]}
+    before = {}
+    with suppress(ValueError):
+        before = read_json(folder / lerobot.STATS_PATH)
+    return {name: together([before[name], made]) if name in before else made for name, made in new.items()}

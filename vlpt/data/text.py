@@ -62,7 +62,8 @@ def encode(texts: list[str], tokenizer: Tokenizer) -> torch.Tensor:
 
 @dataclass
 class TextLanes:
-    """Reads ids (N,) in `lanes` rows at once, round and round. `position` is all its state.
+    """Reads ids (N,) in `lanes` rows at once, round and round. `position` is all its state. Of world_size processes
+    each has other rows, together those of one process with as many.
 
     next() -> (heard (B, L), spoken (B, L), first (B, L) bool): spoken is what is heard one token later; first marks the
     token where a lane starts its part of the text again.
@@ -72,12 +73,14 @@ class TextLanes:
     lanes: int
     chunk: int
     position: int = 0
+    rank: int = 0
+    world_size: int = 1
 
     def __post_init__(self) -> None:
-        self.length = (len(self.ids) - 1) // self.lanes
+        self.length = (len(self.ids) - 1) // (self.lanes * self.world_size)
         if self.length < self.chunk:
-            raise ValueError(f"{len(self.ids)} tokens are too few for {self.lanes} lanes of {self.chunk}: "
-                             "give more text or smaller --lanes and --chunk")
+            raise ValueError(f"{len(self.ids)} tokens are too few for {self.lanes * self.world_size} lanes of "
+                             f"{self.chunk}: give more text or smaller --lanes and --chunk")
 
     @property
     def chunks(self) -> int:
@@ -88,8 +91,9 @@ class TextLanes:
         """The next chunk of every lane."""
         start = self.position % self.chunks * self.chunk
         self.position += 1
-        rows = self.ids[: self.lanes * self.length].view(self.lanes, -1)
-        after = self.ids[1 : self.lanes * self.length + 1].view(self.lanes, -1)
+        ours, text = self.rank * self.lanes * self.length, self.lanes * self.length
+        rows = self.ids[ours : ours + text].view(self.lanes, -1)
+        after = self.ids[ours + 1 : ours + text + 1].view(self.lanes, -1)
         first = torch.zeros(self.lanes, self.chunk, dtype=torch.bool)
         first[:, 0] = start == 0
         return rows[:, start : start + self.chunk], after[:, start : start + self.chunk], first

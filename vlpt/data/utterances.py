@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from vlpt.data.shards import Episode, Shards
+from vlpt.data.video_hashes import video_hash
 from vlpt.data.words import encode_text, split_at_pauses
 from vlpt.files import whole_file
 from vpt.files import is_there
@@ -81,7 +82,7 @@ class Utterances:
             raise ValueError(f"{shards.folder}: nothing is said in {len(episodes)} episodes: take shards with words")
         wanted = [(episodes[one.episode], one.frames(episodes[one.episode].n_frames, pictures)) for one in self.all]
         folder = Path(folder or shards.folder.parent / "features")
-        self.file = folder / f"utterances-{_digest(wanted)}.npy"
+        self.file = folder / f"utterances-{_digest(wanted, folder)}.npy"
         if not is_there(self.file):
             folder.mkdir(parents=True, exist_ok=True)
             with whole_file(self.file) as unfinished:
@@ -92,9 +93,9 @@ class Utterances:
         return len(self.all)
 
 
-def _digest(wanted: list[tuple[Episode, list[int]]]) -> str:
+def _digest(wanted: list[tuple[Episode, list[int]]], folder: Path) -> str:
     """A name for the pictures of these frames: what they are made from."""
-    digests = {video: hashlib.sha256(video.read_bytes()).hexdigest() for video in {one.video for one, _ in wanted}}
+    digests = {video: video_hash(video, folder) for video in {one.video for one, _ in wanted}}
     made_from = [[digests[episode.video], episode.first_frame, frames] for episode, frames in wanted]
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
 
@@ -110,22 +111,25 @@ def _decode(shards: Shards, wanted: list[tuple[Episode, list[int]]], path: Path)
 
 class UtteranceBatches:
     """Iterates over batches of `size` utterances with `pictures` of each, drawn anew in every epoch, in which no
-    utterance comes twice. Without `shuffle` in order, the first pictures of each.
+    utterance comes twice. Without `shuffle` in order, the first pictures of each. Of world_size processes each has
+    other utterances, together those of one process with as many.
 
     Raises ValueError where there are fewer utterances than that.
     """
 
-    def __init__(self, utterances: Utterances, size: int, pictures: int, seed: int = 0, shuffle: bool = True) -> None:
-        if len(utterances) < size:
-            raise ValueError(f"{len(utterances)} utterances are fewer than a batch of {size}: lower --lanes, or take "
-                             "shards with more words")
+    def __init__(self, utterances: Utterances, size: int, pictures: int, seed: int = 0, shuffle: bool = True,
+                 rank: int = 0, world_size: int = 1) -> None:
+        if len(utterances) < size * world_size:
+            raise ValueError(f"{len(utterances)} utterances are fewer than a batch of {size * world_size}: lower "
+                             "--lanes, or take shards with more words")
         self.utterances, self.size, self.n_pictures = utterances, size, pictures
         self.seed, self.shuffle, self.position = seed, shuffle, 0
+        self.rank, self.world_size = rank, world_size
 
     @property
     def epoch_batches(self) -> int:
         """Whole batches in an epoch; the utterances that are left over are others in each."""
-        return len(self.utterances) // self.size
+        return len(self.utterances) // (self.size * self.world_size)
 
     def __iter__(self) -> Iterator[UtteranceBatch]:
         return self
@@ -138,7 +142,8 @@ class UtteranceBatches:
         order, columns = np.arange(utterances), np.tile(np.arange(kept), (utterances, 1))
         if self.shuffle:
             order, columns = random.permutation(order), random.permuted(columns, axis=1)
-        index = order[place * self.size: (place + 1) * self.size]
+        begin = (place * self.world_size + self.rank) * self.size
+        index = order[begin: begin + self.size]
         pictures = self.utterances.pictures[index[:, None], columns[index, : self.n_pictures]]
         return UtteranceBatch(torch.from_numpy(index), torch.from_numpy(pictures))
 

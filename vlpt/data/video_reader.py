@@ -9,13 +9,16 @@ joined mp4. A reader decodes whole groups of pictures (from one key frame to the
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 
+from vpt.errors import one_line
+from vpt.files import whole_file
 from vpt.media import is_shown, open_media, picture_stream, readable
 
 
@@ -78,6 +81,24 @@ class VideoReader:
             cv2.cvtColor(plane, cv2.COLOR_YUV2RGB_I420, dst=out[i])
         return out
 
+    def cut(self, start: int, stop: int, out: Path | str) -> bool:
+        """Copy frames start..stop-1 into an mp4 of their own, without decoding; False, and nothing written, where they
+        are no whole groups of pictures."""
+        if start not in self.group_start or stop not in self.group_start:
+            return False
+        with _reading(self.path):
+            packets = [packet for group in self._groups(start, stop) for packet in self._group_packets(group)]
+        order = np.argsort(np.argsort([packet.pts for packet in packets]))
+        delay, frame_pts = int((np.arange(len(order)) - order).max()), _frame_pts(self.stream)
+        with whole_file(out) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
+            stream = container.add_stream_from_template(self.stream)
+            stream.time_base = self.stream.time_base
+            for i, packet in enumerate(packets):
+                packet.stream = stream
+                packet.pts, packet.dts = int(order[i]) * frame_pts, (i - delay) * frame_pts
+                container.mux(packet)
+        return True
+
     def _groups(self, start: int, stop: int) -> range:
         if not 0 <= start <= stop <= len(self):
             raise ValueError(f"{self.path} holds frames 0..{len(self) - 1}, asked for {start}..{stop - 1}")
@@ -96,7 +117,7 @@ class VideoReader:
         """One group of pictures -> (n, 3H/2, W) uint8 planes."""
         start, stop = self.group_start[group: group + 2]
         decoder, shown = self.stream.codec_context, []
-        with _reading(self.path):
+        with _decoding(self.path):
             for packet in self._group_packets(group):
                 shown += decoder.decode(packet)
             shown += decoder.decode(None)
@@ -141,7 +162,7 @@ def join(paths: Sequence[Path | str], out: Path | str) -> list[int]:
         template = first.streams.video[0]
         stream = joined.add_stream_from_template(template)
         stream.time_base = template.time_base
-        frame_pts = int(1 / (template.average_rate * template.time_base))
+        frame_pts = _frame_pts(template)
         start = 0
         for path, order in zip(paths, shown, strict=True):
             for i, packet in enumerate(_packets(path)):
@@ -150,6 +171,11 @@ def join(paths: Sequence[Path | str], out: Path | str) -> list[int]:
                 joined.mux(packet)
             start += len(order)
     return [len(order) for order in shown]
+
+
+def _frame_pts(stream) -> int:
+    """How long a picture is shown, in the stream's units."""
+    return int(1 / (stream.average_rate * stream.time_base))
 
 
 def _display_order(path) -> np.ndarray:
@@ -166,6 +192,16 @@ def _packets(path):
         for packet in container.demux(picture_stream(container)):
             if packet.pts is not None:  # an empty packet ends a stream
                 yield packet
+
+
+@contextmanager
+def _decoding(path) -> Iterator[None]:
+    """As `_reading`, of a file that is open: it may be gone by now, as a copy that had to make room for others."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read as H.264 video: {one_line(error, of=path)}; copy or record it again"
+                         ) from error  # fmt: skip
 
 
 def _reading(path):

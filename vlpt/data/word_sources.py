@@ -13,6 +13,7 @@ In: episodes, a tokenizer. Out: for an episode and a source, the token (or silen
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -21,11 +22,12 @@ from vlpt.data.oracle import action_ids, name_actions
 from vlpt.data.shards import Episode
 from vlpt.data.words import Placement, count_ticks, place, tokenise, vocabulary
 
+KEPT = 256  # episodes whose words stay placed: those that lanes are in, and the partners of these
 SOURCES = ("true", "swapped", "silence", "oracle", "oracle_swapped", "shuffled")
 
 
 class WordStreams:
-    """The placed words of a list of episodes.
+    """The placed words of a list of episodes; an episode's are placed when they are asked for.
 
     frames_per_tick and silence (V, which may lie beyond the tokenizer's range) are the language model's.
     """
@@ -37,8 +39,7 @@ class WordStreams:
         if silence < (smallest := vocabulary(tokenizer)):
             raise ValueError(f"silence = {silence} is a token of the tokenizer, which has {smallest}: the model and "
                              "the tokenizer do not belong together")
-        self.tokenless = []
-        self.placements = [self._place(episode) for episode in self.episodes]
+        self.placed = lru_cache(KEPT)(self._place)
 
     def tokens(self, index: int, source: str = "true", epoch: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Episode number `index` -> tokens (ticks,) int64 with `silence`, late (ticks,) bool."""
@@ -50,7 +51,7 @@ class WordStreams:
         if source.startswith("oracle"):
             tokens, late = self._oracle(other)
         else:
-            tokens, late = self.placements[other].tokens, self.placements[other].late
+            tokens, late = self.placed(other)[0].tokens, self.placed(other)[0].late
         return np.resize(tokens, self._ticks(index)), np.resize(late, self._ticks(index))
 
     def partner(self, index: int, draw: int = 0) -> int:
@@ -65,20 +66,22 @@ class WordStreams:
             "lateness_ms_max": float(placed.lateness_ms.max(initial=0.0)),
             "late_tokens": int(placed.late.sum()), "late_stretches": placed.late_stretches,
             "overflow": placed.overflow,
-        } for episode, placed, tokenless in zip(self.episodes, self.placements, self.tokenless, strict=True)]
+        } for episode, (placed, tokenless) in zip(self.episodes, map(self._place, range(len(self.episodes))),
+                                                  strict=True)]
 
     def _ticks(self, index: int) -> int:
         return count_ticks(self.episodes[index].n_frames, self.frames_per_tick)
 
-    def _place(self, episode: Episode) -> Placement:
-        ticks = count_ticks(episode.n_frames, self.frames_per_tick)
+    def _place(self, index: int) -> tuple[Placement, int]:
+        """An episode's words on its ticks, and how many of them the tokenizer turned into nothing."""
+        episode = self.episodes[index]
         speech = tokenise(episode.words, self.tokenizer)
-        self.tokenless.append(speech.tokenless_words)
         try:
-            return place(speech.tokens, speech.onsets_ms, ticks, self.frames_per_tick, self.max_lateness_ms,
-                         self.silence)
+            placed = place(speech.tokens, speech.onsets_ms, self._ticks(index), self.frames_per_tick,
+                           self.max_lateness_ms, self.silence)
         except ValueError as error:
             raise ValueError(f"episode {episode.id}: {error}") from error
+        return placed, speech.tokenless_words
 
     def _oracle(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """At tick k-1 it says what tick k will do: heard at tick k, it names the actions of tick k."""
@@ -91,5 +94,13 @@ def partner(index: int, episodes: int, seed: int, draw: int = 0) -> int:
     """Another one of so many episodes, each being the partner of exactly one. Raises ValueError when there is none."""
     if episodes < 2:
         raise ValueError("swapping needs at least two episodes")
+    return int(_partners(episodes, seed, draw)[index])
+
+
+@lru_cache(4)
+def _partners(episodes: int, seed: int, draw: int) -> np.ndarray:
+    """(episodes,) int64, of each."""
     order = np.random.default_rng((seed, draw)).permutation(episodes)  # one cycle through all of them
-    return int(order[(np.flatnonzero(order == index)[0] + 1) % episodes])
+    partners = np.empty_like(order)
+    partners[order] = np.roll(order, -1)
+    return partners

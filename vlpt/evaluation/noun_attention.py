@@ -13,8 +13,7 @@ Each of these differs from the episode in what is heard at one tick alone: memor
 Legend: P patches of a frame, row by row from the top left; n lanes; H heads; K rows asked.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +22,7 @@ import torch
 from vlpt.data.views import SIDES, Line, Thing
 from vlpt.evaluation.moments import Track, in_frames, memories
 from vlpt.evaluation.trial import Trial
+from vlpt.looking import looking
 from vlpt.memory import Memory
 
 OWN, OTHER_NOUN, OTHER_TIME = "own", "other_noun", "other_time"
@@ -107,24 +107,6 @@ class Look:
     def places(self) -> np.ndarray:
         """(P,) of the attention to the present frame's patches."""
         return self.patches / max(float(self.patches.sum()), 1e-12)
-
-
-@contextmanager
-def looking(model) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
-    """A context giving a list that grows by (weights (n, H, Q, K), visible (n, Q, K)) with every layer of words that
-    asks frames.
-    """
-    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
-
-    def keep(block, given) -> None:
-        kept.append((block.weights(*given), given[2].visible))
-
-    hooks = [block.register_forward_pre_hook(keep) for block in model.words_ask_frames.values()]
-    try:
-        yield kept
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @torch.no_grad()

@@ -147,6 +147,7 @@ def by_kind(deeds: dict[int, Claim], truths: Truths) -> dict[str, list[int]]:
 
 
 def carried_out(claim: Claim, truths: Truths) -> int:
+    """1 where what is announced is done soon after it is said, else 0."""
     return int(truths.done(claim.topic, claim.life)[claim.tick])
 
 

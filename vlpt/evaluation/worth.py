@@ -64,7 +64,8 @@ MATCHED = {
 JOINED = ("language", "action", "joint")
 TRUTH, UNTOLD = "told_truth", "told_nothing"  # `without_words` after a regression on the truth, or on nothing
 # Options of a run that do not change what is learned.
-FREE = {"name", "runs", "threads", "device", "progress", "export", "save_every", "validate_every", "stop_after"}
+FREE = {"name", "runs", "threads", "device", "progress", "export", "save_every", "validate_every", "stop_after",
+        "workers"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,8 +30,10 @@ def film(path: Path, maker: str) -> str:
 
 
 def note(text: str) -> str:
+    """A paragraph in small letters; text is HTML."""
     return f"<p class=note>{text}</p>"
 
 
 def absent(what: str, maker: str) -> str:
+    """What stands in the place of something that no program has made yet."""
     return f"<p class=absent>{escape(what)}: not there yet; made by <code>{escape(maker)}</code>.</p>"

@@ -13,9 +13,8 @@ from torch import nn
 from vlpt.checkpoint import model_folder
 from vlpt.data.clips import sample_clips
 from vlpt.data.lanes import Chunk
-from vlpt.data.trunk_features import cache_features
 from vlpt.options import Positive, without_effect
-from vlpt.training.episodes import EpisodeOptions, EpisodeStage, read_episodes
+from vlpt.training.episodes import EpisodeOptions, EpisodeStage, frozen_outputs, read_episodes
 from vlpt.training.losses import LossPart, action_loss
 from vlpt.training.stage import parameters_apart
 from vpt.attention import BlockMemory
@@ -74,7 +73,7 @@ class Base(EpisodeStage):
         if options.trunk == "frozen":
             for part in model.trunk:
                 part.requires_grad_(False)
-            features = cache_features(model, data.shards, device=device)
+            features = frozen_outputs(model, data.shards, device)
         super().__init__(options, device, data, model, features)
         if not start:
             self._initialise()

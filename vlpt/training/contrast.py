@@ -23,9 +23,11 @@ from vlpt.data.words import load_tokenizer
 from vlpt.language.families import load_language
 from vlpt.language.interface import LanguageModel
 from vlpt.options import Count, NotNegative, Positive
+from vlpt.training.diverged import stretches
 from vlpt.training.episodes import ShardOptions, read_episodes
 from vlpt.training.late_interaction import LateInteraction, contrastive_loss
 from vlpt.training.losses import LossPart, LossTotals
+from vlpt.training.processes import rank, world_size
 from vlpt.training.stage import TOKENIZER, Stage, count_parameters, parameters_apart, prefixed
 from vpt.augment import Ranges, augment
 from vpt.policy import Policy
@@ -82,6 +84,7 @@ class Contrast(Stage):
     """Pictures, and the words spoken over them."""
 
     Options = ContrastOptions
+    written = ("policy", "model")
 
     def __init__(self, options: ContrastOptions, device: torch.device) -> None:
         self.options, self.device = options, device
@@ -93,9 +96,10 @@ class Contrast(Stage):
             utterances = Utterances(data.shards, episodes, tokenizer, 2 * options.chunk)
             return Spoken(utterances, read_texts(language, [one.tokens for one in utterances.all]))
 
-        self.train = spoken(data.train)
+        self.episodes, self.train = data.train, spoken(data.train)
         self.held_out = spoken(data.held_out) if data.held_out else None
-        self.batches = UtteranceBatches(self.train.utterances, options.lanes, options.chunk, options.seed)
+        self.batches = UtteranceBatches(self.train.utterances, options.lanes, options.chunk, options.seed,
+                                        rank=rank(), world_size=world_size())  # fmt: skip
         c, self.teacher = self.policy.config, copy.deepcopy(self.policy.picture).requires_grad_(False)
         match = LateInteraction(self.train.texts[0].shape[1], c.patches, c.patch_width, c.width)
         self.model = FramesAndWords(self.policy.picture, match).to(device)
@@ -129,6 +133,12 @@ class Contrast(Stage):
 
     def counts(self, batch: UtteranceBatch) -> dict[str, int]:
         return dict.fromkeys(("contrast", "vector"), batch.pictures[..., 0, 0, 0].numel())
+
+    def place(self, batch: UtteranceBatch) -> str:
+        said = [self.train.utterances.all[i] for i in batch.index.tolist()]
+        seen = [(one.episode, one.frames(self.episodes[one.episode].n_frames, 2)) for one in said]
+        episode, frame = (torch.tensor(x) for x in ([[one, one] for one, _ in seen], [at for _, at in seen]))
+        return stretches(episode, frame, [episode.id for episode in self.episodes])
 
     def losses(self, batch: UtteranceBatch) -> dict[str, LossPart]:
         return self.step(batch, self.train, self.options.augment)

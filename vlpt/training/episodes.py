@@ -15,11 +15,15 @@ from torch import nn
 
 from vlpt.data.lanes import Chunk, Lanes, split
 from vlpt.data.shards import Episode, Shards
+from vlpt.data.trunk_features import Features, cache_features
 from vlpt.memory import tensors, with_tensors
-from vlpt.options import Share
+from vlpt.options import CountOrNone, Share
+from vlpt.training.diverged import stretches
 from vlpt.training.losses import LossPart, LossTotals, Unigram
+from vlpt.training.processes import rank, world_size
 from vlpt.training.stage import Stage, StageOptions, count_parameters, detached, prefixed
-from vlpt.training.unigram import blank_frames, count_labels, unigram_losses
+from vlpt.training.unigram import blank_frames, count_labels, enough, unigram_losses
+from vpt.policy import Policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,9 @@ class EpisodeOptions(ShardOptions):
     # play whose idle frames drown the rest. Validation reports both: action (all) and action_non_null
     count_frames: Literal["all", "non-null"] = "all"
     drop_last_action: Share = 0.0  # share of chunks in which an agent that feels what it did does not
+    # lanes begin in the middle of an episode, each elsewhere, so that they do not march in step
+    start_offsets: bool = False
+    workers: CountOrNone = 0  # processes that decode and read ahead of the training (0: none, it reads by itself)
 
 
 class EpisodeSplit(NamedTuple):
@@ -62,6 +69,11 @@ def read_episodes(options: ShardOptions) -> EpisodeSplit:
     return EpisodeSplit(shards, train, held_out)
 
 
+def frozen_outputs(policy: Policy, shards: Shards, device: torch.device) -> Features:
+    """What takes the place of pictures where the trunk is not trained: its outputs, made by all processes together."""
+    return cache_features(policy, shards, device=device, rank=rank(), world_size=world_size())
+
+
 class EpisodeStage(Stage):
     """A stage whose lanes play whole episodes in order, with memory carried from chunk to chunk."""
 
@@ -74,7 +86,8 @@ class EpisodeStage(Stage):
         self.read_frames, self.words = read_frames or data.shards.read_frames, words
         self.batches = self._lanes(data.train, lanes=options.lanes, seed=options.seed,
                                    count_frames=options.count_frames, drop_last_action=options.drop_last_action,
-                                   **words)  # fmt: skip
+                                   start_offsets=options.start_offsets, workers=options.workers,
+                                   rank=rank(), world_size=world_size(), **words)  # fmt: skip
         self.memory = self.start(options.lanes)
 
     @abstractmethod
@@ -102,6 +115,9 @@ class EpisodeStage(Stage):
                     action_non_null=int((chunk.action_mask & ~chunk.null).sum()),
                     silence=int(chunk.language_mask.sum()), token=int(spoken.sum()))  # fmt: skip
 
+    def place(self, chunk: Chunk) -> str:
+        return stretches(chunk.episode, chunk.frame, [episode.id for episode in self.data.train])
+
     def losses(self, chunk: Chunk) -> dict[str, LossPart]:
         parts, self.memory = self.step(chunk.to(self.device), self.memory)
         self.memory = detached(self.memory)
@@ -114,12 +130,13 @@ class EpisodeStage(Stage):
     @torch.no_grad()
     def held_out_means(self, start: Callable, step: Callable) -> dict[str, float]:
         """{loss: mean over all held-out frames} of any model that has these two, see the methods of these names."""
-        totals, batches = LossTotals(), self.once(self.data.held_out)
-        memory = start(len(batches.lanes))
+        totals, episodes = LossTotals(), self.data.held_out[rank()::world_size()]  # each process its share
+        batches = self.once(episodes) if episodes else ()
+        memory = start(len(batches.lanes)) if episodes else None
         for chunk in batches:
             parts, memory = step(chunk.to(self.device), memory)
             totals.add(parts)
-        return totals.means()
+        return totals.over_all_processes().means()
 
     def baselines(self) -> dict[str, float]:
         """Unigrams counted on the training channels, under training's mask, and measured on the held-out ones, under
@@ -131,8 +148,8 @@ class EpisodeStage(Stage):
 
     @cached_property
     def unigram(self) -> Unigram:
-        """How often each label counts in the training channels; counted once, when it is first asked for."""
-        chunks = self.once(self.data.train, blank_frames, self.options.count_frames)
+        """How often each label counts in the training channels (in `enough` of them); counted when first asked for."""
+        chunks = self.once(enough(self.data.train), blank_frames, self.options.count_frames)
         return count_labels(chunks, self.batches.silence)
 
     def once(
@@ -149,9 +166,11 @@ class EpisodeStage(Stage):
                      read_frames=read_frames or self.read_frames, **how)
 
     def state(self) -> dict:
+        """The position of all processes' lanes, and the memory of this one's."""
         return dict(batches=self.batches.state_dict(), memory=tensors(self.memory))
 
     def load(self, folder: Path, state: dict) -> None:
         self.model.load_state_dict(type(self.model).from_pretrained(folder).state_dict())
-        self.batches.load_state_dict(state["batches"])
-        self.memory = with_tensors(self.memory, state["memory"])
+        go_on = self.batches.load_state_dict(state["batches"])
+        known = go_on and "memory" in state
+        self.memory = with_tensors(self.memory, state["memory"]) if known else self.start(self.options.lanes)

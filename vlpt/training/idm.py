@@ -15,8 +15,10 @@ from vlpt.data.clips import Clip, Clips, sample_clips
 from vlpt.data.decoded_frames import DecodedFrames
 from vlpt.data.shards import Episode
 from vlpt.options import CountOrNone, Positive, without_effect
+from vlpt.training.diverged import stretches
 from vlpt.training.episodes import EpisodeSplit, ShardOptions, read_episodes
 from vlpt.training.losses import LossPart
+from vlpt.training.processes import rank, world_size
 from vlpt.training.stage import Stage, count_parameters, parameters_apart, prefixed
 from vpt.actions import MINECRAFT
 from vpt.augment import augment
@@ -63,7 +65,8 @@ class InverseDynamics(Stage):
         self.model = compile_parts(made.to(device)) if options.compile else made.to(device)
         read_frames = DecodedFrames(data.shards, data.train, device).read_frames if options.resident else None
         self.clips = Clips(data.shards, data.train, n_clips=options.lanes, frames_per_clip=options.chunk,
-                           seed=options.seed, read_frames=read_frames)  # fmt: skip
+                           seed=options.seed, read_frames=read_frames,
+                           rank=rank(), world_size=world_size())  # fmt: skip
         self.class_weight = button_weights(data.train).to(device)
 
     def _trained_before(self) -> IDM:
@@ -98,6 +101,15 @@ class InverseDynamics(Stage):
 
     def counts(self, clip: Clip) -> dict[str, int]:
         return dict.fromkeys(("buttons", "camera"), clip.buttons[..., 0].numel())
+
+    def place(self, clip: Clip) -> str:
+        frames = clip.start[:, None] + torch.arange(self.options.chunk)
+        ids = [episode.id for episode in self.clips.episodes]
+        return stretches(clip.episode[:, None].expand_as(frames), frames, ids)
+
+    def score(self, numbers: dict[str, float]) -> float | None:
+        found = numbers.get("valid/balanced_accuracy", float("nan"))
+        return -found if found == found else None
 
     def losses(self, clip: Clip) -> dict[str, LossPart]:
         """buttons: class-balanced nats a frame, summed over the buttons; camera: nats a frame, both axes."""

@@ -19,7 +19,6 @@ from vlpt.data.lanes import Chunk
 from vlpt.data.oracle import action_ids
 from vlpt.data.shards import Episode
 from vlpt.data.soon import soon
-from vlpt.data.trunk_features import cache_features
 from vlpt.data.words import load_tokenizer, save_tokenizer
 from vlpt.files import read_json
 from vlpt.joints import Joints
@@ -28,9 +27,10 @@ from vlpt.memory import Memory
 from vlpt.model import VLPT, Output
 from vlpt.options import Count, CountOrNone, NotNegative, Positive, Share, without_effect
 from vlpt.parts import unjoined, untouched
-from vlpt.training.episodes import EpisodeOptions, EpisodeStage, read_episodes
+from vlpt.training.episodes import EpisodeOptions, EpisodeStage, frozen_outputs, read_episodes
 from vlpt.training.losses import LossPart, action_loss, intention_loss, kl_to_reference, language_loss
 from vlpt.training.stage import TOKENIZER, prefixed
+from vlpt.training.unigram import enough
 from vpt.policy import Policy
 
 ALONE = ("action", "action_non_null", "token")  # losses that each model has without the other
@@ -136,7 +136,7 @@ class Joined(EpisodeStage):
         data = read_episodes(options)
         frozen = options.trunk == "frozen"
         super().__init__(
-            options, device, data, model, cache_features(model.policy, data.shards, device=device) if frozen else None,
+            options, device, data, model, frozen_outputs(model.policy, data.shards, device) if frozen else None,
             tokenizer=self.tokenizer, silence=model.language.vocabulary, frames_per_tick=model.config.frames_per_tick,
             word_source=options.words, frame_source=options.frames, drop_words=options.drop_words,
             max_lateness_ms=options.max_lateness_ms,
@@ -163,8 +163,8 @@ class Joined(EpisodeStage):
 
     @cached_property
     def soon_share(self) -> np.ndarray:
-        """Of the training episodes, read through once, when it is first asked for."""
-        return soon_share(self.data.train)
+        """Of the training episodes (of `enough` of them), read through once, when it is first asked for."""
+        return soon_share(enough(self.data.train))
 
     def start(self, lanes: int) -> tuple:
         """Fresh memories: the model's and, where there is one, the reference's."""

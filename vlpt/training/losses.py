@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from vlpt.training.processes import gathered
 from vpt.actions import MINECRAFT
 from vpt.heads import kl
 
@@ -44,9 +45,19 @@ class LossTotals:
 
     def add(self, losses: dict[str, LossPart]) -> None:
         """One chunk's parts."""
-        for name, (total, count) in losses.items():
+        numbers = torch.stack([x.detach() for part in losses.values() for x in part]).tolist()  # one wait for the GPU
+        for name, total, count in zip(losses, numbers[::2], numbers[1::2], strict=True):
             before = self.sums.get(name, (0.0, 0.0))
-            self.sums[name] = (before[0] + float(total.detach()), before[1] + float(count))
+            self.sums[name] = (before[0] + total, before[1] + count)
+
+    def over_all_processes(self) -> "LossTotals":
+        """What all that train together have added up. One of them may have nothing: it counted no chunk."""
+        together = LossTotals()
+        for sums in gathered(self.sums):
+            for name, (total, count) in sums.items():
+                before = together.sums.get(name, (0.0, 0.0))
+                together.sums[name] = (before[0] + total, before[1] + count)
+        return together
 
     def counts(self) -> dict[str, float]:
         """How many each part summed."""

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from vlpt.language.token_table import TokenTable
+from vlpt.training.parallel import local, sharded_as, whole
 
 WEIGHED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding)  # modules whose `weight` multiplies their input
 
@@ -64,7 +65,10 @@ def restore(optimizer: torch.optim.Optimizer, state: dict, folder: Path) -> None
     if ours != theirs:
         raise ValueError(f"{folder}: its checkpoint sorts the weights in another way, as another version of this "
                          "program does: go on from its weights under another --name (--start), or delete the folder")
-    optimizer.load_state_dict(state)
+    each = [p for group in optimizer.param_groups for p in group["params"]]
+    moments = {number: {name: sharded_as(x, each[number]) if torch.is_tensor(x) else x for name, x in one.items()}
+               for number, one in state["state"].items()}  # fmt: skip
+    optimizer.load_state_dict({**state, "state": moments})
 
 
 def schedule(step: int, steps: int, warmup: int, floor: float = 0.1) -> float:
@@ -83,5 +87,21 @@ def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 def clip(optimizer: torch.optim.Optimizer, max_norm: float) -> float:
     """Scales all gradients down to a joint L2 norm of at most `max_norm`; returns the norm before."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    return float(nn.utils.clip_grad_norm_(parameters, max_norm))
+    return clip_and_tell(optimizer, max_norm)[0]
+
+
+def clip_and_tell(optimizer: torch.optim.Optimizer, max_norm: float) -> tuple[float, dict[str, float]]:
+    """As `clip`; and the norm before of each group's gradients, by name."""
+    named = [(group.get("name", "all"), [p.grad for p in group["params"] if p.grad is not None])
+             for group in optimizer.param_groups]  # fmt: skip
+    named = [(name, gradients) for name, gradients in named if gradients]
+    norms = torch.stack([whole(nn.utils.get_total_norm(gradients)) for _, gradients in named])
+    total = torch.linalg.vector_norm(norms)
+    factor = (max_norm / (total + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_, without asking whether it is 1
+    for _, gradients in named:
+        torch._foreach_mul_([local(gradient) for gradient in gradients], factor)
+    *each, total = torch.cat([norms, total[None]]).tolist()
+    by_name: dict[str, float] = {}
+    for (name, _), norm in zip(named, each, strict=True):
+        by_name[name] = math.hypot(by_name.get(name, 0.0), norm)
+    return total, by_name

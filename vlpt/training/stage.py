@@ -5,11 +5,12 @@ own options beside it.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from vlpt.options import Count, CountOrNone, Device, NotNegative, PlainName, Positive, Seed
@@ -17,6 +18,8 @@ from vlpt.training.losses import LossPart
 from vpt.trees import map_tensors
 
 TOKENIZER = "tokenizer.json"
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
+Wrapper = Literal["ddp", "fsdp"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +34,18 @@ class StageOptions:
     # batches
     lanes: Count = 8  # episodes (idm: clips; words: parts of the text) side by side
     chunk: Count = 128  # frames (words: tokens) a lane between two updates of memory
-    accumulate: Count = 3  # chunks an update of the weights: lanes x chunk x accumulate frames
+    accumulate: Count = 3  # chunks an update of the weights: lanes x chunk x accumulate x processes frames
     # optimisation
     steps: Count = 1000  # updates of the weights
     warmup: CountOrNone = 20  # updates until the full learning rate
     weight_decay: NotNegative = 0.01  # AdamW's, on weights only, not on biases
     clip: Positive = 1.0  # largest joint norm of the gradients
+    explodes_at: Positive = 20.0  # times its running mean, at which the loss has exploded and training ends
+    ema_decay: ShareBelowOne = 0.0  # of a running mean of the weights, kept beside them for play (0: none)
     # running
     validate_every: CountOrNone = 100  # updates between validations (0: only at the end)
     save_every: Count = 100  # updates between checkpoints
+    keep: Count = 1  # so many of the last checkpoints, and beside them the best by validation
     stop_after: CountOrNone = 0  # interrupt after this many updates, to be resumed by the same command (0: never)
     runs: str = "runs"  # folder of the runs
     export: str = ""  # a folder to write the final weights to, in half precision
@@ -49,6 +55,11 @@ class StageOptions:
     # of products; auto: bfloat16 on a GPU, float32 on a processor, where bfloat16 wants AMX and pays when training
     # from pixels
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    # of a model that several processes train (torchrun, --ray); ddp: each holds all of it; fsdp: each a part
+    wrapper: Wrapper = "ddp"
+    ray: CountOrNone = 0  # processes on a Ray cluster, with a GPU each where there are any (0: started otherwise)
+    recompute: bool = False  # forget what backward needs and make it again: less memory, about a third more time
+    wandb: str = ""  # a project of Weights & Biases that is told all numbers too (pip install wandb)
     progress: bool = True  # show a progress bar
 
 
@@ -57,6 +68,7 @@ class Stage(ABC):
 
     Options: ClassVar[type[StageOptions]]
     model: nn.Module
+    written: ClassVar[tuple[str, ...]] = ("model",)  # its modules that `save` writes
 
     @abstractmethod
     def __init__(self, options: StageOptions, device: torch.device) -> None:
@@ -87,6 +99,10 @@ class Stage(ABC):
         """A batch's losses, over as many as `counts` says; the memory of the lanes is carried on, detached."""
 
     @abstractmethod
+    def place(self, batch) -> str:
+        """Which episodes and frames a batch holds, to be read by a person."""
+
+    @abstractmethod
     def weights(self) -> dict[str, float]:
         """How much each loss counts; one that is not named is only logged."""
 
@@ -97,6 +113,12 @@ class Stage(ABC):
     def baselines(self) -> dict[str, float]:
         """{"unigram/<loss>": the same losses of constant predictions, on the same data}."""
         return {}
+
+    def score(self, numbers: dict[str, float]) -> float | None:
+        """By what validation's numbers are compared, the lower the better: the weighted losses. None: they say nothing.
+        """
+        found = [w * numbers[f"valid/{name}"] for name, w in self.weights().items() if f"valid/{name}" in numbers]
+        return sum(found) if found else None
 
     def gates(self) -> dict[str, float]:
         """{"gate/<name>": how open, after tanh}."""
@@ -120,6 +142,11 @@ def parameters_apart(rest: str, model: nn.Module, **parts: list[nn.Module]) -> d
     found = {name: [p for module in modules for p in module.parameters()] for name, modules in parts.items()}
     apart = {id(parameter) for parameters in found.values() for parameter in parameters}
     return {rest: [p for p in model.parameters() if id(p) not in apart], **found}
+
+
+def defaults(options: StageOptions) -> dict:
+    """Of all options that have one: what runs had that are older than an option."""
+    return {field.name: field.default for field in fields(options) if field.default is not MISSING}
 
 
 def prefixed(prefix: str, means: dict[str, float]) -> dict[str, float]:

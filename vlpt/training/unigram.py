@@ -3,13 +3,21 @@
 In: chunks, as vlpt.data.lanes gives them (no picture need be read: `blank_frames`). Out: a `Unigram`; its losses.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from vlpt.data.lanes import Chunk
 from vlpt.data.shards import Episode
 from vlpt.training.losses import Counts, LossTotals, Unigram
+
+COUNTED_FRAMES = 2_000_000  # 28 hours: 1,000 would take minutes to count, at every start, and tell no more
+
+
+def enough(episodes: Sequence[Episode], most_frames: int = COUNTED_FRAMES) -> Sequence[Episode]:
+    """Episodes to count labels on: all, or where these have many more frames than that, every second, third, ..."""
+    frames = sum(episode.n_frames for episode in episodes)
+    return episodes[:: -(-frames // most_frames) or 1]
 
 
 def count_labels(chunks: Iterable[Chunk], vocabulary: int) -> Unigram:

@@ -17,6 +17,7 @@ from vlpt.language.transformer_xl import TransformerXL, TransformerXLConfig
 from vlpt.memory import LanguageMemory, tensors, with_tensors
 from vlpt.options import Count, Positive, without_effect
 from vlpt.training.losses import Counts, LossPart, LossTotals, Unigram
+from vlpt.training.processes import rank, world_size
 from vlpt.training.stage import TOKENIZER, Stage, StageOptions, count_parameters, detached, prefixed
 
 
@@ -58,7 +59,7 @@ class Words(Stage):
             self.model = TransformerXL(TransformerXLConfig(vocabulary=vocabulary(self.tokenizer)))
         self.model.to(device)
         self.ids, self.held_out_ids = encode(train, self.tokenizer), encode(held_out, self.tokenizer)
-        self.batches = TextLanes(self.ids, options.lanes, options.chunk)
+        self.batches = TextLanes(self.ids, options.lanes, options.chunk, rank=rank(), world_size=world_size())
         self.memory = self.model.start(options.lanes)
 
     def describe(self) -> str:
@@ -87,6 +88,9 @@ class Words(Stage):
 
     def counts(self, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, int]:
         return {"token": batch[1].numel()}
+
+    def place(self, batch: tuple[Tensor, Tensor, Tensor]) -> str:
+        return f"tokens of chunk {self.batches.position - 1} of the text"
 
     def losses(self, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, LossPart]:
         parts, memory = self.step(batch, self.memory)
@@ -117,9 +121,10 @@ class Words(Stage):
         save_tokenizer(self.tokenizer, folder / TOKENIZER)
 
     def state(self) -> dict:
-        return dict(position=self.batches.position, memory=tensors(self.memory))
+        return dict(position=self.batches.position, memory=tensors(self.memory), world_size=world_size())
 
     def load(self, folder: Path, state: dict) -> None:
         self.model.load_state_dict(TransformerXL.from_pretrained(folder).state_dict())
         self.batches.position = state["position"]
-        self.memory = with_tensors(self.memory, state["memory"])
+        if state.get("world_size", 1) == world_size() and "memory" in state:  # else lanes are other parts of the text
+            self.memory = with_tensors(self.memory, state["memory"])

@@ -1,6 +1,6 @@
 """Worlds: games behind MineRL's dictionaries and gymnasium's `reset`/`step`.
 
-    world = make("luanti", size=(320, 180))        # or make("dummy")
+    world = make("luanti", size=(320, 180))        # or make("dummy"), make("minerl", size=(640, 360))
     observation, info = world.reset(seed=7, options={"errand": "chop"})
     observation, reward, terminated, truncated, info = world.step(noop())
     world.close()
@@ -23,7 +23,9 @@ from vlpt.worlds.contract import BUTTONS, CheckSpaces, noop
 
 __all__ = ["BUTTONS", "WORLDS", "CheckSpaces", "check_name", "make", "noop"]
 
-WORLDS = {"dummy": ("vlpt.worlds.dummy", "Dummy"), "luanti": ("vlpt.worlds.luanti.world", "Luanti")}
+WORLDS = {"dummy": ("vlpt.worlds.dummy", "Dummy"), "luanti": ("vlpt.worlds.luanti.world", "Luanti"),
+          "minerl": ("vlpt.worlds.minecraft.world", "MineRL"),
+          "minestudio": ("vlpt.worlds.minecraft.world", "MineStudio")}
 REPEATABLE = {"dummy"}  # the same pictures for the same seed and actions; compared with the worlds' metadata by a test
 
 _BORDER = WrapperSpec("CheckSpaces", "vlpt.worlds.contract:CheckSpaces", {})

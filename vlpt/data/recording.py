@@ -2,7 +2,11 @@
 
 Out: `<id>.mp4`, `<id>.jsonl` (one contractor object a frame), `<id>.words.jsonl`, `<id>.meta.json`, written in this
 order, each under `.tmp` and renamed: a recording whose meta file exists is complete. Row t holds what was pressed
-after seeing frame t and before frame t+1.
+after seeing frame t and before frame t+1. For data_gathering/demonstrate.py and vlpt/live/recorder.py:
+
+    with Recorder("data/3_video", "ch0-00", world_size=(320, 180)) as recorder:
+        recorder.add(pov, {"forward"}, info["camera_deg"], info["truth"], slot=0)
+        recorder.close_with(words, {"channel": "ch0", "seed": 3, "world": "luanti", "errands": []})
 """
 
 from __future__ import annotations
@@ -15,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import av
 import numpy as np
 
-from data_gathering.streamer.speech import add_track
 from vlpt.data.words import Word
-from vlpt.files import write_json, write_text
+from vlpt.files import whole_file, write_json, write_text
 from vpt.actions import BUTTONS, action_to_step
 from vpt.frames import AGENT_SIZE, FRAMES_PER_SECOND, VideoWriter, resize_to_agent, write_video
 
@@ -49,7 +53,7 @@ class Recorder:
         self.files = ExitStack()
         self.rows: list[dict[str, Any]] = []
         self.words: list[Word] = []
-        self.sound: np.ndarray | None = None
+        self.sound: tuple[np.ndarray, int] | None = None
         self.meta: dict[str, Any] | None = None  # None until the recording is complete
 
     def __enter__(self) -> Recorder:
@@ -75,9 +79,11 @@ class Recorder:
         self.rows.append(action_to_step(buttons, camera_deg, previous=previous, hotbar=slot,
                                         gui_open=bool(truth["gui_open"]), tick=len(self.rows), **pose))  # fmt: skip
 
-    def close_with(self, words: list[Word], meta: dict[str, Any], sound: np.ndarray | None = None) -> None:
+    def close_with(
+        self, words: list[Word], meta: dict[str, Any], sound: tuple[np.ndarray, int] | None = None
+    ) -> None:
         """Say that the recording is complete: its words, what goes into the meta file besides name and size, and
-        perhaps a sound track (n,) int16 (speech.py)."""
+        perhaps a sound track, (n,) int16 and its samples a second."""
         self.words, self.sound = words, sound
         size = {"width": self.size[0], "height": self.size[1], "frames": len(self.rows), "fps": FRAMES_PER_SECOND}
         self.meta = {"id": self.name, **size, **meta}
@@ -91,7 +97,7 @@ class Recorder:
             return
         if self.sound is not None:
             for folder in [self.folder, self.folder / "large"][: 1 + self.large]:
-                add_track(folder / f"{self.name}.mp4", self.sound)
+                add_track(folder / f"{self.name}.mp4", *self.sound)
         write_text(self.folder / f"{self.name}.jsonl", compact(self.rows))
         write_text(self.folder / f"{self.name}.words.jsonl", compact(asdict(word) for word in self.words))
         write_json(self.folder / f"{self.name}.meta.json", self.meta)
@@ -100,3 +106,20 @@ class Recorder:
 def compact(rows: Iterable[dict[str, Any]]) -> str:
     """JSON lines without blanks: rows of the same keys over and over are most of a recording that is not picture."""
     return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+
+
+def add_track(path: Path | str, sound: np.ndarray, rate_hz: int) -> None:
+    """Put a mono sound track (n,) int16 into an mp4; the picture is copied as it is. Whole or not at all."""
+    with whole_file(path) as unfinished:
+        with av.open(str(path)) as source, av.open(str(unfinished), "w", format="mp4") as target:
+            picture = source.streams.video[0]
+            copy = target.add_stream_from_template(picture)
+            voice = target.add_stream("aac", rate=rate_hz, layout="mono")
+            for packet in source.demux(picture):
+                if packet.dts is not None:
+                    packet.stream = copy
+                    target.mux(packet)
+            frame = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts = rate_hz, 0
+            target.mux(voice.encode(frame))
+            target.mux(voice.encode(None))
