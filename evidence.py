@@ -150,7 +150,9 @@ def over_seeds(folders: list[str], out: str) -> dict[str, dict]:
     """
     found = [read_json(f"{out}/worth_{Path(one).name}.json") for one in folders]
     result = {}
-    for name in found[0]["by_episode"] if found else ():
+    names = found[0]["by_episode"] if found else ()
+    of_all = [name for name in names if all(name in one["by_episode"] for one in found)]
+    for name in of_all:
         of_seeds = np.array([one["by_episode"][name] for one in found], float)  # (seeds, episodes)
         mean = over_channels(of_seeds.mean(0), found[0]["channels"], range(of_seeds.shape[1]))
         result[name] = mean.to_dict() | {"of_seeds": np.nanmean(of_seeds, 1).tolist()}

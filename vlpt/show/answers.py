@@ -68,13 +68,14 @@ def over_seeds(name: str) -> Found:
     return lambda evidence: interval(evidence["seeds"][name])
 
 
-def share_of_truth(evidence: dict) -> str:
-    """Of what the world's truth would tell, which share words give: each seed's."""
-    runs = [evidence[name] for name in sorted(evidence) if name.startswith("worth_")]
-    shares = [interval(run["truth"]["share"], 2) for run in runs if "truth" in run]
-    if not shares:
-        raise KeyError("truth")
-    return "; ".join(shares)
+def of_truth(*where: str, digits: int = 2) -> Found:
+    """What stands there of the world's truth, of each seed that was asked (`evaluate.py worth --truth-epochs`)."""
+
+    def found(evidence: dict) -> str:
+        runs = [evidence[name] for name in sorted(evidence) if name.startswith("worth_")]
+        return "; ".join(interval(at(run["truth"], where), digits) for run in runs if "truth" in run) or "not measured"
+
+    return found
 
 
 QUESTIONS: dict[str, dict[str, Found]] = {
@@ -88,8 +89,8 @@ QUESTIONS: dict[str, dict[str, Found]] = {
     },
     "3. Do words steer actions?": {
         "worth of words, nats a frame": over_seeds("worth of words"),
-        "what the world's truth would tell": over_seeds("worth of truth"),
-        "words' share of it, each seed's": share_of_truth,
+        "what the world's truth would tell, of each seed asked": of_truth(digits=4),
+        "words' share of it": of_truth("share"),
         "the true announcement is likelier": matched("actions_from_words"),
         "done when told - told something else": obeyed("steering"),
         "the same in words it never heard": obeyed("steering_paraphrase"),
