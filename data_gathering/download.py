@@ -15,16 +15,14 @@ import glob
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import yt_dlp
-from tqdm import tqdm
 from yt_dlp.utils import DownloadError
 
-from data_gathering.ledger import Ledger, end_with, read_ledger
+from data_gathering.ledger import Ledger, end_with, fetch_all, read_ledger
 from data_gathering.recordings import meta_path, video_path
 from data_gathering.site import YOUTUBE, check_address, file_name, seconds_of, settings, with_retries
 from vlpt.files import locked, write_json
@@ -58,23 +56,21 @@ def main(options: Options) -> dict[str, int]:
     """Returns how many videos came, were there before, and failed (then the status is 1)."""
     out, records = Path(options.out), read_ledger(options.kept, "filter")
     out.mkdir(parents=True, exist_ok=True)
-    totals, failed = {"new": 0, "known": 0, "failed": 0}, []
+    totals = {"new": 0, "known": 0, "failed": 0}
     with alone(out):
         ledger, credits = Ledger(ledger_path(out)), Ledger(out.with_name("credits.jsonl"))
         todo = [record for record in records if record["key"] not in ledger.keys]
         totals["known"] = len(records) - len(todo)
-        with ThreadPoolExecutor(options.workers) as pool, tqdm(total=len(todo), desc="videos", unit="") as bar:
-            jobs = {pool.submit(fetch, record, out, options): record for record in todo}
-            for job in as_completed(jobs):
-                record = jobs[job]
-                try:
-                    ledger.add({"key": record["key"], **job.result()})
-                    credits.add(credit(record))
-                    totals["new"] += 1
-                except Exception as error:  # whatever a site, a library or the disk came up with: the others go on
-                    totals["failed"] += 1
-                    failed.append(f"{record['key']}: {one_line(error, of=record.get('url') or '')}")
-                bar.update()
+
+        def keep(record: dict, row: dict) -> None:
+            ledger.add({"key": record["key"], **row})
+            credits.add(credit(record))
+            totals["new"] += 1
+
+        failed = fetch_all(lambda record: fetch(record, out, options), todo, options.workers, "videos", keep,
+                           lambda record, error: f"{record['key']}: {one_line(error, of=record.get('url') or '')}",
+                           )  # fmt: skip
+        totals["failed"] = len(failed)
         with suppress(OSError):
             (out / COMING).rmdir()  # unless something in it goes on next time
     print(f"{out}: {totals['new']} new, {totals['known']} there before, {totals['failed']} failed")

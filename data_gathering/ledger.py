@@ -12,12 +12,17 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
 
 from vpt.errors import one_line
 from vpt.files import is_there
 
+T = TypeVar("T")
 NAMED = 50  # failures that are named one by one
 
 
@@ -88,6 +93,23 @@ def read_ledger(path: Path | str, made_by: str) -> list[dict]:
     for row in read_rows(path):
         first.setdefault(row["key"], row)
     return list(first.values())
+
+
+def fetch_all(fetch: Callable[[T], dict], todo: Sequence[T], workers: int, title: str, keep: Callable[[T, dict], None],
+              tell: Callable[[T, Exception], str]) -> list[str]:  # fmt: skip
+    """`fetch` of each, so many at a time, with a bar; what came is kept as it comes, in this thread. Returns what is
+    told of those that failed, whatever a site, a library or the disk came up with: the others go on.
+    """
+    failed = []
+    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(todo), desc=title, unit="") as bar:
+        jobs = {pool.submit(fetch, one): one for one in todo}
+        for job in as_completed(jobs):
+            try:
+                keep(jobs[job], job.result())
+            except Exception as error:
+                failed.append(tell(jobs[job], error))
+            bar.update()
+    return failed
 
 
 def end_with(failed: list[str]) -> None:

@@ -14,15 +14,12 @@ shrink --cursor, shard --labels truth, as docs/minecraft.md has it.
 """
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from data_gathering.http_file import Gone, fetch_file
-from data_gathering.ledger import Ledger, end_with
+from data_gathering.ledger import Ledger, end_with, fetch_all
 from data_gathering.openai_files import Listed, Misfit, read_index, write_recording
 from vlpt.files import locked
 from vlpt.options import Count, CountOrNone, NotNegative, Positive, run
@@ -54,22 +51,19 @@ def main(options: Options) -> dict[str, int]:
     listed = read_index(options.index, options.attempts, options.wait_s)
     listed = listed[: options.most] if options.most else listed
     out.mkdir(parents=True, exist_ok=True)
-    totals, failed = {"new": 0, "known": 0, "refused": 0, "failed": 0}, []
+    totals = {"new": 0, "known": 0, "refused": 0, "failed": 0}
     with locked(out):
         manifest = Ledger(manifest_path(out))
         todo = [one for one in listed if one.id not in manifest.keys]
         totals["known"] = len(listed) - len(todo)
-        with ThreadPoolExecutor(options.workers) as pool, tqdm(total=len(todo), desc="recordings", unit="") as bar:
-            jobs = {pool.submit(fetch, one, out, options): one for one in todo}
-            for job in as_completed(jobs):
-                try:
-                    row = job.result()
-                    manifest.add({"key": jobs[job].id, **row})
-                    totals["refused" if "refused" in row else "new"] += 1
-                except Exception as error:  # whatever a site, a library or the disk came up with: the others go on
-                    totals["failed"] += 1
-                    failed.append(f"{jobs[job].id}: {one_line(error)}")
-                bar.update()
+
+        def keep(one: Listed, row: dict) -> None:
+            manifest.add({"key": one.id, **row})
+            totals["refused" if "refused" in row else "new"] += 1
+
+        failed = fetch_all(lambda one: fetch(one, out, options), todo, options.workers, "recordings", keep,
+                           lambda one, error: f"{one.id}: {one_line(error)}")  # fmt: skip
+        totals["failed"] = len(failed)
         with suppress(OSError):
             (out / COMING).rmdir()  # unless something in it goes on next time
     print(f"{out}: {totals['new']} new, {totals['known']} there before, {totals['refused']} of no use "

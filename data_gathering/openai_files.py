@@ -102,7 +102,8 @@ def write_recording(one: Listed, part: Path, out: Path, errand: str = "") -> dic
     write_json(meta_path(out, one.id), {"id": one.id, "channel": one.channel, "world": "minecraft", "frames": frames,
                "fps": 20, "errands": errands, "source": f"{one.address}.mp4", **mended})  # fmt: skip
     write_text(words_path(out, one.id), "")  # contractors are not heard
-    digest = hashlib.sha256(video.read_bytes()).hexdigest()
+    with open(video, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     rows_path.unlink()
     os.replace(video, video_path(out, one.id))
     return {"frames": frames, "null": int(actions.null.sum()), "sha256": digest, "source": one.address, **mended}

@@ -24,7 +24,7 @@ from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
+from fastapi.responses import FileResponse, PlainTextResponse
 from pydantic import BaseModel
 
 from data_gathering.frame_quality.contact_sheet import Sheets
@@ -33,7 +33,7 @@ from data_gathering.ledger import LatestLedger, read_rows
 from data_gathering.recordings import meta_path, video_path
 from vlpt.files import locked, read_json
 from vlpt.options import Port, run
-from vlpt.show.own_page import OwnPageOnly, listen, policy_for
+from vlpt.show.own_page import listen, page_application
 from vpt.errors import one_line
 
 PAGE = Path(__file__).with_name("review.html")
@@ -190,9 +190,7 @@ class Label(BaseModel):
 
 def application(queue: ReviewQueue, port: int) -> FastAPI:
     """The page and what it asks for."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    page = PAGE.read_text(encoding="utf-8")
-    app.add_middleware(OwnPageOnly, port=port, policy=policy_for(page))
+    app = page_application(PAGE, port)
 
     @app.exception_handler(Unknown)
     def unknown(request, error):
@@ -205,14 +203,6 @@ def application(queue: ReviewQueue, port: int) -> FastAPI:
     @app.exception_handler(OSError)
     def not_written(request, error):
         return PlainTextResponse(f"{queue.reviewed.path.name}: {error.strerror}", 500)
-
-    @app.get("/")
-    def show() -> HTMLResponse:
-        return HTMLResponse(page)
-
-    @app.get("/favicon.ico")
-    def icon() -> Response:
-        return Response(status_code=204)  # browsers ask for one
 
     @app.get("/next")
     def following(after: int = -1) -> dict:

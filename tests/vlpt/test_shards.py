@@ -22,8 +22,9 @@ from data_gathering.label_file import Labels, write_labels
 from data_gathering.shard import Options, main
 from vlpt.data.lanes import Lanes
 from vlpt.data.language_events import from_events, to_events
+from vlpt.data.recently_used import RecentlyUsed
 from vlpt.data.shards import PICTURES, Episode, Shards, write_shards
-from vlpt.data.video_reader import PictureCache, VideoReader, join
+from vlpt.data.video_reader import VideoReader, join
 from vlpt.data.words import Word
 from vlpt.options import run
 from vpt.actions import BUTTONS, MINECRAFT, action_to_step
@@ -93,7 +94,7 @@ def test_joining_copies_pictures_untouched(recordings, tmp_path):
     assert join(paths, tmp_path / "all.mp4") == list(LENGTHS.values())
     alone = [np.stack(list(read_video(path))) for path in paths]
     np.testing.assert_array_equal(np.concatenate(alone), np.stack(list(read_video(tmp_path / "all.mp4"))))
-    video = VideoReader(tmp_path / "all.mp4", PictureCache(0))
+    video = VideoReader(tmp_path / "all.mp4", RecentlyUsed(0))
     np.testing.assert_array_equal(np.concatenate(alone), video.read_frames(0, len(video)))
 
 

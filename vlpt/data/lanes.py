@@ -127,7 +127,7 @@ class Lanes:
     def _begin_worker(self) -> None:
         """In a worker, whose shards are its own from now on: opened anew, with its part of the decoded pictures."""
         self.shards.reopen()
-        self.shards.cache.budget_bytes /= self.workers
+        self.shards.cache.budget_mb /= self.workers
 
     def state_dict(self) -> dict:
         """The position, as plain numbers, and what it is a position in: the same in every process."""

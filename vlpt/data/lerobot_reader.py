@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vlpt.data.dataset_files import DatasetFiles
+from vlpt.data.kept_open import OpenParquet
 from vlpt.data.lerobot import INFO_PATH, VERSION, Info, Row, checked, reading
-from vlpt.data.open_parquet import OpenParquet
 from vlpt.data.recently_used import RecentlyUsed
 from vlpt.files import read_text
 

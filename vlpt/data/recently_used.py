@@ -1,4 +1,4 @@
-"""What was used last, up to a number of bytes: a cache of labels and words beside that of pictures.
+"""What was used last, up to a number of bytes: the cache of labels and words, and that of pictures.
 
     cache = RecentlyUsed(budget_mb=128)
     columns = cache.get(key) or cache.put(key, read(), n_bytes)

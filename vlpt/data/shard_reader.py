@@ -11,8 +11,6 @@ rows and the pictures of each episode against its length. What costs is checked 
 the names of the episodes, and of labels, words and pictures what was used last.
 """
 
-import os
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +18,10 @@ import numpy as np
 from vlpt.data import lerobot
 from vlpt.data.dataset_part import DatasetPart
 from vlpt.data.episode import FEATURES, ON_FRAMES, PICTURES, RECORDING, About, Episode, Errand
+from vlpt.data.kept_open import KeptOpen
 from vlpt.data.recently_used import RecentlyUsed
 from vlpt.data.remote_files import open_files
-from vlpt.data.video_reader import PictureCache, VideoReader
+from vlpt.data.video_reader import VideoReader
 
 __all__ = ["FEATURES", "ON_FRAMES", "PICTURES", "RECORDING", "About", "Episode", "Errand", "Shards"]
 
@@ -41,22 +40,19 @@ class Shards:
 
     def __init__(self, folder: Path | str, cache_mb: float = 1000):
         files, labels = open_files(folder), RecentlyUsed(LABELS_MB)
-        self.place, self.folder, self.cache = str(folder), files.folder, PictureCache(cache_mb)
-        self.videos: OrderedDict[Path, VideoReader] = OrderedDict()
-        self.process = os.getpid()
+        self.place, self.folder, self.cache = str(folder), files.folder, RecentlyUsed(cache_mb)
+        self.videos = KeptOpen(MOST_VIDEOS)
         parts = [] if files.has(lerobot.INFO_PATH) else [open_files(part) for part in files.parts()]
         self.parts = [DatasetPart(part, labels) for part in parts or [files]]
         self.episodes = [episode for part in self.parts for episode in part.episodes]
-
-    def __getstate__(self) -> dict:
-        return vars(self) | {"videos": OrderedDict(), "cache": PictureCache(self.cache.budget_bytes / 2**20)}
 
     def read_frames(self, episode: Episode, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Pictures start..stop-1 of an episode -> (stop - start, 128, 128, 3) uint8 RGB."""
         stop = episode.n_frames if stop is None else stop
         if not 0 <= start <= stop <= episode.n_frames:
             raise ValueError(f"{episode.id} has frames 0..{episode.n_frames - 1}, asked for {start}..{stop - 1}")
-        return self._video(episode.video).read_frames(episode.first_frame + start, episode.first_frame + stop)
+        video = self.videos.get(episode.video, lambda path: VideoReader(self.fetch(path), self.cache))
+        return video.read_frames(episode.first_frame + start, episode.first_frame + stop)
 
     def fetch(self, video: Path) -> Path:
         """An episode's video, on this disk: one of a remote dataset is copied there if it is not yet, and checked."""
@@ -68,15 +64,4 @@ class Shards:
     def reopen(self) -> None:
         """Opens videos anew, as a child must, which would share the place in the file with its parent. A child that
         reads without having asked for it gets it too."""
-        self.process, self.videos = os.getpid(), OrderedDict()
-
-    def _video(self, path: Path) -> VideoReader:
-        if self.process != os.getpid():
-            self.reopen()
-        if path in self.videos:
-            self.videos.move_to_end(path)
-        else:
-            self.videos[path] = VideoReader(self.fetch(path), self.cache)
-            if len(self.videos) > MOST_VIDEOS:
-                self.videos.popitem(last=False)
-        return self.videos[path]
+        self.videos.forget()

@@ -14,6 +14,7 @@ What was made when there was one file an episode is taken over, not computed aga
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -59,7 +60,9 @@ def cache_features(
     asked = shards.episodes if episodes is None else episodes
     folder = Path(folder or shards.folder.parent / "features")
     place = folder / trunk_key(policy)
-    of_video = {video: [e for e in asked if e.video == video] for video in dict.fromkeys(e.video for e in asked)}
+    of_video = defaultdict(list)
+    for episode in asked:
+        of_video[episode.video].append(episode)
     ours = share(of_video, rank, world_size)
     hashes = {video: video_hash(video, folder) for video in ours}
     for video in of_video.keys() - hashes.keys():

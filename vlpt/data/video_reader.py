@@ -2,13 +2,12 @@
 
 In: mp4 files of yuv420p pictures at a constant rate. Out: RGB frames (n, height, width, 3) uint8 by number, or one
 joined mp4. A reader decodes whole groups of pictures (from one key frame to the next) and keeps the latest ones in a
-`PictureCache`, so playing forwards decodes every frame once and a random clip costs at most two groups more.
+`RecentlyUsed`, so playing forwards decodes every frame once and a random clip costs at most two groups more.
 
-    video = VideoReader("file-000.mp4", PictureCache(500)); video.read_frames(1000, 1128)
+    video = VideoReader("file-000.mp4", RecentlyUsed(500)); video.read_frames(1000, 1128)
     join(["a.mp4", "b.mp4"], "ab.mp4")
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,30 +16,10 @@ import av
 import cv2
 import numpy as np
 
+from vlpt.data.recently_used import RecentlyUsed
 from vpt.errors import one_line
 from vpt.files import whole_file
 from vpt.media import is_shown, open_media, picture_stream, readable
-
-
-class PictureCache:
-    """The decoded groups used last, up to `budget_mb`; kept as I420 planes, half the size of RGB."""
-
-    def __init__(self, budget_mb: float):
-        self.budget_bytes, self.bytes = budget_mb * 2**20, 0
-        self.groups: OrderedDict[tuple, np.ndarray] = OrderedDict()
-
-    def get(self, key: tuple) -> np.ndarray | None:
-        """A group used just now, or None."""
-        if key in self.groups:
-            self.groups.move_to_end(key)
-        return self.groups.get(key)
-
-    def put(self, key: tuple, group: np.ndarray) -> None:
-        """Keep a group and forget the oldest beyond the budget."""
-        self.groups[key] = group
-        self.bytes += group.nbytes
-        while self.bytes > self.budget_bytes and len(self.groups) > 1:
-            self.bytes -= self.groups.popitem(last=False)[1].nbytes
 
 
 class VideoReader:
@@ -49,8 +28,9 @@ class VideoReader:
     Raises ValueError naming the file where it is missing, cut short, broken or of another pixel format.
     """
 
-    def __init__(self, path: Path | str, cache: PictureCache | None = None):
-        self.path, self.cache = Path(path), cache or PictureCache(100)
+    def __init__(self, path: Path | str, cache: RecentlyUsed | None = None):
+        """cache: of decoded groups of pictures, as I420 planes, half the size of RGB."""
+        self.path, self.cache = Path(path), cache or RecentlyUsed(100)
         with _reading(path):
             self.container = av.open(str(path), metadata_errors="replace")
             self.stream = picture_stream(self.container)
@@ -109,7 +89,7 @@ class VideoReader:
         planes = self.cache.get((self.path, group))
         if planes is None:
             planes = self._decode(group)
-            self.cache.put((self.path, group), planes)
+            self.cache.put((self.path, group), planes, planes.nbytes)
         offset = self.group_start[group]
         return planes[max(start - offset, 0): stop - offset]
 

@@ -23,11 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from vlpt.data.lanes import Chunk
 from vlpt.data.shards import Episode
 from vlpt.evaluation.errand_times import MOMENTS
 from vlpt.evaluation.moments import training_episodes
-from vlpt.evaluation.trial import ACTIONS, Losses, Trial, add_actions
+from vlpt.evaluation.trial import ACTIONS, Losses, OfFrames, Trial, add_actions
 from vlpt.training.losses import action_nats
 from vpt.actions import BUTTONS, MINECRAFT
 from vpt.frames import FRAMES_PER_SECOND
@@ -96,7 +95,7 @@ def losses_told(trial: Trial, epochs: int) -> tuple[Losses, Losses]:
 def fit(models: Sequence[ToldTruth], trial: Trial, episodes: Sequence[Episode], epochs: int) -> None:
     """All of them beside one another, on what the trial's agent makes of the episodes."""
     optimizer = torch.optim.Adam([weight for model in models for weight in model.parameters()], RATE)
-    rows, features = [Rows(model, episodes, trial.device) for model in models], trial.features_of(episodes)
+    rows, features = [OfFrames(model.told, episodes, 0, trial.device) for model in models], trial.features_of(episodes)
     for _ in range(epochs):
         for chunk, output in trial.outputs(trial.lanes("silence", episodes=episodes, read_frames=features)):
             optimizer.zero_grad()
@@ -110,27 +109,12 @@ def fit(models: Sequence[ToldTruth], trial: Trial, episodes: Sequence[Episode], 
 @torch.no_grad()
 def measured(model: ToldTruth, trial: Trial) -> Losses:
     """As `trial.losses("silence")`, with what a model adds; of actions alone."""
-    rows = Rows(model, trial.episodes, trial.device)
+    rows = OfFrames(model.told, trial.episodes, 0, trial.device)
     sums = {name: np.zeros((len(trial.episodes) + 1, len(MOMENTS), 2)) for name in ACTIONS}
     for chunk, output in trial.outputs(trial.lanes("silence")):
         told = replace(output, action=model(output.action, rows(chunk), chunk.last_buttons))
         add_actions(sums, chunk, told, trial.moments_of(chunk))
     return Losses.of_moments({name: total[:-1] for name, total in sums.items()})
-
-
-class Rows:
-    """Which row of a model's tables each frame of a chunk has."""
-
-    def __init__(self, model: ToldTruth, episodes: Sequence[Episode], device: torch.device) -> None:
-        longest = max(episode.n_frames for episode in episodes)
-        rows = np.zeros((len(episodes) + 1, longest), np.int64)  # the last: of no episode
-        for row, episode in zip(rows, episodes, strict=False):
-            row[: episode.n_frames] = model.told(episode)
-        self.rows = torch.from_numpy(rows).to(device)
-
-    def __call__(self, chunk: Chunk) -> Tensor:
-        """(B, T) int64."""
-        return self.rows[chunk.episode, chunk.frame.clamp(max=self.rows.shape[1] - 1)]
 
 
 def pressed_by_index() -> Tensor:

@@ -92,6 +92,25 @@ class Losses:
                 for name in self.sums}  # fmt: skip
 
 
+class OfFrames:
+    """A number of each frame of some episodes, looked up for chunks of them.
+
+    number: an episode -> (N,) int64; elsewhere: the number where there is no episode.
+    """
+
+    def __init__(self, number: Callable[[Episode], np.ndarray], episodes: Sequence[Episode], elsewhere: int,
+                 device: torch.device) -> None:  # fmt: skip
+        longest = max(episode.n_frames for episode in episodes)
+        rows = np.full((len(episodes) + 1, longest), elsewhere)  # the last: of no episode
+        for row, episode in zip(rows[:-1], episodes, strict=True):
+            row[: episode.n_frames] = number(episode)
+        self.rows = torch.from_numpy(rows).to(device)
+
+    def __call__(self, chunk: Chunk) -> torch.Tensor:
+        """(B, T) int64."""
+        return self.rows[chunk.episode, chunk.frame.clamp(max=self.rows.shape[1] - 1)]
+
+
 def reported_episodes(shards: Shards, options: TrialOptions) -> list[Episode]:
     """The episodes of the channels to measure on. Raises ValueError where there is none."""
     _, held_out = split(shards.episodes, options.held_out)
@@ -192,16 +211,11 @@ class Trial:
 
     def moments_of(self, chunk: Chunk) -> torch.Tensor:
         """(B, T) int64: of each frame of a chunk of this trial's episodes, its number in MOMENTS."""
-        return self._moments[chunk.episode, chunk.frame.clamp(max=self._moments.shape[1] - 1)]
+        return self._moments(chunk)
 
     @cached_property
-    def _moments(self) -> torch.Tensor:
-        """(episodes + 1, frames of the longest one) int64: of each frame, its number in MOMENTS."""
-        longest = max(episode.n_frames for episode in self.episodes)
-        found = np.full((len(self.episodes) + 1, longest), BETWEEN)
-        for row, episode in zip(found[:-1], self.episodes, strict=True):
-            row[: episode.n_frames] = moment_of_frames(episode)
-        return torch.from_numpy(found).to(self.device)
+    def _moments(self) -> "OfFrames":
+        return OfFrames(moment_of_frames, self.episodes, BETWEEN, self.device)
 
     def _opening_frames(self, lanes: Lanes) -> torch.Tensor:
         """(episodes + 1,): the frame of each episode's first token; a frame that never comes where it has none."""

@@ -134,8 +134,6 @@ def measure(options: Options) -> tuple[dict[str, Losses], str, dict[str, float]]
 
     def losses(trial: Trial, name: str, **condition) -> None:
         found[name] = trial.losses(**condition)
-        if name == "without_words" and options.truth_epochs:
-            found[TRUTH], found[UNTOLD] = losses_told(trial, options.truth_epochs)
         bar.update()
 
     for pair in MATCHED.values():
@@ -143,6 +141,9 @@ def measure(options: Options) -> tuple[dict[str, Losses], str, dict[str, float]]
         check_matched(with_signal, without, (pair.run, pair.without), pair.differ)
         losses(with_signal, pair.run)
         losses(without, pair.without, **pair.condition)
+    if options.truth_epochs:
+        deaf = Trial(runs / MATCHED["words"].without, options, shards)
+        found[TRUTH], found[UNTOLD] = losses_told(deaf, options.truth_epochs)
     joint = Trial(runs / "joint", options, shards)
     losses(joint, "joint")
     found["words"], token = language_alone(model_folder(runs / "words"), joint)

@@ -16,8 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, Response, WebSocket, WebSocketDisconnect
-from fastapi.responses import HTMLResponse
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from vlpt.agent import Agent
 from vlpt.data.recognition import missing
@@ -25,7 +24,7 @@ from vlpt.live.messages import Listen, Look, Spoken, Take, Watched, parse
 from vlpt.live.session import Game, Session
 from vlpt.live.sound import LONGEST_S, hear_words
 from vlpt.live.viewers import Viewer, Viewers
-from vlpt.show.own_page import OwnPageOnly, listen, policy_for
+from vlpt.show.own_page import listen, page_application
 from vpt.errors import one_line
 
 PAGE = Path(__file__).with_name("page.html")
@@ -72,17 +71,7 @@ def application(agent: Agent, game: Game, session: Session, viewers: Viewers, po
         yield
         viewers.loop = None
 
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=running)
-    page = PAGE.read_text(encoding="utf-8")
-    app.add_middleware(OwnPageOnly, port=port, policy=policy_for(page))
-
-    @app.get("/")
-    def show() -> HTMLResponse:
-        return HTMLResponse(page)
-
-    @app.get("/favicon.ico")
-    def icon() -> Response:
-        return Response(status_code=204)  # browsers ask for one
+    app = page_application(PAGE, port, lifespan=running)
 
     @app.websocket("/live")
     async def live(websocket: WebSocket) -> None:

@@ -4,7 +4,7 @@ In: a page as text and a port. Out: a socket on 127.0.0.1; a layer around an app
 another name of this machine (DNS rebinding) or from another page; the headers that say so to browsers. For
 data_gathering/review.py and vlpt/live/server.py:
 
-    app.add_middleware(OwnPageOnly, port=port, policy=policy_for(page))
+    app = page_application(Path("page.html"), port)          # and more routes
     with listen(port) as listening: uvicorn.Server(uvicorn.Config(app)).run(sockets=[listening])
 """
 
@@ -12,8 +12,10 @@ import base64
 import hashlib
 import re
 import socket
+from pathlib import Path
 
-from fastapi.responses import PlainTextResponse
+from fastapi import FastAPI, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.datastructures import Headers, MutableHeaders
 
 MOST_SAID = 10_000  # bytes that a page sends at once in a request
@@ -26,6 +28,23 @@ def listen(port: int) -> socket.socket:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:
         raise ValueError(f"port {port} cannot be used ({error.strerror}): --port 0 takes a free one") from error
+
+
+def page_application(file: Path, port: int, **how) -> FastAPI:
+    """An application that shows a page, to itself only; how: more of FastAPI's options."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, **how)
+    page = file.read_text(encoding="utf-8")
+    app.add_middleware(OwnPageOnly, port=port, policy=policy_for(page))
+
+    @app.get("/")
+    def show() -> HTMLResponse:
+        return HTMLResponse(page)
+
+    @app.get("/favicon.ico")
+    def icon() -> Response:
+        return Response(status_code=204)  # browsers ask for one
+
+    return app
 
 
 class OwnPageOnly:
