@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from data_gathering import demonstrate  # noqa: E402  (runs from a clone that is not installed)
-from data_gathering.streamer import recording  # noqa: E402
+from vlpt.data import recording  # noqa: E402
 from vlpt.options import Count, CountOrNone, run  # noqa: E402
 from vlpt.worlds import make, noop  # noqa: E402
 from vpt.frames import FRAMES_PER_SECOND, VideoWriter  # noqa: E402

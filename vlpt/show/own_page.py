@@ -1,8 +1,9 @@
 """A page of this machine's own: reached only from here, asked only by itself, running only its own script.
 
 In: a page as text and a port. Out: a socket on 127.0.0.1; a layer around an application that refuses what comes under
-another name of this machine (DNS rebinding) or from another page; the headers that say so to browsers. For
-data_gathering/review.py and vlpt/live/server.py:
+another name of this machine (DNS rebinding) or from another page; the headers that say so to browsers. What they all
+look like is pages/own_page.css, which is put before each page's own style as it is shown. For data_gathering/review.py
+and vlpt/live/server.py:
 
     app = page_application(Path("page.html"), port)          # and more routes
     with listen(port) as listening: uvicorn.Server(uvicorn.Config(app)).run(sockets=[listening])
@@ -18,6 +19,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.datastructures import Headers, MutableHeaders
 
+STYLE = Path(__file__).parent / "pages/own_page.css"  # what all such pages look like; each adds its own
 MOST_SAID = 10_000  # bytes that a page sends at once in a request
 REFUSED = 1008  # of a WebSocket, "policy violation"; before it is accepted, a browser sees status 403
 
@@ -33,7 +35,7 @@ def listen(port: int) -> socket.socket:
 def page_application(file: Path, port: int, **how) -> FastAPI:
     """An application that shows a page, to itself only; how: more of FastAPI's options."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, **how)
-    page = file.read_text(encoding="utf-8")
+    page = file.read_text(encoding="utf-8").replace("<style>", f"<style>\n{STYLE.read_text(encoding='utf-8')}", 1)
     app.add_middleware(OwnPageOnly, port=port, policy=policy_for(page))
 
     @app.get("/")

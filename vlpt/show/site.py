@@ -12,9 +12,10 @@ from html import escape, unescape
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from pdoc.doc import Module
 
 from vlpt.files import check_writable, read_text, whole_folder, write_text
-from vlpt.show.api_pages import index_page, module_page, modules
+from vlpt.show.api_pages import FILES, address, index_page, module_page, modules
 from vpt.options import run
 
 PAGES = {  # in the order in which they are read
@@ -22,29 +23,7 @@ PAGES = {  # in the order in which they are read
     "minecraft": "Minecraft", "scale": "Many machines", "results": "Results", "log": "Log of experiments",
 }  # fmt: skip
 PACKAGES = ("vpt", "vlpt")
-STYLE = """
-:root { color-scheme: light dark; --ink: light-dark(#1c2329, #dde3e8); --soft: light-dark(#5b6770, #98a4ad);
-  --paper: light-dark(#ffffff, #14181b); --shade: light-dark(#f3f5f7, #1e2428); --line: light-dark(#dde2e6, #333c42);
-  --link: light-dark(#0a62a8, #72b7ee) }
-body { margin: 0; color: var(--ink); background: var(--paper); font: 16px/1.6 system-ui, sans-serif; display: flex }
-nav { width: 13rem; flex: none; padding: 1.5rem; border-right: 1px solid var(--line); box-sizing: border-box;
-  position: sticky; top: 0; height: 100vh; overflow: auto }
-nav a { display: block; padding: .2rem 0; color: var(--soft) } nav a.here { color: var(--ink); font-weight: 600 }
-nav b { display: block; margin-bottom: .6rem }
-main { min-width: 0; max-width: 52rem; padding: 1rem 2.5rem 4rem; flex: 1 }
-a { color: var(--link); text-decoration: none } a:hover { text-decoration: underline }
-h1 { line-height: 1.2 } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem }
-h3 { margin-top: 1.8rem } img { max-width: 100%; border-radius: 6px }
-code { background: var(--shade); border-radius: 3px; padding: .1em .3em; font-size: .88em; overflow-wrap: break-word }
-pre { background: var(--shade); border-radius: 6px; padding: .8rem 1rem; overflow: auto; line-height: 1.45 }
-pre code { background: none; padding: 0; overflow-wrap: normal }
-table { border-collapse: collapse; display: block; overflow: auto; margin: 1rem 0; font-size: .92em }
-th, td { border: 1px solid var(--line); padding: .35rem .6rem; text-align: left; vertical-align: top }
-tr:nth-child(even) td { background: var(--shade) }
-.next { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 1rem }
-@media (max-width: 46rem) { body { display: block } nav { width: auto; height: auto; position: static; border: 0 }
-  nav a { display: inline-block; margin-right: .8rem } main { padding: 1rem } }
-"""
+PICTURES = (".gif", ".png", ".jpg", ".svg", ".json")  # what pages show, and the numbers that they name
 
 
 @dataclass(frozen=True)
@@ -56,7 +35,7 @@ class Options:
 
 
 def build(options: Options) -> list[str]:
-    """Writes the folder; returns its pages, "start.html" and "api/vlpt.agent.html" among them.
+    """Writes the folder; returns its pages, "start.html" and "api/vlpt/agent.html" among them.
 
     Raises ValueError where docs/index.md is missing or the folder cannot be written.
     """
@@ -65,30 +44,47 @@ def build(options: Options) -> list[str]:
         raise ValueError(f"{docs}/index.md is missing: start in the repository's folder, or name it with --root")
     check_writable(options.out)
     there = [name for name in PAGES if (docs / f"{name}.md").is_file()]
-    found = [module for package in PACKAGES for module in modules(package, root)]
-    api = {"index": index_page(found)} | {module.name: module_page(module) for module in found}
+    found = {name: module for package in PACKAGES for name, module in modules(package, root).items()}
     with whole_folder(options.out) as out:
-        for number, name in enumerate(there):
-            after = there[number + 1] if number + 1 < len(there) else ""
-            body = render(read_text(docs / f"{name}.md"), root, docs, "")
-            write_text(out / f"{name}.html", page(PAGES[name], body + following(after), there, name, ""))
-        for name, text in api.items():
-            body = render(text, root, root / "docs/api", "../")
-            write_text(out / f"api/{name}.html", page(name, body, there, "api", "../"))
+        pages = write_guides(out, root, there) + write_api(out, root, found, there)
+        shutil.copyfile(FILES / "site.css", out / "site.css")
         for picture in docs.glob("*.*"):
-            if picture.suffix in (".gif", ".png", ".jpg", ".svg", ".json"):
+            if picture.suffix in PICTURES:
                 shutil.copyfile(picture, out / picture.name)
-    pages = [f"{name}.html" for name in there] + [f"api/{name}.html" for name in api]
     print(f"{options.out}/index.html: {len(there)} pages, {len(found)} modules")
     return pages
 
 
-def render(text: str, root: Path, folder: Path, up: str) -> str:
-    """Markdown -> HTML whose links lead to pages; folder: where the text lies, `up` from where its page does."""
+def write_guides(out: Path, root: Path, there: list[str]) -> list[str]:
+    """The pages of docs/, each with a link to the one that is read next, where it has none; returns their names."""
+    for name, after in zip(there, [*there[1:], ""], strict=True):
+        text = read_text(root / f"docs/{name}.md")
+        body = render(text, root, root / "docs") + ("" if "\nNext: [" in text else following(after))
+        write_text(out / f"{name}.html", page(PAGES[name], f"<main>\n{body}</main>", there, name, ""))
+    return [f"{name}.html" for name in there]
+
+
+def write_api(out: Path, root: Path, found: dict[str, Module], there: list[str]) -> list[str]:
+    """A page a module, and one that lists them; returns their names, from the site's folder."""
+    write_text(out / "api/index.html", page("API", index_page(found), there, "api", "../"))
+    for name, module in found.items():
+        body = without_place(module_page(module, found), root)
+        write_text(out / "api" / address(name), page(name, body, there, "api", "../" * (name.count(".") + 1)))
+    return ["api/index.html", *(f"api/{address(name)}" for name in found)]
+
+
+def without_place(html: str, root: Path) -> str:
+    """Values and defaults name files of the repository from the repository, not from this machine."""
+    place = escape(str(root.resolve()))
+    return html.replace(f"{place}/", "").replace(place, ".")
+
+
+def render(text: str, root: Path, folder: Path) -> str:
+    """Markdown of a page in docs/ -> HTML whose links lead to pages; folder: where the text lies."""
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")
     parser.disable("html_inline")  # `<id>` in prose is text
     html = re.sub(r"<h([1-6])>(.*?)</h\1>", _with_anchor, parser.render(text), flags=re.S)
-    return re.sub(r'<a href="([^"]*)">(.*?)</a>', lambda found: _link(found, root, folder, up), html, flags=re.S)
+    return re.sub(r'<a href="([^"]*)">(.*?)</a>', lambda found: _link(found, root, folder), html, flags=re.S)
 
 
 def _with_anchor(found: re.Match) -> str:
@@ -97,22 +93,20 @@ def _with_anchor(found: re.Match) -> str:
     return f'<h{found[1]} id="{re.sub(r"[^a-z0-9 _-]", "", plain).replace(" ", "-")}">{found[2]}</h{found[1]}>'
 
 
-def _link(found: re.Match, root: Path, folder: Path, up: str) -> str:
+def _link(found: re.Match, root: Path, folder: Path) -> str:
     """A link to a page of ours as that page; one to a file of the repository, which is not here, as its name."""
-    address, shown = found[1], found[2]
-    if address.startswith(("http://", "https://", "#", "mailto:")):
+    leads, shown = found[1], found[2]
+    if leads.startswith(("http://", "https://", "#", "mailto:")):
         return found[0]
-    path, _, anchor = address.partition("#")
+    path, _, anchor = leads.partition("#")
     tail = f"#{anchor}" if anchor else ""
-    if folder.name == "api" and path.endswith(".md"):
-        return f'<a href="{path.removesuffix(".md")}.html{tail}">{shown}</a>'
     place = (folder / path).resolve()
     inside = place.relative_to(root.resolve()) if place.is_relative_to(root.resolve()) else place
     if inside.parent == Path("docs"):
         name = f"{inside.stem}.html" if inside.suffix == ".md" else inside.name
-        return f'<a href="{up}{name}{tail}">{shown}</a>'
+        return f'<a href="{name}{tail}">{shown}</a>'
     if inside.suffix == ".py" and inside.parts[0] in PACKAGES:
-        return f'<a href="{up}api/{".".join(inside.with_suffix("").parts)}.html">{shown}</a>'
+        return f'<a href="api/{str(inside).removesuffix("/__init__.py").removesuffix(".py")}.html">{shown}</a>'
     return f"{shown} (<code>{escape(str(inside))}</code>)"
 
 
@@ -122,12 +116,13 @@ def following(name: str) -> str:
 
 
 def page(title: str, body: str, there: list[str], here: str, up: str) -> str:
-    """The whole HTML of a page, with the list of all pages beside it."""
+    """The whole HTML of a page: the list of all pages beside its main part; up: from its folder to the site's."""
     names = [*((name, PAGES[name], f"{up}{name}.html") for name in there), ("api", "API", f"{up}api/index.html")]
     links = "".join(f'<a href="{where}"{" class=here" * (name == here)}>{text}</a>' for name, text, where in names)
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · VLPT</title>\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<style>{STYLE}</style></head>\n<body><nav><b>VLPT</b>{links}</nav><main>\n{body}</main></body></html>\n")
+            f'<link rel="stylesheet" href="{up}site.css"></head>\n'
+            f"<body><nav><b>VLPT</b>{links}</nav>\n{body}\n</body></html>\n")
 
 
 if __name__ == "__main__":
