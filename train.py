@@ -32,20 +32,22 @@ from vlpt.training.diverged import Usual
 from vlpt.training.interrupt import SIGINT, anywhere, interrupts
 from vlpt.training.losses import LossTotals, objective
 from vlpt.training.on_ray import train_on_ray
-from vlpt.training.optimizer import clip_and_tell, make_optimizer, restore, schedule, set_rates
-from vlpt.training.parallel import Parallel
+from vlpt.training.optimizer import clip_and_tell, make_optimizer, schedule, set_rates
+from vlpt.training.parallel import Parallel, language_layers
 from vlpt.training.processes import joined, one_writer, rank, summed, world_size
 from vlpt.training.recompute import recompute
+from vlpt.training.sharded import restore_all
 from vlpt.training.snapshots import Snapshots, own_state
-from vlpt.training.stage import StageOptions, defaults, prefixed
+from vlpt.training.stage import Stage, StageOptions, defaults, prefixed
 from vlpt.training.stopwatch import Stopwatch
 from vlpt.training.telling import telling
 from vpt.allocator import keep_freed_memory
+from vpt.fast import compile_parts
 
 OPTIONS = {name: stage.Options for name, stage in STAGES.items()}
 # From one start of a run to the next; its folder may have been moved or renamed.
-MAY_CHANGE = ("name", "runs", "stop_after", "progress", "threads", "device", "export", "wrapper", "ray", "recompute",
-              "keep", "wandb", "explodes_at", "workers")
+MAY_CHANGE = ("name", "runs", "stop_after", "progress", "threads", "device", "export", "wrapper", "ray", "compile",
+              "recompute", "keep", "wandb", "explodes_at", "workers")
 
 
 def train(options: StageOptions) -> dict:
@@ -65,12 +67,7 @@ def train_here(options: StageOptions, device: torch.device) -> dict:
     use_threads(options.threads)
     keep_freed_memory()
     seed_everything(options.seed)
-    if options.wrapper != "ddp" and world_size() == 1:
-        raise ValueError(f"--wrapper {options.wrapper} has no effect in one process: start several, by torchrun, --ray")
-    asked = {"stage": options.stage, **to_dict(options)}
-    run = Run(Path(options.runs, options.name), asked, MAY_CHANGE, defaults(options), writes=rank() == 0)
-    if options.export:
-        check_writable(options.export)
+    run = open_run(options)
     if run.done and (not options.export or Path(options.export, "config.json").exists()):
         print(f"{run.folder}: done before{f', and {options.export} is there' if options.export else ''}")
         return run.summary()
@@ -82,17 +79,12 @@ def train_here(options: StageOptions, device: torch.device) -> dict:
         raise ValueError("nothing to learn: the weight of every loss is 0")
     autocast = pick_precision(options.precision, device)
     torch.backends.cudnn.benchmark = True  # shapes hardly change, so looking for the best kernels pays
-    baselines: dict[str, float] = {}
-
-    def go_on(folder: Path, state: dict) -> None:
-        baselines.update(state["baselines"] if "baselines" in state else stage.baselines())  # of weights as they began
-        stage.load(folder, own_state(run, state)["stage"])
-
-    state = run.load(go_on) or {}
-    baselines = baselines or stage.baselines()
+    state, baselines = take_up(run, stage)
 
     # ---- what is trained, by all processes together
-    snapshots = Snapshots(run, stage, options.keep)
+    snapshots = Snapshots(run, stage, options.keep, sharded=options.wrapper == "fsdp")
+    if options.compile:
+        compile_parts(stage.model, also=language_layers(stage.model))
     if options.recompute:
         recompute(stage.model)
     parallel = Parallel(stage, options.wrapper)
@@ -101,8 +93,7 @@ def train_here(options: StageOptions, device: torch.device) -> dict:
     if rank():
         torch.manual_seed(options.seed + rank())  # what is drawn from here on is each process's own
     if state:
-        restore(optimizer, state["optimizer"], run.folder)
-        average.load(state.get("average", {}))
+        restore_all(run, state, stage.model, optimizer, average)
         if known := own_state(run, state)["random"]:
             torch.set_rng_state(known["torch"])
     first_step, summary, best = state.get("step", 0), state.get("summary", {}), state.get("best", float("inf"))
@@ -112,8 +103,7 @@ def train_here(options: StageOptions, device: torch.device) -> dict:
     run.begin()
     begin = time.monotonic() - state.get("seconds", 0.0)
     watch = Stopwatch(device, frames_an_update(options))
-    bar = tqdm(range(first_step, options.steps), options.name, unit="step", initial=first_step, total=options.steps,
-               disable=not options.progress or rank() > 0, dynamic_ncols=True)  # fmt: skip
+    bar = progress_bar(options, first_step)
 
     # ---- the loop
     with (errors_name(run.folder), closing(bar), interrupts() as noted, snapshots,
@@ -126,10 +116,11 @@ def train_here(options: StageOptions, device: torch.device) -> dict:
             with watch.part("data"):
                 batches = [stage.next_batch() for _ in range(options.accumulate)]
             with watch.counting(torch.bfloat16 if isinstance(autocast, torch.autocast) else torch.float32):
-                totals = accumulate(parallel, batches, autocast, watch)
+                totals = accumulate(parallel, batches, weights, autocast, watch)
             with watch.part("optimiser"):
                 norm, norms = clip_and_tell(optimizer, options.clip)
-                loss = sum(weights[name] * mean for name, mean in totals.means().items() if name in weights)
+                means = totals.means()
+                loss = sum(weights[name] * mean for name, mean in means.items() if name in weights)
                 usual.check(loss, norm, step + 1, lambda: "; ".join(map(stage.place, batches)))
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -138,7 +129,7 @@ def train_here(options: StageOptions, device: torch.device) -> dict:
             # ---- tell
             done, signal = step + 1, anywhere(noted)
             last = done == options.steps
-            row = dict(step=done, **totals.means(), gradient_norm=norm, **prefixed("norm", norms),
+            row = dict(step=done, **means, gradient_norm=norm, **prefixed("norm", norms),
                        rate=optimizer.param_groups[0]["lr"], **stage.gates())
             if last or (options.validate_every and done % options.validate_every == 0):
                 with autocast:
@@ -150,7 +141,7 @@ def train_here(options: StageOptions, device: torch.device) -> dict:
                     snapshots.save_best(average, dict(step=done, score=found, **summary))
             rate = frames_an_update(options) * done / max(time.monotonic() - begin, 1e-9)
             tell(row | dict(frames_per_s=round(rate, 1)) | watch.row())
-            bar.set_postfix({k: f"{v:.3f}" for k, v in totals.means().items()}, refresh=False)
+            bar.set_postfix({k: f"{v:.3f}" for k, v in means.items()}, refresh=False)
 
             # ---- keep
             stop = bool(signal) or done == options.stop_after
@@ -165,18 +156,51 @@ def train_here(options: StageOptions, device: torch.device) -> dict:
     seconds = time.monotonic() - begin
     if options.export:
         snapshots.export(Path(options.export), average)
+    snapshots.put_together()
     rate = frames_an_update(options) * options.steps / max(seconds, 1e-9)
     return run.finish(summary | dict(minutes=round(seconds / 60, 2), frames_per_s=round(rate, 1)))
 
 
-def accumulate(parallel: Parallel, batches: list, autocast: AbstractContextManager, watch: Stopwatch) -> LossTotals:
+def open_run(options: StageOptions) -> Run:
+    """The run's folder. Raises ValueError for options that are not its own, have no effect or cannot be followed."""
+    if options.wrapper != "ddp" and world_size() == 1:
+        raise ValueError(f"--wrapper {options.wrapper} has no effect in one process: start several, by torchrun, --ray")
+    asked = {"stage": options.stage, **to_dict(options)}
+    run = Run(Path(options.runs, options.name), asked, MAY_CHANGE, defaults(options), writes=rank() == 0)
+    if options.export:
+        check_writable(options.export)
+    return run
+
+
+def take_up(run: Run, stage: Stage) -> tuple[dict, dict[str, float]]:
+    """The stage goes on from the run's last whole checkpoint. Returns the trainer's state, {} where there is none, and
+    the baselines, which are of weights as they were when training began.
+    """
+    baselines: dict[str, float] = {}
+
+    def load(folder: Path, state: dict) -> None:
+        baselines.update(state["baselines"] if "baselines" in state else stage.baselines())
+        stage.load(folder, own_state(run, state)["stage"])
+
+    state = run.load(load) or {}
+    return state, baselines or stage.baselines()
+
+
+def progress_bar(options: StageOptions, first_step: int) -> tqdm:
+    """Over the updates that are left, shown by the first process."""
+    return tqdm(range(first_step, options.steps), options.name, unit="step", initial=first_step, total=options.steps,
+                disable=not options.progress or rank() > 0, dynamic_ncols=True)  # fmt: skip
+
+
+def accumulate(parallel: Parallel, batches: list, weights: dict[str, float], autocast: AbstractContextManager,
+               watch: Stopwatch) -> LossTotals:
     """Adds one update's gradient to the parameters: that of the weighted means over all that the batches of all
     processes count. Returns what they found, together.
 
-    All batches are drawn before, as a batch's share of a mean is known only by what the others count.
+    weights: of each loss that is minimised. All batches are drawn before, as a batch's share of a mean is known only by
+    what the others count.
     """
     stage, totals = parallel.stage, LossTotals()
-    weights = {name: weight for name, weight in stage.weights().items() if weight}
     each = [stage.counts(batch) for batch in batches]
     counts = summed({name: sum(one[name] for one in each) for name in weights})
     for batch in batches:

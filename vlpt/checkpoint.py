@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from vlpt.files import read_json, read_lines, whole_folder, write_json, write_lines
 from vpt.hub import fetch, is_hub_name
 from vpt.options import short
+from vpt.sharded import outlines
 
 STATE = {"step", "stage", "optimizer", "random"}  # what train.py keeps in trainer.pt, and needs
 SAMPLING = "sampling.json"  # beside a model: how its choices are drawn, where nothing else is asked (vlpt/agent.py)
@@ -56,6 +57,7 @@ class Run:
                  writes: bool = True) -> None:
         self.folder, self.options, self.record = Path(folder), options, Path(folder) / "options.json"
         self.defaults, self.writes = defaults or {}, writes
+        self.place = self.folder / "checkpoint"  # the one that `load` took
         if self.record.exists():
             self._check_options({name: value for name, value in options.items() if name not in free})
 
@@ -149,6 +151,8 @@ class Run:
                 state = read_state(place / "trainer.pt")
                 if not (place / "model/config.json").exists():
                     raise ValueError(f"{place}/model/config.json is missing")
+                if (place / "optimizer").exists():  # of several processes a part each
+                    outlines(place / "optimizer")
                 load_model(place / "model", state)
             except ValueError as error:
                 broken.append(str(error))
@@ -156,6 +160,7 @@ class Run:
             if broken:
                 print(f"{broken[0]}: going on from {place}, step {state['step']}")
             self._rewind_log(state["step"])
+            self.place = place
             return state
         if broken:
             raise ValueError(f"{'; '.join(broken)}; to begin anew, delete {self.folder}")

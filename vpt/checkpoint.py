@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from vpt.files import whole_file
 from vpt.hub import fetch, is_hub_name, push_saved
 from vpt.model_card import model_card
+from vpt.sharded import is_sharded, read_shards
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # A config.json is a page: these keep one that means harm, or has a digit too many, from filling the memory. The largest
@@ -77,12 +78,15 @@ class Pretrained:
 
 
 def save_model(model: nn.Module, folder: str | Path, half: bool = False) -> None:
-    """Write `folder` with the model's config and weights, each file whole or not at all."""
-    folder = Path(folder)
+    """Write `folder` with the model's config and weights, each file whole or not at all; of a model without memory for
+    its weights, as those are that several processes write together (vpt/sharded.py), only the config.
+    """
+    folder, weights = Path(folder), model.state_dict()
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: _stored(name, tensor, half) for name, tensor in model.state_dict().items()}
-    with whole_file(folder / WEIGHTS) as unfinished:
-        save_file(weights, unfinished, metadata={"format": "pt"})
+    if not any(tensor.is_meta for tensor in weights.values()):
+        with whole_file(folder / WEIGHTS) as unfinished:
+            save_file({name: _stored(name, tensor, half) for name, tensor in weights.items()}, unfinished,
+                      metadata={"format": "pt"})  # fmt: skip
     with whole_file(folder / CONFIG) as unfinished:
         unfinished.write_text(json.dumps({"model": type(model).__name__, **asdict(model.config)}, indent=1) + "\n")
 
@@ -199,7 +203,11 @@ def with_tuples(content: dict) -> dict:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """A safetensors file. Raises ValueError naming the file when it is missing or broken."""
+    """A safetensors file, or the parts that several processes wrote beside it instead (vpt/sharded.py), put together.
+    Raises ValueError naming the file when it is missing or broken.
+    """
+    if not path.exists() and is_sharded(path.parent):
+        return read_shards(path.parent)
     try:
         if not path.is_file():
             raise ValueError("it is missing, or no file")

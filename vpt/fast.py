@@ -7,7 +7,7 @@
 What is compiled are the picture encoder and each block: what costs, apart from checks that would break the graph.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -19,22 +19,26 @@ from vpt.trees import map_tensors, tensors
 WARM_UP = 3  # calls before recording, in which libraries choose their kernels
 
 
-def compile_parts(model: nn.Module, **how) -> nn.Module:
-    """Compiles picture encoders and blocks in place; names of weights stay. `how` goes to torch.compile.
+def compile_parts(model: nn.Module, also: Iterable[nn.Module] = (), **how) -> nn.Module:
+    """Compiles picture encoders, blocks and `also` in place; names of weights stay. `how` goes to torch.compile. To be
+    called after copies of the model have been made: theirs would run the original's parts.
 
     On a processor torch.compile needs a C++ compiler; without one the first call raises torch's own error. There each
     shape is compiled by itself, the first eight of them, as code for any number of frames cannot be generated (torch
-    2.13 ends in an internal error). So a model belongs on its device before.
+    2.13 ends in an internal error). So a model belongs on its device before. Raises ValueError for a model without any
+    of these parts.
     """
     if next(model.parameters()).device.type == "cpu":
         how = {"dynamic": False} | how
-    for part in model.modules():
-        if isinstance(part, PictureEncoder):
-            part.encode = torch.compile(part.encode, **how)
-            part.encode_with_patches = torch.compile(part.encode_with_patches, **how)
-        elif isinstance(part, Block):
-            part.compile(**how)
-            part.all_to_all = torch.compile(part.all_to_all, **how)
+    pictures = [part for part in model.modules() if isinstance(part, PictureEncoder)]
+    blocks = [part for part in model.modules() if isinstance(part, Block)]
+    calls = [(part, name) for part in pictures for name in ("encode", "encode_with_patches")]
+    calls += [(part, name) for part in blocks for name in ("forward", "all_to_all")]
+    calls += [(part, "forward") for part in also]
+    if not calls:
+        raise ValueError("there is nothing to compile here: the model has no pictures, blocks or language layers")
+    for part, name in calls:
+        setattr(part, name, torch.compile(getattr(part, name), **how))
     return model
 
 

@@ -5,7 +5,8 @@ In: shards (data/6_shards). Out: one line a measurement on standard output, rati
     python tests/benchmarks/bench_training.py --what checkpoints telling resume gradients   # a minute
     python tests/benchmarks/bench_training.py --what sources       # cached, pixels, one frame at a time: minutes
     python tests/benchmarks/bench_training.py --what processes     # two against one: wants two idle cores
-    python tests/benchmarks/bench_training.py --what compiled      # torch.compile of picture encoder and blocks
+    python tests/benchmarks/bench_training.py --what compiled joined   # torch.compile: the agent; the joined model
+    python tests/benchmarks/bench_training.py --what sharded       # checkpoints of two processes, by ddp and by fsdp
 """
 
 import resource
@@ -30,14 +31,15 @@ from vlpt.model import VLPT  # noqa: E402
 from vlpt.options import Count, parse, run, to_flags  # noqa: E402
 from vlpt.training.average import Average  # noqa: E402
 from vlpt.training.optimizer import clip_and_tell, make_optimizer  # noqa: E402
-from vlpt.training.parallel import Parallel  # noqa: E402
+from vlpt.training.parallel import Parallel, language_layers  # noqa: E402
 from vlpt.training.snapshots import Snapshots  # noqa: E402
 from vlpt.training.stopwatch import Stopwatch  # noqa: E402
 from vlpt.training.telling import telling  # noqa: E402
 from vpt.fast import compile_parts  # noqa: E402
 from vpt.policy import SIZES, Policy, PolicySize  # noqa: E402
 
-Measured = Literal["checkpoints", "telling", "resume", "gradients", "sources", "processes", "compiled"]
+Measured = Literal["checkpoints", "telling", "resume", "gradients", "sources", "processes", "compiled",
+                   "joined", "sharded"]  # fmt: skip
 LANES, CHUNK = 4, 64
 
 
@@ -75,17 +77,20 @@ class Update:
     def __init__(self, given) -> None:
         train.seed_everything(0)
         self.given, self.stage = given, train.STAGES[given.stage](given, torch.device("cpu"))
+        if given.compile:
+            compile_parts(self.stage.model, also=language_layers(self.stage.model))
         self.run = Run(Path(given.runs, given.name), {})
         self.run.begin()
         self.snapshots = Snapshots(self.run, self.stage)
         self.parallel = Parallel(self.stage, "ddp")
         self.optimizer = make_optimizer(self.stage.model, self.stage.groups(), self.stage.rates(), 0.01)
         self.average, self.watch = Average(self.stage.model, 0.0), Stopwatch(torch.device("cpu"), LANES * CHUNK)
+        self.weights = {name: weight for name, weight in self.stage.weights().items() if weight}
         self.autocast = train.pick_precision("float32", torch.device("cpu"))
 
     def __call__(self) -> dict:
         batches = [self.stage.next_batch()]
-        totals = train.accumulate(self.parallel, batches, self.autocast, self.watch)
+        totals = train.accumulate(self.parallel, batches, self.weights, self.autocast, self.watch)
         norm, norms = clip_and_tell(self.optimizer, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -207,22 +212,48 @@ def compiled(options: Options, folder: str) -> None:
           f"the first update took {first:.0f} s", flush=True)  # fmt: skip
 
 
+def joined_compiled(options: Options, folder: str) -> None:
+    """torch.compile against none for a tiny joint training from cached features, taking turns."""
+    plain, fast = (Update(asked(options, folder, name, *flags)) for name, flags in (("plain", ()), ("fast", (
+                   "--compile",))))  # fmt: skip
+    first = seconds(fast)
+    times = [(seconds(plain), seconds(fast)) for _ in range(12)][2:]
+    eager, compiled = (median(list(each)) for each in zip(*times, strict=True))
+    print(f"joined: tiny joint, {LANES * CHUNK / compiled:.0f} frames/s, {eager / compiled:.2f} times uncompiled; the "
+          f"first update took {first:.0f} s", flush=True)  # fmt: skip
+
+
+def rows_of(given, count: int) -> list[dict]:
+    """What so many processes with a thread each told of a training."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count),
+               "train.py", given.stage, *to_flags(given)]  # fmt: skip
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return read_lines(Path(given.runs, given.name, "log.jsonl"))
+
+
+def sharded(options: Options, folder: str) -> None:
+    """How much longer an update of two processes takes while a checkpoint is written, whole or by parts."""
+    for wrapper in ("ddp", "fsdp"):
+        given = replace(asked(options, folder, wrapper, "--threads", "1"), steps=23, save_every=3, wrapper=wrapper)
+        times = {row["step"]: 1 / row["speed/frames_per_s"] for row in rows_of(given, 2)}
+        meanwhile, others = (median([times[step] for step in times if step > 5 and (step % 3 == 1) == saved])
+                             for saved in (True, False))  # fmt: skip
+        print(f"sharded: {wrapper}, an update while a checkpoint is written {meanwhile / others:.2f} times another, "
+              f"{(meanwhile / others - 1) / options.save_every:.2%} of {options.save_every} updates", flush=True)
+
+
 def processes(options: Options, folder: str) -> None:
     """Frames a second of two processes with a thread each against twice those of one."""
     found = {}
     for count in (1, 2):
-        given = replace(asked(options, folder, f"of{count}", "--threads", "1"), steps=12)
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count),
-                   "train.py", given.stage, *to_flags(given)]  # fmt: skip
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        rows = read_lines(Path(folder, given.name, "log.jsonl"))
+        rows = rows_of(replace(asked(options, folder, f"of{count}", "--threads", "1"), steps=12), count)
         found[count] = median([row["speed/frames_per_s"] for row in rows[4:]])
     print(f"processes: one {found[1]:.0f} frames/s, two {found[2]:.0f}: {found[2] / found[1] / 2:.2f} of twice one",
           flush=True)  # fmt: skip
 
 
 MEASURES = dict(checkpoints=checkpoints, telling=telling_cost, resume=resume, gradients=gradients, sources=sources,
-                processes=processes, compiled=compiled)  # fmt: skip
+                processes=processes, compiled=compiled, joined=joined_compiled, sharded=sharded)  # fmt: skip
 
 
 def main(options: Options) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from contextlib import nullcontext
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 from support.numbered_recordings import record
+from torch._dynamo import lookup_backend
 
 import train
 from data_gathering import shard
@@ -116,7 +118,8 @@ def uneven_stage(folder, name: str, *flags: str) -> Stage:
 def add_up(stage: Stage, chunks: int) -> LossTotals:
     """One update's gradient."""
     watch, batches = Stopwatch(torch.device("cpu"), 1), [stage.next_batch() for _ in range(chunks)]
-    return train.accumulate(Parallel(stage, "ddp"), batches, nullcontext(), watch)
+    weights = {name: weight for name, weight in stage.weights().items() if weight}
+    return train.accumulate(Parallel(stage, "ddp"), batches, weights, nullcontext(), watch)
 
 
 def gradients(stage: Stage) -> dict[str, torch.Tensor]:
@@ -339,6 +342,48 @@ def test_bfloat16_trains_as_float32_where_the_processor_has_units_for_it(data, s
     with pytest.raises(ValueError, match="--precision bfloat16: this processor has no AMX"):
         train.train(replace(runs["bfloat16"], name="x"))
     assert not (data / "runs/x").exists()
+
+
+def test_losses_from_the_feature_cache_are_those_from_pixels(data, monkeypatch):
+    """Of the joined model, whose words look at places: actions, words and intentions, gates open."""
+    found = []
+    for cached in (True, False):
+        if not cached:
+            monkeypatch.setattr("vlpt.training.joined.frozen_outputs", lambda *given: None)  # then Lanes reads pictures
+        torch.manual_seed(0)
+        stage = STAGES["joint"](options(data, "joint"), torch.device("cpu"))
+        for gate in stage.groups()["gates"]:
+            torch.nn.init.constant_(gate, 0.5)
+        chunks = [stage.next_batch() for _ in range(3)]
+        assert all((chunk.frames.dtype == torch.uint8) != cached for chunk in chunks)
+        with torch.no_grad():
+            losses = [stage.losses(chunk) for chunk in chunks]
+        found.append([{name: float(part.mean) for name, part in one.items()} for one in losses])
+    for ours, theirs in zip(*found, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-3, rel=1e-3) and ours["token"] > 0 and ours["action"] > 0
+
+
+@pytest.mark.parametrize("flags", [(), ("--recompute", "--flamingo-every", "1")])
+def test_a_compiled_joint_training_is_the_same(data, published, monkeypatch, flags):
+    """Our language model; a published decoder and what is made again. Without the generation of code, which takes
+    longer (tests/vpt/test_fast.py)."""
+    graphs = []
+
+    def keep(graph, inputs):
+        graphs.append(graph)
+        return lookup_backend("aot_eager")(graph, inputs)
+
+    monkeypatch.setattr(train, "compile_parts", partial(train.compile_parts, backend=keep))
+    language = {"language": str(published)} if "--recompute" in flags else {}
+    runs = []
+    for name, more in (("plain", ()), ("compiled", ("--compile",))):
+        asked = options(data, "joint", *flags, *more)
+        train.train(replace(asked, name=f"{name}-{len(flags)}", **language))
+        runs.append([untimed(row) for row in log(data, f"{name}-{len(flags)}")])
+    for ours, theirs in zip(*runs, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-4, rel=1e-4)
+    targets = {str(node.target) for graph in graphs for node in graph.graph.nodes}
+    assert len(graphs) > 2 and any("linear" in target for target in targets)
 
 
 def test_the_loss_falls_on_what_was_seen(data):

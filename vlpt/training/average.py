@@ -10,7 +10,7 @@ weights that training began with; no warm-up: what the first updates found count
 import torch
 from torch import Tensor, nn
 
-from vlpt.training.parallel import local, sharded_as, whole
+from vlpt.training.parallel import local, sharded_as
 
 
 class Average:
@@ -29,8 +29,8 @@ class Average:
             torch._foreach_lerp_(means, weights, 1 - self.decay)
 
     def state(self) -> dict[str, Tensor]:
-        """The means, whole."""
-        return {name: whole(mean) for name, mean in self.means.items()}
+        """The means, sharded as they are."""
+        return dict(self.means)
 
     def load(self, state: dict[str, Tensor]) -> None:
         """What `state` gave."""

@@ -18,7 +18,6 @@ from vlpt.training.episodes import EpisodeOptions, EpisodeStage, frozen_outputs,
 from vlpt.training.losses import LossPart, action_loss
 from vlpt.training.stage import parameters_apart
 from vpt.attention import BlockMemory
-from vpt.fast import compile_parts
 from vpt.idm import IDM
 from vpt.initialise import set_class_frequencies, standardise_norms
 from vpt.motion_filters import init_change_heads
@@ -43,7 +42,6 @@ class BaseOptions(EpisodeOptions):
     rate_pretrained: Positive = 4e-5  # learning rate of weights to go on from
     heads_rate: Positive = 1.0  # times the rate of the rest, for the action heads
     picture_rate: Positive = 1.0  # times the rate of the rest, for the picture encoder
-    compile: bool = False  # torch.compile the picture encoder and the blocks
 
     def __post_init__(self) -> None:
         if self.start:
@@ -77,8 +75,6 @@ class Base(EpisodeStage):
         super().__init__(options, device, data, model, features)
         if not start:
             self._initialise()
-        if options.compile:
-            compile_parts(model)
 
     def _initialise(self) -> None:
         """An agent made anew sees change, and begins with the frequencies of actions instead of learning 8,641."""

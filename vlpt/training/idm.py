@@ -20,9 +20,9 @@ from vlpt.training.episodes import EpisodeSplit, ShardOptions, read_episodes
 from vlpt.training.losses import LossPart
 from vlpt.training.processes import rank, world_size
 from vlpt.training.stage import Stage, count_parameters, parameters_apart, prefixed
+from vlpt.training.unigram import enough
 from vpt.actions import MINECRAFT
 from vpt.augment import augment
-from vpt.fast import compile_parts
 from vpt.idm import IDM, IDM_SIZES, IDMSize, mirror_camera, with_distances
 from vpt.initialise import set_class_frequencies, standardise_norms
 from vpt.motion_filters import init_motion_filters
@@ -45,7 +45,6 @@ class InverseDynamicsOptions(ShardOptions):
     augment: bool = True  # colour and geometry augmentation
     mirror: bool = False  # half of the clips as in a mirror; validation sees both sides
     resident: bool = False  # keep all pictures decoded on the device, 3.5 GB an hour
-    compile: bool = False  # torch.compile the picture encoder and the blocks
 
     def __post_init__(self) -> None:
         if self.start:
@@ -62,7 +61,7 @@ class InverseDynamics(Stage):
         data = read_episodes(options)
         self.shards, self.held_out = data.shards, data.held_out
         made = self._trained_before() if options.start else self._made_anew(data)
-        self.model = compile_parts(made.to(device)) if options.compile else made.to(device)
+        self.model = made.to(device)
         read_frames = DecodedFrames(data.shards, data.train, device).read_frames if options.resident else None
         self.clips = Clips(data.shards, data.train, n_clips=options.lanes, frames_per_clip=options.chunk,
                            seed=options.seed, read_frames=read_frames,
@@ -166,12 +165,12 @@ def button_weights(episodes: list[Episode], power: float = 0.25, most: float = 1
 
 
 def button_frequency(episodes: list[Episode]) -> torch.Tensor:
-    """(20, 2) shares of the frames on which each button is up and down, none quite 0."""
-    pressed = np.concatenate([episode.true_buttons for episode in episodes]).mean(0)
+    """(20, 2) shares of the frames (of `enough` of them) on which each button is up and down, none quite 0."""
+    pressed = np.concatenate([episode.true_buttons for episode in enough(episodes)]).mean(0)
     return torch.tensor(np.stack([1 - pressed, pressed], 1).clip(1e-4, 1), dtype=torch.float32)
 
 
 def camera_frequency(episodes: list[Episode]) -> torch.Tensor:
-    """(2, 11) mean shares of the bins of pitch and yaw, none quite 0."""
-    shares = MINECRAFT.camera.shares(np.concatenate([episode.true_camera_deg for episode in episodes]))
+    """(2, 11) mean shares of the bins of pitch and yaw (of `enough` frames), none quite 0."""
+    shares = MINECRAFT.camera.shares(np.concatenate([episode.true_camera_deg for episode in enough(episodes)]))
     return torch.from_numpy(shares.mean(0).clip(1e-5, 1))

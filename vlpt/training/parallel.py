@@ -87,6 +87,7 @@ class Parallel:
         if not isinstance(self.module, FSDPModule):
             return self.stage.validate()
         found = self.module(self._validate_whole)
+        self.module.reshard()  # after a forward without backward the outermost part would stay whole
         wait_for_all()
         return found
 
@@ -106,16 +107,19 @@ class Parallel:
 
 def shard(module: nn.Module, replicated: list[nn.Parameter]) -> None:
     """fully_shard of each block and language layer, and of all the rest together."""
-    ignored = set(replicated)
-    for part in [*module.modules()]:
-        if isinstance(part, Block | Layer):
-            fully_shard(part, ignored_params=ignored)
-            if isinstance(part, Block):
-                register_fsdp_forward_method(part, "all_to_all")
-        elif isinstance(part, Decoder):  # of its layers only this part is entered as a whole
-            for layer in part.causal.model.layers:
-                fully_shard(layer.mlp, ignored_params=ignored)
+    ignored, blocks = set(replicated), [part for part in module.modules() if isinstance(part, Block)]
+    for part in (*blocks, *language_layers(module)):
+        fully_shard(part, ignored_params=ignored)
+    for block in blocks:
+        register_fsdp_forward_method(block, "all_to_all")
     fully_shard(module, ignored_params=ignored)
+
+
+def language_layers(module: nn.Module) -> list[nn.Module]:
+    """Of the language models in it: what of each layer is entered as a whole."""
+    found = [part for part in module.modules() if isinstance(part, Layer)]
+    decoders = [part for part in module.modules() if isinstance(part, Decoder)]
+    return found + [layer.mlp for decoder in decoders for layer in decoder.causal.model.layers]
 
 
 def whole(tensor: Tensor) -> Tensor:
@@ -129,7 +133,7 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def sharded_as(tensor: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor, as the weight is that it belongs to."""
-    if not isinstance(like, DTensor) or tensor.shape != like.shape:
+    """A whole tensor, as the weight is that it belongs to; one that is sharded already as it is."""
+    if not isinstance(like, DTensor) or isinstance(tensor, DTensor) or tensor.shape != like.shape:
         return tensor
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)

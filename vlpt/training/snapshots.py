@@ -1,8 +1,8 @@
 """Checkpoints that training does not wait for: weights and state are copied to memory, and a thread writes them.
 
 In: a stage, its optimiser, what else a trainer's state holds. Out: `checkpoint/` of a run, `earlier/`, `best/` (see
-vlpt/checkpoint.py), and of other processes than the first the memory of their lanes, `ranks/<step>/<rank>.pt`. Weights
-that FSDP shards are put together first, in every process; so what is written does not depend on how many there were.
+vlpt/checkpoint.py), and of other processes than the first the memory of their lanes, `ranks/<step>/<rank>.pt`. The
+first process writes the models, or where FSDP shards them each its own part (vlpt/training/sharded.py).
 
     snapshots = Snapshots(run, stage, keep=2)      # before anything wraps the stage's model
     snapshots.save(dict(step=100, …), optimizer, average)
@@ -23,18 +23,33 @@ from vlpt.files import whole_file
 from vlpt.training.average import Average
 from vlpt.training.parallel import whole
 from vlpt.training.processes import rank
+from vlpt.training.sharded import OPTIMIZER, Sharded, Taken, Weights, Write
 from vlpt.training.stage import Stage
+from vpt.checkpoint import WEIGHTS
+from vpt.sharded import put_together, write_shards
 
-Weights = dict[str, Tensor]
 
-
-class Twin:
-    """A stage's models once more, on the processor, to be written while the stage trains on."""
+class Whole:
+    """A stage's models, written by the first process, which keeps them once more on the processor for it."""
 
     def __init__(self, stage: Stage) -> None:
+        self.model = stage.model
+        if rank():
+            return
         self.stage, shared = copy.copy(stage), {}
         for name in stage.written:
             setattr(self.stage, name, copy.deepcopy(getattr(stage, name), shared).cpu())
+
+    def take(self, average: Average, optimizer: torch.optim.Optimizer | None = None) -> Taken:
+        """Copies of all that training changes."""
+        mean = on_host(average.state())
+        state = dict(optimizer=on_host(optimizer.state_dict()), average=mean) if optimizer else {}
+        return Taken(moving(self.model), mean, state, {})
+
+    def together(self, begin: Callable[[Write], None], write: Write) -> None:
+        """begin: what the first process makes a folder with, in which it then writes."""
+        if rank() == 0:
+            begin(write)
 
     @torch.no_grad()
     def save(self, weights: Weights, folder: Path, half: bool = False) -> None:
@@ -46,11 +61,14 @@ class Twin:
 
 
 class Snapshots:
-    """The checkpoints of a run, written one after another. As a context: at its end all are."""
+    """The checkpoints of a run, written one after another. As a context: at its end all are.
 
-    def __init__(self, run: Run, stage: Stage, keep: int = 1) -> None:
+    sharded: of a model that FSDP shards.
+    """
+
+    def __init__(self, run: Run, stage: Stage, keep: int = 1, sharded: bool = False) -> None:
         self.run, self.stage, self.keep = run, stage, keep
-        self.twin = Twin(stage) if rank() == 0 else None
+        self.form = Sharded(stage) if sharded else Whole(stage)
         self._thread, self._pending = ThreadPoolExecutor(1, "checkpoint"), []
 
     def __enter__(self) -> "Snapshots":
@@ -65,38 +83,52 @@ class Snapshots:
         state: of the trainer, with its `step`; what the stage remembers, the optimiser and the mean weights are added.
         """
         self.wait(but_for=1)
-        weights, own = moving(self.stage.model), on_host(self.stage.state())
-        state = state | dict(stage=own, optimizer=on_host(optimizer.state_dict()), average=on_host(average.state()),
-                             random=dict(torch=torch.get_rng_state()))  # fmt: skip
-        if rank():
-            self._begin(lambda: self._write_rank(state))
-        else:
-            self._begin(lambda: self.run.save(lambda folder: self._write_models(folder, weights, state["average"]),
-                                              state, self.keep))  # fmt: skip
+        taken, own = self.form.take(average, optimizer), on_host(self.stage.state())
+        state = state | taken.state | dict(stage=own, random=dict(torch=torch.get_rng_state()))
+        self._begin(lambda: self._write(taken, state))
 
     def save_best(self, average: Average, told: dict) -> None:
         """Has the weights of now written as the best; told: what best.json says of them."""
         self.wait(but_for=1)
-        weights, mean = moving(self.stage.model), on_host(average.state())
-        if rank() == 0:
-            self._begin(lambda: self.run.save_best(lambda folder: self.twin.save(weights | mean, folder), told))
+        taken = self.form.take(average)
+        self._begin(lambda: self.form.together(lambda write: self.run.save_best(write, told),
+                                               lambda folder: self.form.save(taken.weights | taken.mean, folder)))
 
     def export(self, folder: Path, average: Average) -> None:
-        """The weights of now, or if there is one their mean, in half precision."""
+        """The weights of now, or if there is one their mean, in half precision; they are those of the last checkpoint.
+        """
         self.wait()
-        weights = moving(self.stage.model) | on_host(average.state())
+        if isinstance(self.form, Sharded):
+            self.form.export(self.run.folder / "checkpoint" / ("ema" if average.means else "model"), folder)
+            return
+        taken = self.form.take(average)
         if rank() == 0:
-            self.twin.save(weights, folder, half=True)
+            self.form.save(taken.weights | taken.mean, folder, half=True)
+
+    def put_together(self) -> None:
+        """What is asked for most is made a model folder like any other: the weights of the last checkpoint and of the
+        best, where processes wrote a part each."""
+        self.wait()
+        for name in ("checkpoint/model", "checkpoint/ema", "best") if rank() == 0 else ():
+            put_together(self.run.folder / name, WEIGHTS)
 
     def wait(self, but_for: int = 0) -> None:
         """Until so many wait to be written at most. Raises what went wrong, as ValueError where a disk is full."""
         while len(self._pending) > but_for:
             self._pending.pop(0).result()
 
-    def _write_models(self, folder: Path, weights: Weights, mean: Weights) -> None:
-        self.twin.save(weights, folder / "model")
-        if mean:
-            self.twin.save(mean, folder / "ema")
+    def _write(self, taken: Taken, state: dict) -> None:
+        if rank():
+            self._write_rank(state)
+        self.form.together(lambda write: self.run.save(write, state, self.keep),
+                           lambda folder: self._write_models(taken, folder))  # fmt: skip
+
+    def _write_models(self, taken: Taken, folder: Path) -> None:
+        self.form.save(taken.weights, folder / "model")
+        if taken.mean:
+            self.form.save(taken.weights | taken.mean, folder / "ema")
+        if taken.moments:
+            write_shards(folder / OPTIMIZER, taken.moments, self.form.group)
 
     def _write_rank(self, state: dict) -> None:
         """What only this process knows."""

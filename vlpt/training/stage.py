@@ -58,6 +58,7 @@ class StageOptions:
     # of a model that several processes train (torchrun, --ray); ddp: each holds all of it; fsdp: each a part
     wrapper: Wrapper = "ddp"
     ray: CountOrNone = 0  # processes on a Ray cluster, with a GPU each where there are any (0: started otherwise)
+    compile: bool = False  # torch.compile the picture encoders, the agent's blocks and the language model's layers
     recompute: bool = False  # forget what backward needs and make it again: less memory, about a third more time
     wandb: str = ""  # a project of Weights & Biases that is told all numbers too (pip install wandb)
     progress: bool = True  # show a progress bar
@@ -68,7 +69,7 @@ class Stage(ABC):
 
     Options: ClassVar[type[StageOptions]]
     model: nn.Module
-    written: ClassVar[tuple[str, ...]] = ("model",)  # its modules that `save` writes
+    written: ClassVar[tuple[str, ...]] = ("model",)  # its modules that `save` writes; the first has all that is written
 
     @abstractmethod
     def __init__(self, options: StageOptions, device: torch.device) -> None:
