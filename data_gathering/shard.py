@@ -35,7 +35,7 @@ from data_gathering.recordings import (
 from vlpt.data.lerobot import checked
 from vlpt.data.shards import About, Episode, add_to_shards, damaged, read_source, write_shards
 from vlpt.data.words import read_words
-from vlpt.files import locked
+from vlpt.files import locked, put_back
 from vlpt.options import CountOrNone, run
 from vpt.actions import BUTTONS, MINECRAFT, read_contractor
 from vpt.files import is_there
@@ -64,6 +64,7 @@ class Options:
 def main(options: Options) -> None:
     """Raises ValueError naming the file that is missing or broken, or who writes there now; then nothing is written."""
     with locked(options.out):
+        put_back(options.out)
         ids = find_recordings(options.recordings, options.channels)
         if options.only:
             ids = chosen(ids, options.only)

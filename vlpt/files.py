@@ -5,6 +5,7 @@
     with locked("data/6_shards"), whole_folder("data/6_shards") as unfinished: ...
 """
 
+import ctypes
 import fcntl
 import json
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from vpt.files import errors_name, read_text, remove, unfinished_name, whole_file
 
-__all__ = ["check_writable", "errors_name", "locked", "read_json", "read_lines", "read_text", "whole_file",
+__all__ = ["check_writable", "errors_name", "locked", "put_back", "read_json", "read_lines", "read_text", "whole_file",
            "whole_folder", "write_json", "write_lines", "write_text"]  # fmt: skip
 
 
@@ -87,7 +88,8 @@ def check_writable(folder: Path | str) -> None:
 def whole_folder(folder: Path | str) -> Iterator[Path]:
     """A context giving an empty folder beside `folder` that takes its name, and place, when the block ends well.
 
-    Killed between the two renamings it leaves the old folder as `<name>.old`.
+    Where the system can do that, both change places at once: whoever looks finds the old one or the new one. Elsewhere
+    it takes two renamings; killed between them it leaves the old folder as `<name>.old` (see `put_back`).
     """
     folder = Path(folder)
     unfinished, old = unfinished_name(folder), folder.with_name(folder.name + ".old")
@@ -96,13 +98,34 @@ def whole_folder(folder: Path | str) -> Iterator[Path]:
     try:
         with errors_name(folder):
             yield unfinished
-            if folder.exists():
-                shutil.rmtree(old, ignore_errors=True)
-                folder.rename(old)
-            unfinished.rename(folder)
+            if not _exchanged(unfinished, folder):
+                if folder.exists():
+                    shutil.rmtree(old, ignore_errors=True)
+                    folder.rename(old)
+                unfinished.rename(folder)
     finally:
         remove(unfinished)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def put_back(folder: Path | str) -> None:
+    """Gives a folder its name again that a `whole_folder` killed between two renamings has left as `<name>.old`, and
+    removes what else killed processes left beside it."""
+    folder = Path(folder)
+    unfinished_name(folder)  # which removes it
+    old = folder.with_name(folder.name + ".old")
+    if old.is_dir() and not folder.exists():
+        old.rename(folder)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether two folders have changed places, in one step: `renameat2` of Linux, where the disk knows it."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 @contextmanager

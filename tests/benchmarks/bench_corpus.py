@@ -1,14 +1,21 @@
 """A large corpus: how long the loader takes to begin, and whether its memory grows, over an epoch of 10,000 episodes.
 
     python tests/benchmarks/bench_corpus.py [--episodes 10000] [--frames 7200] [--epoch-frames 300]
+    python tests/benchmarks/bench_corpus.py --on-disk /tmp/corpus --episodes 72000 [--epoch-episodes 10000]
 
-Episodes are simulated (labels and words are made when they are asked for, as shards read theirs late), so that what is
-measured is the loader: who plays what, words on ticks, chunks. 10,000 episodes of 6 minutes are 1,000 hours; the epoch
-that is played through has as many, but shorter ones. Memory is what belongs to this process alone (RssAnon).
+Without a folder, episodes are simulated (labels and words are made when they are asked for, as shards read theirs
+late), so that what is measured is the loader: who plays what, words on ticks, chunks. 10,000 episodes of 6 minutes are
+1,000 hours; the epoch that is played through has as many, but shorter ones.
+
+In a folder, a dataset of so many episodes of 50 s is made first where there is none (tests/support/large_corpus.py;
+four minutes for 72,000, which are 1,000 hours), then opened and played from: labels and words of --epoch-episodes, and
+the pictures of a few hundred, from everywhere against from one file. Memory is what belongs to this process alone
+(RssAnon).
 """
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +23,13 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
+from support.large_corpus import make_corpus  # noqa: E402
+
 from vlpt.data.episode import Episode, Late, stored_episode  # noqa: E402
 from vlpt.data.lanes import Lanes, split  # noqa: E402
 from vlpt.data.recently_used import RecentlyUsed  # noqa: E402
 from vlpt.data.schedule import Schedule  # noqa: E402
+from vlpt.data.shards import Shards  # noqa: E402
 from vlpt.data.words import Word, train_tokenizer, vocabulary  # noqa: E402
 from vlpt.options import Count, run  # noqa: E402
 from vlpt.training.unigram import blank_frames, enough  # noqa: E402
@@ -31,12 +41,15 @@ WORD_EVERY_MS = 600
 
 @dataclass(frozen=True)
 class Options:
-    """Measures the loader on a large simulated corpus."""
+    """Measures the loader on a large corpus."""
 
     episodes: Count = 10_000
     frames: Count = 7200  # of each, at the start-up
     epoch_frames: Count = 300  # of each, in the epoch that is played through
     processes: Count = 64  # of the schedule that each of them follows
+    on_disk: str = ""  # folder of a dataset, which is made where there is none (empty: all is simulated)
+    epoch_episodes: Count = 10_000  # of those on disk, in the epoch that is played through
+    shown_episodes: Count = 200  # of those on disk, of which pictures are decoded
 
 
 class Labels:
@@ -66,8 +79,8 @@ def corpus(episodes: int, frames: int) -> list[Episode]:
                            video=Path("none.mp4"), seed=-1, world="", first_frame=0) for i in range(episodes)]
 
 
-def lanes_of(episodes: list[Episode], tokenizer, **how) -> Lanes:
-    return Lanes(None, episodes, lanes=8, frames_per_chunk=128, read_frames=blank_frames, tokenizer=tokenizer,
+def lanes_of(episodes: list[Episode], tokenizer, read_frames: Callable = blank_frames, **how) -> Lanes:
+    return Lanes(None, episodes, lanes=8, frames_per_chunk=128, read_frames=read_frames, tokenizer=tokenizer,
                  frames_per_tick=4, silence=vocabulary(tokenizer), **how)  # fmt: skip
 
 
@@ -77,9 +90,8 @@ def own_mb() -> float:
     return int(next(line.split()[1] for line in lines if line.startswith("RssAnon"))) / 1024
 
 
-def measure_start(options: Options, tokenizer) -> None:
-    episodes = corpus(options.episodes, options.frames)
-    hours = options.episodes * options.frames * FRAME_MS / 3_600_000
+def measure_start(options: Options, episodes: list[Episode], tokenizer) -> None:
+    hours = sum(episode.n_frames for episode in episodes) * FRAME_MS / 3_600_000
     begin = time.perf_counter()
     train, _ = split(episodes, ["ch4", "ch5"])
     lanes = lanes_of(train, tokenizer, start_offsets=True, rank=3, world_size=options.processes)
@@ -103,22 +115,62 @@ def measure_schedule(options: Options) -> None:
           f"({each / (1024 / 16_000):.1%} of the time in which 1,024 frames are decoded at 16,000 a second)")
 
 
-def measure_epoch(options: Options, tokenizer) -> None:
-    lanes = lanes_of(corpus(options.episodes, options.epoch_frames), tokenizer, epochs=1)
+def measure_epoch(episodes: list[Episode], tokenizer) -> None:
+    lanes = lanes_of(episodes, tokenizer, epochs=1)
     frames, told, begin = 0, 0, time.perf_counter()
     for chunk in lanes:
         frames += int(chunk.real.sum())
         if lanes.epoch * 10 >= told + 1:
             told += 1
             print(f"  {lanes.epoch:4.0%} of the epoch: {own_mb():6.0f} MB", flush=True)
-    print(f"{frames:,} frames of {options.episodes:,} episodes, {frames / (time.perf_counter() - begin):,.0f} frames/s")
+    print(f"{frames:,} frames of {len(episodes):,} episodes, {frames / (time.perf_counter() - begin):,.0f} frames/s")
+
+
+def measure_opening(folder: str) -> Shards:
+    before, begin, busy = own_mb(), time.perf_counter(), time.process_time()
+    shards = Shards(folder, cache_mb=100)
+    print(f"{folder}: {len(shards.episodes):,} episodes in {len({e.video for e in shards.episodes}):,} videos are open "
+          f"in {time.perf_counter() - begin:.2f} s ({time.process_time() - busy:.2f} s of a processor), "
+          f"{own_mb() - before:.0f} MB")  # fmt: skip
+    return shards
+
+
+def measure_pictures(shards: Shards, shown: int, tokenizer) -> None:
+    """Of episodes from everywhere, each in another file, beside the same number from one file."""
+    everywhere = np.random.default_rng(0).choice(np.array(shards.episodes, object), shown, replace=False)
+    of_one = [episode for episode in shards.episodes if episode.video == shards.episodes[0].video][:shown]
+    rates = {}
+    for name, episodes in (("one file", of_one), ("everywhere", everywhere), ("one file", of_one)):
+        shards.videos.forget()
+        lanes = lanes_of(list(episodes), tokenizer, shards.read_frames, epochs=1)
+        busy = time.process_time()
+        frames = sum(int(chunk.real.sum()) for chunk in lanes)
+        rates[name] = max(rates.get(name, 0), frames / (time.process_time() - busy))
+    print(f"pictures: {rates['everywhere']:,.0f} frames/s of a processor from everywhere, "
+          f"{rates['everywhere'] / rates['one file']:.2f} times those from one file; {own_mb():.0f} MB")
+
+
+def measure_on_disk(options: Options, tokenizer) -> None:
+    folder = Path(options.on_disk)
+    if not folder.exists():
+        begin = time.perf_counter()
+        make_corpus(folder, options.episodes)
+        print(f"{folder} was made in {time.perf_counter() - begin:.0f} s")
+    shards = measure_opening(options.on_disk)
+    measure_start(options, shards.episodes, tokenizer)
+    measure_pictures(shards, min(options.shown_episodes, len(shards.episodes)), tokenizer)
+    random = np.random.default_rng(1)
+    some = random.choice(len(shards.episodes), min(options.epoch_episodes, len(shards.episodes)), replace=False)
+    measure_epoch([shards.episodes[i] for i in some], tokenizer)
 
 
 def main(options: Options) -> None:
     tokenizer = train_tokenizer([" ".join(SAID)], 300)
-    measure_start(options, tokenizer)
+    if options.on_disk:
+        return measure_on_disk(options, tokenizer)
+    measure_start(options, corpus(options.episodes, options.frames), tokenizer)
     measure_schedule(options)
-    measure_epoch(options, tokenizer)
+    measure_epoch(corpus(options.episodes, options.epoch_frames), tokenizer)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """How fast frames come from disk: decoding, lanes from pixels (first time and from memory) and from features, with
-worker processes and without; and how much of a training step of a `tiny` agent is waiting for them.
+worker processes and without; how much of a training step of a `tiny` agent is waiting for them; and from a web server
+of this machine, the first time and again, beside the same from this disk.
 
     python tests/benchmarks/bench_load.py [--shards data/6_shards] [--seconds 5]
 
@@ -7,6 +8,7 @@ Without a dataset a made-up one of 20 minutes is used, harder to decode than pla
 idle: the ratio is to the same lanes without, in the same run.
 """
 
+import os
 import sys
 import tempfile
 import time
@@ -18,6 +20,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
 from support.numbered_recordings import record  # noqa: E402
+from support.web_folder import web_folder  # noqa: E402
 
 from data_gathering import shard  # noqa: E402
 from vlpt.data.clips import Clips  # noqa: E402
@@ -73,6 +76,7 @@ def measure(folder: Path, seconds: float) -> None:
           f"{rate(lanes(8, lambda e, a, b: features[e.id][a:b]), frames_of, seconds):10.0f} frames/s")
     measure_workers(lanes, frames_of, seconds)
     measure_waiting(lanes, seconds)
+    measure_remote(folder)
     clips = Clips(Shards(folder, 100), episodes, n_clips=8)
     print(f"random clips, 100 MB of cache    {rate(clips, clip_frames, seconds):10.0f} frames/s")
     clips = Clips(Shards(folder, 4000), episodes, n_clips=8)
@@ -114,6 +118,23 @@ def measure_waiting(lanes, seconds: float) -> None:
             share = waited / (time.perf_counter() - begin)
             print(f"tiny from {source}, {workers} workers: {share:.2%} of a step is waiting for data "
                   f"({steps * 1024 / (time.perf_counter() - begin):.0f} frames/s trained)")
+
+
+def measure_remote(folder: Path) -> None:
+    """One epoch of pictures, labels and all that is fetched for them; the server's work is in it too."""
+    def epoch(place) -> float:
+        begin, frames = time.process_time(), 0
+        shards = Shards(place, cache_mb=8)
+        for chunk in Lanes(shards, shards.episodes[:40], lanes=8, frames_per_chunk=128, epochs=1):
+            frames += int(chunk.real.sum())
+        return frames / (time.process_time() - begin)
+
+    with tempfile.TemporaryDirectory() as cache, web_folder(folder) as server:
+        os.environ["VLPT_CACHE"] = cache
+        here = epoch(folder)
+        for name, place in (("fetched", server.address), ("fetched before", server.address), ("on this disk", folder)):
+            found = epoch(place)
+            print(f"8 lanes, shards {name:14} {found:10.0f} frames/s of a processor, {found / here:.2f} times on disk")
 
 
 def main(options: Options) -> None:

@@ -6,17 +6,17 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from fractions import Fraction
 
-import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from support.lerobot_clock import farthest_s, picture_times
 from support.numbered_recordings import STRIDE, action, indices, numbers, picture, record
 from support.places import ROOT
+from support.small_shards import make_shards, record_all
 
 from data_gathering.label_file import Labels, write_labels
 from data_gathering.shard import Options, main
@@ -36,18 +36,13 @@ LENGTHS = {"ch0-00": 300, "ch0-01": 1, "ch1-00": 17, "ch1-01": 261, "ch2-00": 2}
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("play") / "3_video"
-    for i, (id_, frames) in enumerate(LENGTHS.items()):
-        record(folder, id_, i, frames, word_frames=range(3, frames, 13))
-    return folder
+    return record_all(tmp_path_factory.mktemp("play") / "3_video", LENGTHS)
 
 
 @pytest.fixture(scope="module")
 def dataset(recordings, tmp_path_factory):
     """To be read only."""
-    folder = tmp_path_factory.mktemp("made") / "shards"
-    make(recordings, folder)
-    return folder
+    return make_shards(recordings, tmp_path_factory.mktemp("made") / "shards")
 
 
 @pytest.fixture
@@ -56,8 +51,7 @@ def copy(recordings, tmp_path):
 
 
 def make(recordings, out, **more):
-    main(Options(recordings=str(recordings), labels="truth", out=str(out), **more))
-    return Shards(out)
+    return Shards(make_shards(recordings, out, **more))
 
 
 def test_pictures_actions_and_words_stay_together(recordings, tmp_path):
@@ -499,13 +493,6 @@ def long_videos(recordings, tmp_path_factory):
     return videos
 
 
-def farthest_s(from_timestamp: float, stored: np.ndarray, shown: np.ndarray) -> float:
-    """The largest distance in LeRobot's check of a picture's time, which it wants below 0.1 ms: the time asked for
-    against that of the nearest picture in the file, both as float32 (decode_video_frames_* of lerobot 0.6.1)."""
-    asked = (from_timestamp + stored.astype(np.float64)).astype(np.float32)
-    return float(np.abs(asked - shown.astype(np.float32)).max())
-
-
 def test_every_frame_of_long_files_passes_lerobots_check_of_times(long_videos, tmp_path):
     episodes = []
     for number, (video, n) in enumerate(long_videos):
@@ -518,10 +505,7 @@ def test_every_frame_of_long_files_passes_lerobots_check_of_times(long_videos, t
     assert [row[place + "file_index"] for row in rows] == [0, 1, 1, 1, 1]
     shown = {}
     for path in (tmp_path / "shards").glob("videos/*/*/*.mp4"):
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
-            shown[int(path.stem[-3:])] = np.array([float(Fraction(pts) * stream.time_base) for pts in times])
+        shown[int(path.stem[-3:])] = picture_times(path)
     for row in rows:
         stored = data["timestamp"].to_numpy()[row["dataset_from_index"]: row["dataset_to_index"]]
         first = round(row[place + "from_timestamp"] * 20)

@@ -1,22 +1,21 @@
 """Shards that grow, that lie elsewhere, and that become recordings again; labels and words that are read late."""
 
-import functools
-import http.server
 import json
 import pickle
 import shutil
-import threading
 from dataclasses import replace
 
 import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from support.numbered_recordings import STRIDE, numbers, picture, record
+from support.numbered_recordings import STRIDE, numbers, picture
+from support.small_shards import described, make_shards, record_all, whole
+from support.web_folder import web_folder
 
 from data_gathering import export
-from data_gathering.shard import Options, main
 from vlpt.data import dataset_part, lerobot_writer, remote_files
+from vlpt.data.kept_open import OpenParquet
 from vlpt.data.lerobot_statistics import statistics, together
 from vlpt.data.lerobot_writer import times_hold
 from vlpt.data.mp4_header import count_samples
@@ -30,37 +29,13 @@ FRAMES = {"ch0-00": 40, "ch0-01": 1, "ch1-00": 33, "ch1-01": 20}
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("play") / "3_video"
-    for i, (id_, frames) in enumerate(FRAMES.items()):
-        record(folder, id_, i, frames, word_frames=range(3, frames, 13))
-    return folder
+    return record_all(tmp_path_factory.mktemp("play") / "3_video", FRAMES)
 
 
 @pytest.fixture(scope="module")
 def dataset(recordings, tmp_path_factory):
     """To be read only."""
-    return make(recordings, tmp_path_factory.mktemp("made") / "shards")
-
-
-def make(recordings, out, labels="truth", only=None):
-    if only is not None:
-        (out.parent / "only.txt").write_text("\n".join(only))
-    main(Options(str(recordings), labels=str(labels), out=str(out), only=str(out.parent / "only.txt") if only else ""))
-    return out
-
-
-def described(episode: Episode) -> tuple:
-    """What an episode is, without its place."""
-    truth = None if episode.true_buttons is None else episode.true_buttons.tolist()
-    return (episode.id, episode.channel, episode.words, episode.errands, episode.seed, episode.world,
-            episode.buttons_index.tolist(), episode.camera_index.tolist(), episode.null.tolist(),
-            episode.confidence.tolist(), truth)  # fmt: skip
-
-
-def whole(place) -> list[tuple]:
-    """Everything of a dataset, by id, pictures too."""
-    shards = Shards(place)
-    return sorted((*described(one), numbers(shards.read_frames(one)).tolist()) for one in shards.episodes)
+    return make_shards(recordings, tmp_path_factory.mktemp("made") / "shards")
 
 
 # ---- read late
@@ -90,10 +65,10 @@ def test_the_cache_of_labels_stays_within_its_bound():
 
 
 def test_a_dataset_that_is_made_again_while_it_is_read_is_not_read_half_old_half_new(recordings, tmp_path):
-    shards = Shards(make(recordings, tmp_path / "shards", only=["ch0-00", "ch1-00"]))
+    shards = Shards(make_shards(recordings, tmp_path / "shards", only=["ch0-00", "ch1-00"]))
     assert shards.episodes[0].buttons_index.size == 40
     shutil.rmtree(tmp_path / "shards")
-    make(recordings, tmp_path / "shards", only=["ch1-01", "ch0-00"])
+    make_shards(recordings, tmp_path / "shards", only=["ch1-01", "ch0-00"])
     with pytest.raises(ValueError, match="written again since the dataset was opened: open that anew"):
         shards.episodes[1].buttons_index  # noqa: B018
 
@@ -122,9 +97,9 @@ def files(folder) -> dict:
 
 
 def test_new_recordings_are_added_and_no_old_file_is_written_again(recordings, dataset, tmp_path, capsys):
-    out = make(recordings, tmp_path / "shards", only=["ch0-00", "ch1-00"])
+    out = make_shards(recordings, tmp_path / "shards", only=["ch0-00", "ch1-00"])
     before = files(out)
-    make(recordings, out)
+    make_shards(recordings, out)
     assert "is made of 2 of these 4 recordings: adding the other 2" in capsys.readouterr().out
     after = files(out)
     changed = {name for name, found in before.items() if after[name] != found}
@@ -137,26 +112,26 @@ def test_new_recordings_are_added_and_no_old_file_is_written_again(recordings, d
     once = json.loads((dataset / "meta/stats.json").read_text())
     for kind in ("min", "max", "mean", "std", "count"):
         np.testing.assert_allclose(stats["action"][kind], once["action"][kind], rtol=1e-9)
-    make(recordings, out)
+    make_shards(recordings, out)
     assert "nothing to do" in capsys.readouterr().out and "4 episodes of 2 channels" in (out / "README.md").read_text()
 
 
 def test_what_is_changed_or_gone_is_no_reason_to_add(recordings, tmp_path, capsys):
     copy = shutil.copytree(recordings, tmp_path / "3_video")
-    out = make(copy, tmp_path / "shards", only=["ch0-00", "ch1-00"])
+    out = make_shards(copy, tmp_path / "shards", only=["ch0-00", "ch1-00"])
     (copy / "ch0-00.words.jsonl").write_text('{"word": "new", "start_ms": 0, "end_ms": 9}\n')
-    make(copy, out)
+    make_shards(copy, out)
     assert "adding" not in capsys.readouterr().out
     assert [one.id for one in Shards(out).episodes] == list(FRAMES) and Shards(out).episodes[0].words[0].word == "new"
 
 
 def test_a_failed_addition_leaves_the_old_dataset(recordings, tmp_path):
     copy = shutil.copytree(recordings, tmp_path / "3_video")
-    out = make(copy, tmp_path / "shards", only=["ch0-00", "ch1-00"])
+    out = make_shards(copy, tmp_path / "shards", only=["ch0-00", "ch1-00"])
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     (copy / "ch1-01.mp4").write_bytes((copy / "ch1-01.mp4").read_bytes()[:900])
     with pytest.raises(ValueError, match="ch1-01.mp4 cannot be read"):
-        make(copy, out)
+        make_shards(copy, out)
     assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["3_video", "only.txt", "shards"]
 
@@ -166,13 +141,25 @@ def test_files_end_at_their_bound_and_a_thousand_are_a_folder(recordings, tmp_pa
     monkeypatch.setattr("vlpt.data.shard_videos.VIDEO_FILE_MB", 0)  # and of pictures
     monkeypatch.setattr("vlpt.data.lerobot.CHUNK_FILES", 3)
     monkeypatch.setattr(lerobot_writer, "CHUNK_FILES", 3)
-    out = make(recordings, tmp_path / "shards", only=list(FRAMES)[:2])
-    make(recordings, out)
+    out = make_shards(recordings, tmp_path / "shards", only=list(FRAMES)[:2])
+    make_shards(recordings, out)
     names = ["chunk-000/file-000", "chunk-000/file-001", "chunk-000/file-002", "chunk-001/file-000"]
     for pattern in ("data/*/*.parquet", "videos/*/*/*.mp4"):
         found = sorted(str(path.parent.name + "/" + path.stem) for path in out.glob(pattern))
         assert found == names
     assert [numbers(Shards(out).read_frames(one))[0] for one in Shards(out).episodes] == [i * STRIDE for i in range(4)]
+
+
+def test_few_files_of_frames_stay_open_and_few_parts_of_them(recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr(lerobot_writer, "GROUPS_A_FILE", 2)
+    out = make_shards(recordings, tmp_path / "shards")
+    first, second = sorted(out.glob("data/*/*.parquet"))
+    tables = OpenParquet(most=9, most_parts=3)
+    assert [tables.read(first, i, ["index"]).num_rows for i in range(2)] == [40, 1] and list(tables.files) == [first]
+    kept = tables.read(second, 1, ["index", "no such column"], keep=True)
+    assert kept.column_names == ["index"] and list(tables.files) == [second]  # two and two are more than three
+    assert tables.read(second, 1, ["index", "no such column"], keep=True) is kept
+    assert whole(out) == whole(make_shards(recordings, tmp_path / "again"))
 
 
 def test_words_of_another_recording_and_a_repeated_id_are_refused(recordings, tmp_path):
@@ -216,32 +203,13 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(dataset):
-    """The dataset on a web server of this machine; `asked`: names of the files that were sent."""
-    asked = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            super().do_GET()
-
-        def list_directory(self, path):
-            return self.send_error(403)
-
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Handler, directory=str(dataset.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        running.asked = asked
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
+    """The dataset on a web server of this machine."""
+    with web_folder(dataset.parent) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def test_a_dataset_on_a_web_server_is_read_and_its_files_are_fetched_once(server, dataset, cache):
-    place = f"http://127.0.0.1:{server.server_port}/shards"
+    place = f"{server.address}/shards"
     shards = Shards(place)
     assert [one.id for one in shards.episodes] == list(FRAMES) and not any("mp4" in name for name in server.asked)
     assert whole(place) == whole(dataset)
@@ -262,7 +230,7 @@ def test_a_dataset_in_another_store_is_fetched_again_when_it_changes_and_room_is
     store.put(str(dataset), "/of/one", recursive=True)
     assert whole("memory://of/one") == whole(dataset) == whole("memory://of")  # as it is, and as a folder of parts
     store.rm("/of", recursive=True)
-    other = make(recordings, tmp_path / "other", only=["ch1-00", "ch1-01"])
+    other = make_shards(recordings, tmp_path / "other", only=["ch1-00", "ch1-01"])
     store.put(str(other), "/of/one", recursive=True)
     assert whole("memory://of/one") == whole(other)
     monkeypatch.setenv("VLPT_CACHE_GB", "0")
@@ -288,9 +256,9 @@ def test_exported_recordings_make_the_same_dataset(dataset, tmp_path):
     kept = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     export.main(export.Options(str(dataset), str(out)))
     assert kept == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} and len(kept) == 4 * 5
-    again = make(out, tmp_path / "again", labels=out / "labels")
+    again = make_shards(out, tmp_path / "again", labels=out / "labels")
     assert whole(again) == whole(dataset)
-    assert whole(make(out, tmp_path / "truth")) == whole(dataset)
+    assert whole(make_shards(out, tmp_path / "truth")) == whole(dataset)
     with pytest.raises(ValueError, match="has no channel ch9"):
         export.main(export.Options(str(dataset), str(out), ("ch9",)))
 
@@ -302,6 +270,6 @@ def test_plain_video_and_words_have_no_labels_to_learn_from(recordings, tmp_path
         for t in range(25):
             video.write(picture(t, (320, 180)))
     shutil.copy(recordings / "ch0-00.words.jsonl", folder / "talk.words.jsonl")
-    (one,) = Shards(make(folder, tmp_path / "shards", labels="none")).episodes
+    (one,) = Shards(make_shards(folder, tmp_path / "shards", labels="none")).episodes
     assert (one.id, one.channel, one.n_frames, one.true_buttons) == ("talk", "talk", 25, None)
     assert not one.confidence.any() and one.null.all() and len(one.words) == 3

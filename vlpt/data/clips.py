@@ -14,6 +14,8 @@ import torch
 from vlpt.data.shards import Episode, Shards
 from vpt.actions import MINECRAFT
 
+CHECKED = 200  # episodes whose truth is looked for at the start: of more it is when a clip of them is drawn
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -29,7 +31,8 @@ class Clip:
 class Clips:
     """Every window of `frames_per_clip` frames is equally likely. Episodes shorter than that are in `left_out`.
 
-    Raises ValueError when an episode's truth is unknown or all are too short.
+    Raises ValueError when an episode's truth is unknown (of many episodes only when a clip of it is drawn) or all are
+    too short.
     """
 
     def __init__(self, shards: Shards, episodes: Sequence[Episode], *, n_clips: int, frames_per_clip: int = 128,
@@ -37,10 +40,7 @@ class Clips:
         """read_frames: (episode, start, stop) -> (stop - start, 128, 128, 3) uint8, the shards' own when None.
         rank, world_size: which of how many processes this is: each has other clips, together those of one process with
         as many."""
-        unknown = [episode.id for episode in episodes if episode.true_buttons is None]
-        if unknown:
-            raise ValueError(f"what was pressed in {', '.join(unknown)} is not known: an inverse dynamics model needs "
-                             "recordings with an <id>.jsonl")
+        _check_known(episodes[:: -(-len(episodes) // CHECKED) or 1])
         self.left_out = [episode.id for episode in episodes if episode.n_frames < frames_per_clip]
         self.episodes = [episode for episode in episodes if episode.n_frames >= frames_per_clip]
         if not self.episodes:
@@ -81,9 +81,16 @@ class Clips:
 
     def _clip(self, episode: Episode, start: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         stop = int(start) + self.frames_per_clip
+        _check_known([episode])
         buttons = torch.from_numpy(episode.true_buttons[start:stop].astype(np.int64))
         shares = torch.from_numpy(MINECRAFT.camera.shares(episode.true_camera_deg[start:stop]))
         return torch.as_tensor(self.read_frames(episode, int(start), stop)), buttons, shares
+
+
+def _check_known(episodes: Sequence[Episode]) -> None:
+    if unknown := [episode.id for episode in episodes if episode.true_buttons is None]:
+        raise ValueError(f"what was pressed in {', '.join(unknown)} is not known: an inverse dynamics model needs "
+                         "recordings with an <id>.jsonl")
 
 
 def sample_clips(

@@ -46,6 +46,11 @@ class DatasetFiles:
             raise ValueError("it was written again since the dataset was opened: open that anew")
         return path
 
+    def stamp(self, name: str) -> dict:
+        """What a file is known by without reading it. Raises FileNotFoundError."""
+        found = self.path(name).stat()
+        return {"size": found.st_size, "changed_ns": found.st_mtime_ns}
+
     def parts(self) -> list[Path]:
         """The datasets in this folder, where it is none itself."""
         return [path for path in sorted(self.folder.glob("*/")) if (path / INFO_PATH).exists()]

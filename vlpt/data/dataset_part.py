@@ -19,6 +19,7 @@ import numpy as np
 from vlpt.data import lerobot
 from vlpt.data.dataset_files import DatasetFiles
 from vlpt.data.episode import FEATURES, ON_FRAMES, PICTURES, RECORDING, About, Episode, Errand, Late, stored_episode
+from vlpt.data.kept_open import OpenParquet
 from vlpt.data.language_events import EVENTS, from_events
 from vlpt.data.lerobot import Row
 from vlpt.data.lerobot_reader import EpisodeTable, FrameTable, RowGroups, read_info
@@ -34,13 +35,14 @@ WORD_BYTES = 250  # about what one takes in memory
 
 
 class DatasetPart:
-    """Raises ValueError naming the file that is missing, cut short or does not fit the others."""
+    """labels, tables: what is kept of all datasets. Raises ValueError naming the file that is missing, cut short or
+    does not fit the others."""
 
-    def __init__(self, files: DatasetFiles, labels: RecentlyUsed):
-        self.files, self.labels, self.fetched = files, labels, {}
+    def __init__(self, files: DatasetFiles, labels: RecentlyUsed, tables: OpenParquet | None = None):
+        self.files, self.labels, self.fetched, tables = files, labels, {}, tables or OpenParquet()
         info = _read_info(files)
-        self.table = EpisodeTable(files, PICTURES, ["id", "channel", "seed", "world"], info.total_episodes)
-        self.frames = FrameTable(files, STORED, list(ON_FRAMES))
+        self.table = EpisodeTable(files, PICTURES, ["id", "channel", "seed", "world"], info.total_episodes, tables)
+        self.frames = FrameTable(files, STORED, list(ON_FRAMES), tables)
         rows = self.table.rows
         self.indices = np.array([row.episode_index for row in rows], np.int64)
         self.groups = self.frames.groups(files.frame_tables())
@@ -106,7 +108,7 @@ class DatasetPart:
     # ---- what an episode is
 
     def _episodes(self, rows: list[Row]) -> list[Episode]:
-        recordings, videos, made, read = None, {}, [], self.read
+        recordings, videos, made, read, described = None, {}, [], self.read, self.files.name("meta/episodes")
         for number, (row, own) in enumerate(zip(rows, self.table.own, strict=True)):
             if own.get("id") is None or own.get("channel") is None:
                 if recordings is None and self.files.remote:
@@ -115,7 +117,7 @@ class DatasetPart:
                     recordings = self.frames.first_frames(self.groups, RECORDING)
                 about = self._about(recordings.get(row.episode_index))
             else:
-                with lerobot.reading(self.files.name("meta/episodes")):
+                with lerobot.reading(described):
                     about = lerobot.checked(About, {name: value for name, value in own.items() if value is not None})
             place = row.chunk_index, row.file_index
             if place not in videos:

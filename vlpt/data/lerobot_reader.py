@@ -22,11 +22,9 @@ import pyarrow.parquet as pq
 from vlpt.data.dataset_files import DatasetFiles
 from vlpt.data.kept_open import OpenParquet
 from vlpt.data.lerobot import INFO_PATH, VERSION, Info, Row, checked, reading
-from vlpt.data.recently_used import RecentlyUsed
 from vlpt.files import read_text
 
 ORDER = {name: {"dtype": "int64", "shape": [1]} for name in ("episode_index", "frame_index")}
-GROUPS_MB = 64  # of row groups that hold several episodes, kept decoded
 
 
 def read_info(files: DatasetFiles) -> Info:
@@ -54,11 +52,13 @@ class EpisodeTable:
     """The rows of the episodes in the order of their index; wide columns are read when asked for.
 
     rows: what a reader needs of each; own: those of the columns `narrow` that are there, of each; there: the names of
-    all columns. Raises ValueError naming the file that is missing, broken, or holds an index that cannot be.
+    all columns. tables: what is open, of all datasets. Raises ValueError naming the file that is missing, broken, or
+    holds an index that cannot be.
     """
 
-    def __init__(self, files: DatasetFiles, video_key: str, narrow: Sequence[str], n_episodes: int | None = None):
-        self.files, self.open, self.groups = files, OpenParquet(), RecentlyUsed(GROUPS_MB)
+    def __init__(self, files: DatasetFiles, video_key: str, narrow: Sequence[str], n_episodes: int | None = None,
+                 tables: OpenParquet | None = None):
+        self.files, self.open = files, tables or OpenParquet()
         self.there: set[str] = set()
         found = [each for name in files.episode_tables(n_episodes) for each in self._read(name, video_key, narrow)]
         found.sort(key=lambda each: each[0].episode_index)
@@ -72,11 +72,7 @@ class EpisodeTable:
         """Those of the columns that are there, of one episode, as Python objects."""
         place = self.places[number]
         with reading(self.files.name(place.file)):
-            key = (place.file, place.row_group, *columns)
-            group = self.groups.get(key)
-            if group is None:
-                group = self.open.read(self.files.local(place.file), place.row_group, columns)
-                self.groups.put(key, group, group.nbytes)
+            group = self.open.read(self.files.local(place.file), place.row_group, columns, keep=True)
             return group.slice(place.row, 1).to_pylist()[0]
 
     def _read(self, name: str, video_key: str, narrow: Sequence[str]) -> Iterator[tuple[Row, dict, Place]]:
@@ -130,9 +126,10 @@ class FrameTable:
     Raises ValueError naming the file that is missing or broken, and the column that is missing or of another shape.
     """
 
-    def __init__(self, files: DatasetFiles, features: dict[str, dict], more: Sequence[str]):
+    def __init__(self, files: DatasetFiles, features: dict[str, dict], more: Sequence[str],
+                 tables: OpenParquet | None = None):
         self.files, self.features, self.more = files, features | ORDER, list(more)
-        self.open, self.shared = OpenParquet(), RecentlyUsed(GROUPS_MB)
+        self.open = tables or OpenParquet()
         self.there: set[str] = set()
 
     def groups(self, names: Sequence[str]) -> RowGroups:
@@ -187,11 +184,7 @@ class FrameTable:
     def _part(self, name: str, number: int, episode_index: int, alone: bool) -> dict[str, np.ndarray]:
         """The rows of an episode in one row group; `alone`: it holds nothing else."""
         with reading(self.files.name(name)):
-            table = self.shared.get((name, number))
-            if table is None:
-                table = self.open.read(self.files.local(name), number, [*self.features, *self.more])
-                if not alone:
-                    self.shared.put((name, number), table, table.nbytes)
+            table = self.open.read(self.files.local(name), number, [*self.features, *self.more], keep=not alone)
             if not alone:
                 table = table.filter(pc.equal(table["episode_index"], episode_index))
             part = {column: _numbers(column, table[column], feature) for column, feature in self.features.items()}

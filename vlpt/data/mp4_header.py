@@ -2,6 +2,7 @@
 
 In: an mp4 file. Out: the length of the table of sizes of its video track (`moov/trak/mdia/minf/stbl/stsz`), for which a
 few hundred bytes are read: 0.1 ms, where opening it with a decoder takes milliseconds and thousands of files are asked.
+Its boxes, for who reads more of them (vlpt/data/mp4_table.py).
 
     count_samples("file-000.mp4")
 
@@ -14,13 +15,13 @@ from typing import BinaryIO
 
 from vpt.media import readable
 
-_INSIDE = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+_INSIDE = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts")
 
 
 def count_samples(path: Path | str) -> int:
     """Pictures of the first video track. Raises ValueError naming a file that is missing, cut short or no mp4."""
     with readable(path, "H.264 video", "copy it again, or make the dataset again"), open(path, "rb") as file:
-        for kind, start, end in _boxes(file, 0, file.seek(0, 2)):
+        for kind, start, end in boxes(file, 0, file.seek(0, 2)):
             if kind == b"moov":
                 for count in _tracks(file, start, end):
                     return count
@@ -29,29 +30,33 @@ def count_samples(path: Path | str) -> int:
 
 def _tracks(file: BinaryIO, start: int, end: int) -> Iterator[int]:
     """The number of samples of each track of pictures."""
-    for kind, *track in _boxes(file, start, end):
+    for kind, *track in boxes(file, start, end):
         if kind == b"trak":
-            found = {kind: _four(file, at + skip) for kind, at, skip in _leaves(file, *track)}
+            # after version, flags, and a number that is 0 or a size
+            found = {kind: read(file, at + 8, at + 12) for kind, at, _ in leaves(file, *track)
+                     if kind in (b"hdlr", b"stsz")}  # fmt: skip
             if found.get(b"hdlr") == b"vide":
                 yield int.from_bytes(found.get(b"stsz", b""))
 
 
-def _leaves(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes `hdlr` and `stsz` below a track, and where in each the four bytes lie that matter."""
-    for kind, inside, stop in _boxes(file, start, end):
+def leaves(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of a track that hold no others, and from where to where their content goes."""
+    for kind, inside, stop in boxes(file, start, end):
         if kind in _INSIDE:
-            yield from _leaves(file, inside, stop)
-        elif kind in (b"hdlr", b"stsz"):
-            yield kind, inside, 8  # after version, flags, and a number that is 0 or a size
+            yield from leaves(file, inside, stop)
+        else:
+            yield kind, inside, stop
 
 
-def _four(file: BinaryIO, at: int) -> bytes:
-    file.seek(at)
-    return file.read(4)
+def read(file: BinaryIO, start: int, end: int) -> bytes:
+    """What lies there."""
+    file.seek(start)
+    return file.read(end - start)
 
 
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, beginning and end of what is inside, of each box of a stretch of the file."""
+def boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, beginning and end of what is inside, of each box of a stretch of the file. Raises ValueError for one that
+    ends beyond it."""
     while start + 8 <= end:
         file.seek(start)
         size, kind, head = int.from_bytes(file.read(4)), file.read(4), 8

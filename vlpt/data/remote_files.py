@@ -49,6 +49,7 @@ class RemoteFiles(DatasetFiles):
     def __init__(self, place: str):
         self.place = place.rstrip("/")
         super().__init__(cache_folder() / hashlib.sha256(self.place.encode()).hexdigest()[:16])
+        self.stamps: dict[str, dict] = {}
         self._system()
 
     def __str__(self) -> str:
@@ -77,6 +78,13 @@ class RemoteFiles(DatasetFiles):
             self.seen[name] = True
         os.utime(path)
         return path
+
+    def stamp(self, name: str) -> dict:
+        """As the store tells it, asked once: a file's copy need not be here."""
+        if name not in self.stamps:
+            with _asking(self.name(name)):
+                self.stamps[name] = _changes(self._system().info(self.name(name)))
+        return self.stamps[name]
 
     def parts(self) -> list[str]:
         """The datasets in this folder, where it is none itself and its files can be listed."""
@@ -115,7 +123,7 @@ class RemoteFiles(DatasetFiles):
     def _fetch(self, name: str, path: Path) -> None:
         system, address, note = self._system(), self.name(name), path.with_name(path.name + ".key")
         found = system.info(address)
-        key = json.dumps({what: str(found[what]) for what in CHANGES if found.get(what) is not None})
+        key = json.dumps(_changes(found))
         if path.is_file() and note.is_file() and note.read_text() == key and _whole(path, found.get("size")):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,6 +133,11 @@ class RemoteFiles(DatasetFiles):
                 raise ValueError(f"{unfinished.stat().st_size} of {found['size']} bytes came")
         write_text(note, key)
         make_room(path)
+
+
+def _changes(found: dict) -> dict[str, str]:
+    """Of what a store says of a file, that which tells one from another."""
+    return {what: str(found[what]) for what in CHANGES if found.get(what) is not None}
 
 
 def _whole(path: Path, size: int | None) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from vlpt.data import lerobot
 from vlpt.data.dataset_part import DatasetPart
 from vlpt.data.episode import FEATURES, ON_FRAMES, PICTURES, RECORDING, About, Episode, Errand
-from vlpt.data.kept_open import KeptOpen
+from vlpt.data.kept_open import KeptOpen, OpenParquet
 from vlpt.data.recently_used import RecentlyUsed
 from vlpt.data.remote_files import open_files
 from vlpt.data.video_reader import VideoReader
@@ -26,7 +26,7 @@ from vlpt.data.video_reader import VideoReader
 __all__ = ["FEATURES", "ON_FRAMES", "PICTURES", "RECORDING", "About", "Episode", "Errand", "Shards"]
 
 LABELS_MB = 256  # 4,000 episodes of a minute, or 60 of 70 minutes: more than there are lanes
-MOST_VIDEOS = 128  # open at a time
+MOST_VIDEOS = 64  # open at a time: 2 MB for six hours, and what a decoder holds
 
 
 class Shards:
@@ -39,11 +39,11 @@ class Shards:
     """
 
     def __init__(self, folder: Path | str, cache_mb: float = 1000):
-        files, labels = open_files(folder), RecentlyUsed(LABELS_MB)
+        files, labels, tables = open_files(folder), RecentlyUsed(LABELS_MB), OpenParquet()
         self.place, self.folder, self.cache = str(folder), files.folder, RecentlyUsed(cache_mb)
         self.videos = KeptOpen(MOST_VIDEOS)
         parts = [] if files.has(lerobot.INFO_PATH) else [open_files(part) for part in files.parts()]
-        self.parts = [DatasetPart(part, labels) for part in parts or [files]]
+        self.parts = [DatasetPart(part, labels, tables) for part in parts or [files]]
         self.episodes = [episode for part in self.parts for episode in part.episodes]
 
     def read_frames(self, episode: Episode, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -56,10 +56,16 @@ class Shards:
 
     def fetch(self, video: Path) -> Path:
         """An episode's video, on this disk: one of a remote dataset is copied there if it is not yet, and checked."""
-        for part in self.parts:
-            if part.files.remote and video.is_relative_to(part.files.folder):
-                return part.fetch_video(video)
-        return video
+        part = self._part_of(video)
+        return part.fetch_video(video) if part is not None and part.files.remote else video
+
+    def stamp(self, video: Path) -> dict:
+        """What an episode's video is known by without reading it, nor fetching it. Raises FileNotFoundError."""
+        files = self._part_of(video).files
+        return files.stamp(str(video.relative_to(files.folder)))
+
+    def _part_of(self, video: Path) -> DatasetPart | None:
+        return next((part for part in self.parts if video.is_relative_to(part.files.folder)), None)
 
     def reopen(self) -> None:
         """Opens videos anew, as a child must, which would share the place in the file with its parent. A child that

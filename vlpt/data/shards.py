@@ -2,10 +2,11 @@
 shard_reader.py for reading, and episode.py for the columns, whose names can be had from here too.
 
 In: episodes whose pictures lie in 128x128 mp4 files of their own. Out: a folder with the pictures joined in `videos/`
-(200 MB a file), one row a frame in `data/` (100 MB), one row an episode, with its words, in `meta/episodes/`. LeRobot
-has an episode in one file: one that alone has more than 200 MB, or is longer than LeRobot's clock bears within a file
-(`times_hold`), has a file of its own. Words are stored, not tokens, so that shards do not depend on a tokenizer. No
-frame is ever left out: what must not be learnt from is marked (`null`), what is not known is marked (-1, nan).
+(200 MB a file), one row a frame in `data/` (100 MB or 256 episodes a file), and one row an episode, with its words, in
+`meta/episodes/`. LeRobot has an episode in one file: one that alone has more than 200 MB, or is longer than LeRobot's
+clock bears within a file (`times_hold`), has a file of its own. Words are stored, not tokens, so that shards do not
+depend on a tokenizer. No frame is ever left out: what must not be learnt from is marked (`null`), what is not known is
+marked (-1, nan).
 
     write_shards("data/6_shards", episodes, {"labels": "idm"})
     add_to_shards("data/6_shards", later_episodes, {"labels": "idm"})   # what is there is not written again
@@ -173,9 +174,9 @@ def _verify(folder: Path, videos: dict[Path, int]) -> None:
     """Reads the dataset as whoever trains will, and of each new video every index."""
     Shards(folder)
     for video, n_frames in videos.items():
-        if len(VideoReader(video)) != n_frames:
-            raise ValueError(f"{video} was written with {len(VideoReader(video))} frames, {n_frames} were meant: "
-                             "try again, perhaps on another disk")
+        if (found := len(VideoReader(video))) != n_frames:
+            raise ValueError(f"{video} was written with {found} frames, {n_frames} were meant: try again, perhaps on "
+                             "another disk")
 
 
 def _columns(episode: Episode) -> dict[str, np.ndarray]:
@@ -216,8 +217,8 @@ def _task_of_frames(episode: Episode, tasks: list[str]) -> np.ndarray:
 
 def _statistics(folder: Path, parts: list[dict], videos: dict[Path, int]) -> dict:
     """Of every column, and of about 100 pictures a video; with what the dataset had before, as far as it says."""
-    sampled = [VideoReader(video).read_frames(i, i + 1)[0] for video, n_frames in videos.items()
-               for i in range(0, n_frames, max(1, n_frames // 100))]  # fmt: skip
+    sampled = [reader.read_frames(i, i + 1)[0] for reader in map(VideoReader, videos)
+               for i in range(0, len(reader), max(1, len(reader) // 100))]  # fmt: skip
     new = {PICTURES: statistics(np.stack(sampled), axis=(0, 1, 2), scale=255.0)}
     new |= {name: together([part[name] for part in parts]) for name in parts[0]}
     before = {}

@@ -7,10 +7,11 @@ F = V + P C numbers as `Policy.pack` puts them (of an agent that sees motion, wh
     read_frames = cache_features(model.policy, shards)
     Lanes(shards, episodes, ..., read_frames=read_frames)
 
-One fp16 array a video file (vlpt/data/feature_file.py), in `features/<trunk>/` beside the shards, found again by what
-it was made from: the trunk's weights, how pictures come to it, and the video, whose hash is kept (video_hashes.py). Of
-several processes each makes the files of its share and waits for those of the others: the folder is one that all see.
-What was made when there was one file an episode is taken over, not computed again.
+One fp16 array a video file (vlpt/data/feature_file.py), in `features/<trunk>/` beside the shards (of remote ones: in
+the cache of their files), found again by what it was made from: the trunk's weights, how pictures come to it, and the
+video, whose hash is kept (video_hashes.py). Of several processes each makes the files of its share and waits for those
+of the others: the folder is one that all see. What was made when there was one file an episode is taken over, not
+computed again.
 """
 
 import hashlib
@@ -54,8 +55,9 @@ def cache_features(
 ) -> Features:
     """Compute what is not there yet (all episodes, or those given) and return the reader.
 
-    folder: `features` beside the shards when None. rank, world_size: which of how many processes this is, each of
-    which makes a share. Raises ValueError when a feature does not fit fp16.
+    folder: `features` beside the shards when None; of remote shards in the folder that VLPT_CACHE names, and no video
+    is fetched again whose features are there. rank, world_size: which of how many processes this is, each of which
+    makes a share. Raises ValueError when a feature does not fit fp16.
     """
     asked = shards.episodes if episodes is None else episodes
     folder = Path(folder or shards.folder.parent / "features")
@@ -64,9 +66,11 @@ def cache_features(
     for episode in asked:
         of_video[episode.video].append(episode)
     ours = share(of_video, rank, world_size)
-    hashes = {video: video_hash(video, folder) for video in ours}
+    stamps = {video: shards.stamp(video) for video in of_video}
+    hashes = {video: video_hash(video, folder, stamps[video], shards.fetch) for video in ours}
     for video in of_video.keys() - hashes.keys():
-        hashes[video] = _in_time(lambda video=video: known_hash(video, folder), f"for the hash of {video}")
+        hashes[video] = _in_time(lambda video=video: known_hash(video, folder, stamps[video]),
+                                 f"for the hash of {video}")  # fmt: skip
     ends = _ends(shards.episodes)
     files = {video: FeatureFile(place / file_name(policy, video, hashes[video]), ends[video], policy.packed_width)
              for video in of_video}  # fmt: skip

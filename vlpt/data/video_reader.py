@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 
 from vlpt.data.recently_used import RecentlyUsed
+from vlpt.data.video_packets import YUV420P, video_packets
 from vpt.errors import one_line
 from vpt.files import whole_file
-from vpt.media import is_shown, open_media, picture_stream, readable
+from vpt.media import open_media, picture_stream, readable
 
 
 class VideoReader:
@@ -32,31 +33,16 @@ class VideoReader:
         """cache: of decoded groups of pictures, as I420 planes, half the size of RGB."""
         self.path, self.cache = Path(path), cache or RecentlyUsed(100)
         with _reading(path):
-            self.container = av.open(str(path), metadata_errors="replace")
-            self.stream = picture_stream(self.container)
-            packets = [(packet.pts, packet.dts, packet.is_keyframe, is_shown(packet))
-                       for packet in self.container.demux(self.stream) if packet.pts is not None]  # fmt: skip
-            pixels = self.stream.codec_context.pix_fmt
-            if pixels != "yuv420p" or not packets or not packets[0][2]:
-                raise ValueError(f"pixel format {pixels}, {len(packets)} frames")
-            if not all(shown for *_, shown in packets):
-                raise ValueError("its edit list hides frames")
-        self.stream.codec_context.thread_count = 1  # frame threads would decode past the group's end for nothing
-        self.stream.codec_context.options = {"err_detect": "explode"}
-        self.pts = sorted(pts for pts, *_ in packets)
-        number = {pts: i for i, pts in enumerate(self.pts)}
-        keys = sorted((number[pts], dts) for pts, dts, is_key, _ in packets if is_key)
-        self.group_start = np.array([start for start, _ in keys] + [len(self.pts)])
-        self.group_dts = [dts for _, dts in keys]
+            self.packets = video_packets(path)
+        self.group_start = self.packets.starts
 
     def __len__(self) -> int:
-        return len(self.pts)
+        return int(self.group_start[-1])
 
     def read_frames(self, start: int, stop: int) -> np.ndarray:
         """Frames start..stop-1 as (stop - start, H, W, 3) uint8 RGB."""
         planes = [self._slice(group, start, stop) for group in self._groups(start, stop)]
-        height, width = self.stream.height, self.stream.width
-        out = np.empty((stop - start, height, width, 3), dtype=np.uint8)
+        out = np.empty((stop - start, *self.packets.size, 3), dtype=np.uint8)
         for i, plane in enumerate(plane for group in planes for plane in group):
             cv2.cvtColor(plane, cv2.COLOR_YUV2RGB_I420, dst=out[i])
         return out
@@ -66,17 +52,19 @@ class VideoReader:
         are no whole groups of pictures."""
         if start not in self.group_start or stop not in self.group_start:
             return False
-        with _reading(self.path):
-            packets = [packet for group in self._groups(start, stop) for packet in self._group_packets(group)]
-        order = np.argsort(np.argsort([packet.pts for packet in packets]))
-        delay, frame_pts = int((np.arange(len(order)) - order).max()), _frame_pts(self.stream)
-        with whole_file(out) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
-            stream = container.add_stream_from_template(self.stream)
-            stream.time_base = self.stream.time_base
-            for i, packet in enumerate(packets):
-                packet.stream = stream
-                packet.pts, packet.dts = int(order[i]) * frame_pts, (i - delay) * frame_pts
-                container.mux(packet)
+        with _open(self.path) as source:
+            template = picture_stream(source)
+            packets = [packet for group in self._groups(start, stop) for packet in self.packets.read(group)]
+            order = np.argsort(np.argsort([packet.pts for packet in packets]))
+            delay, frame_pts = int((np.arange(len(order)) - order).max()), _frame_pts(template)
+            with whole_file(out) as unfinished, av.open(str(unfinished), "w", format="mp4") as container:
+                stream = container.add_stream_from_template(template)
+                stream.time_base = template.time_base
+                for i, packet in enumerate(packets):
+                    packet.is_keyframe = start + int(order[i]) in self.group_start
+                    packet.stream, packet.time_base, packet.duration = stream, template.time_base, frame_pts
+                    packet.pts, packet.dts = int(order[i]) * frame_pts, (i - delay) * frame_pts
+                    container.mux(packet)
         return True
 
     def _groups(self, start: int, stop: int) -> range:
@@ -95,27 +83,20 @@ class VideoReader:
 
     def _decode(self, group: int) -> np.ndarray:
         """One group of pictures -> (n, 3H/2, W) uint8 planes."""
-        start, stop = self.group_start[group: group + 2]
-        decoder, shown = self.stream.codec_context, []
+        decoder, shown = self.packets.decoder, []
         with _decoding(self.path):
-            for packet in self._group_packets(group):
-                shown += decoder.decode(packet)
-            shown += decoder.decode(None)
-            decoder.flush_buffers()
-            if [frame.pts for frame in shown] != self.pts[start:stop]:
+            try:
+                for packet in self.packets.read(group):
+                    shown += decoder.decode(packet)
+                shown += decoder.decode(None)
+            finally:
+                decoder.flush_buffers()
+            if [frame.pts for frame in shown] != self.packets.times(group):
+                start, stop = self.group_start[group: group + 2]
                 raise ValueError(f"frames {start}..{stop - 1} do not decode in order")
+            if other := {frame.format.name for frame in shown} - {YUV420P}:
+                raise ValueError(f"pixel format {', '.join(other)}")
             return np.stack([frame.to_ndarray() for frame in shown])
-
-    def _group_packets(self, group: int):
-        """The group's packets only: the decoder must not be fed the next group's, whose frames would come out first."""
-        wanted = set(self.pts[slice(*self.group_start[group: group + 2])])
-        self.container.seek(self.group_dts[group], stream=self.stream)
-        for packet in self.container.demux(self.stream):
-            if packet.pts in wanted:
-                wanted.remove(packet.pts)
-                yield packet
-            if not wanted:
-                return
 
 
 def signature(path: Path | str) -> tuple:
