@@ -19,11 +19,10 @@ from vlpt.language.decoder import DecoderConfig
 from vlpt.language.families import config_of
 from vlpt.language.silence import Silence
 from vlpt.language.transformer_xl import TransformerXLConfig
-from vlpt.target import Target
 from vpt.checkpoint import Pretrained, with_tuples
 from vpt.policy import PolicyConfig
 
-PARTS = ("silence", "words_ask_frames", "frames_ask_words", "intention", "target")
+PARTS = ("silence", "words_ask_frames", "frames_ask_words", "intention")
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,6 @@ class VLPTConfig:
     frames_ask: str = "ticks"  # all ticks, each a reading of the latest word in the light of now; or only "words"
     ask_every_block: bool = False  # frames ask words before each of blocks 2..n, not only before block 2
     intention: bool = False  # a reader of what words say will be done soon, beside frames ask words
-    # how many names of things a reader of where what is named lies may know, beside the reader of intentions; 0: none
-    target_names: int = 0
     cross_heads: int = 4
     cross_head_width: int = 32
 
@@ -102,8 +99,6 @@ class Joints(nn.Module, Pretrained):
         )
 
         self.intention = Intention(words, agent) if config.intention else None
-        seen = config.policy.patches, config.policy.patch_width
-        self.target = Target(config.target_names, words, seen, agent) if config.target_names else None
 
     def _cross(
         self, width: int, source_width: int, window: int, patches: tuple[int, int] | None = None

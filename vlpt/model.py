@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from vlpt.checkpoint import named_parts
 from vlpt.clock import Clock, Timestamps, Visibility
 from vlpt.fusion import KeyValues, unit_size
-from vlpt.intention import sums
 from vlpt.joints import Joints, VLPTConfig
 from vlpt.language.families import build, load_language
 from vlpt.language.interface import LanguageModel
@@ -47,7 +46,6 @@ class Output:
 
     action: ActionLogits  # log-probabilities of a frame's action, (B, T, ...) fp32
     intention: Tensor | None  # (B, T, SOON), what words say will be done soon; None where no such reader is
-    target: Tensor | None  # (B, T, PLACES), the odds of where what is named lies; None where no such reader is
     silence_logit: Tensor  # (B, L) fp32, of nothing being said at this tick
     hidden: Tensor  # (B, L, E) the language model's states
     tick_index: Tensor  # (B, L) int64, the tick's frame in the chunk
@@ -68,7 +66,6 @@ class VLPT(nn.Module, Pretrained):
         joints = Joints(config)
         self.silence, self.words_ask_frames = joints.silence, joints.words_ask_frames
         self.frames_ask_words, self.intention = joints.frames_ask_words, joints.intention
-        self.target = joints.target
         self.silence.fit(self.language)
         self.trained: tuple[nn.Module, ...] | None = None  # set by `freeze`; None: all
 
@@ -83,14 +80,6 @@ class VLPT(nn.Module, Pretrained):
         model.silence.fit(language)
         if joints is not None:
             joints.put_into(model)
-        return model
-
-    def with_target(self, names: int) -> "VLPT":
-        """The same with a fresh reader of targets that may know so many names; itself where it has one, or 0 are."""
-        if not names or self.target is not None:
-            return self
-        model = VLPT(replace(self.config, target_names=names))
-        model.load_state_dict({**model.state_dict(), **self.state_dict()})
         return model
 
     @classmethod
@@ -114,7 +103,7 @@ class VLPT(nn.Module, Pretrained):
             frames=FrameMemory.fresh(lanes, self._frame_slots, c.policy.width, device),
             patches=TickMemory.fresh(lanes, self._patch_slots, c.policy.patches * c.policy.patch_width, device),
             language=self.language.start(lanes),
-            words=TickMemory.fresh(lanes, self._word_slots, self.language.width + c.target_names, device),
+            words=TickMemory.fresh(lanes, self._word_slots, self.language.width, device),
             word_key_values=tuple(b.no_key_values(lanes, self._word_slots) for b in self.frames_ask_words.values()),
             next_frame=torch.zeros(lanes, dtype=torch.long, device=device),
         )
@@ -134,7 +123,7 @@ class VLPT(nn.Module, Pretrained):
 
     def forward(
         self, frames: Tensor, first: Tensor, heard: Tensor, memory: Memory, last_action: Tensor | None = None,
-        n_ticks: int | None = None, destination: Tensor | None = None,
+        n_ticks: int | None = None,
     ) -> tuple[Output, Memory]:
         """One chunk.
 
@@ -143,8 +132,7 @@ class VLPT(nn.Module, Pretrained):
         elsewhere not read; last_action (B, T, 2) int64: what was done at the frame before, for an agent that knows it
         (see `Policy.forward`). A memory made from pictures goes on with pictures, one made from the trunk's outputs
         with these. n_ticks: L where it is known, as in a step recorded as a CUDA graph (0: no lane ticks; more than
-        there are: padding). destination (B, T) int64: where the next walk leads, for a reader of targets that is to
-        take it as said; UNKNOWN: it reads.
+        there are: padding).
         """
         c = self.config
         clock = Clock.of(first, memory.next_frame, c.frames_per_tick, n_ticks)
@@ -156,8 +144,7 @@ class VLPT(nn.Module, Pretrained):
         seen, places = memory.frames.followed_by(x, clock), memory.patches
 
         # ---- words pass the language model, and before its layers ask frames (cross attention 1)
-        said = memory.words.content[:, :0]  # (B, 0, E + G), the names that the reader of targets knows beside it
-        hidden = self._states(said)  # (B, 0, E)
+        hidden = said = memory.words.content[:, :0]  # (B, 0, E)
         silence_logit = x.new_empty(len(x), 0)  # (B, 0)
         asked_ticks, language = clock.ticks, memory.language
         if clock.n_ticks:  # most frames of a stream have none
@@ -174,33 +161,26 @@ class VLPT(nn.Module, Pretrained):
             hidden, language = self.language.finish(h), plan.keep(rows)
             silence_logit = self.silence.logit_of(hidden, plan, self.language)
             said = unit_size(embedded) + unit_size(hidden)  # the word itself: hidden states tell of the next one
-            if self.target is not None:
-                said = torch.cat([said, self.target.named(ids).to(said)], 2)
             if c.frames_ask == "words":
                 asked_ticks = replace(clock.ticks, real=clock.ticks.real & (ids != self.language.vocabulary))
 
         # ---- frames pass the other blocks, and before these ask words (cross attention 2)
         words, word_key_values, asked, read, sees = self._words_asked(said, asked_ticks, clock, memory)
-        intention, target, told, blocks = None, None, [], (trunk,)
-        lately = sums(self._states(read), sees) if self.intention or self.target else None
+        intention, blocks = None, (trunk,)
         if self.intention is not None:
-            intention = self.intention.logits(lately)
-            told.append((self.intention, self.intention.told(intention)))
-        if self.target is not None:
-            target, silent = self.target.logits(lately, self.target.said(read, sees), patches)
-            told.append((self.target, self.target.told(target, silent, destination)))
-        for reader, odds in told:
-            x = x + reader.tell(odds)
+            intention = self.intention.logits(read, sees)
+            told = self.intention.told(intention)
+            x = x + self.intention.tell(told)
         for span, key_values in zip(self.block_spans, asked, strict=True):
             x = self.frames_ask_words[str(span.start)](x, key_values, sees)
             x, kept = self.policy.run_blocks(x, first, memory.blocks, visible, span)
             blocks += kept
 
         x = self.policy.finish(x)
-        for reader, odds in told:
-            x = x + reader.urge(odds)
+        if self.intention is not None:
+            x = x + self.intention.urge(told)
         action = self.policy.heads(x)
-        output = Output(action, intention, target, silence_logit, hidden, clock.ticks.time, clock.ticks.real)
+        output = Output(action, intention, silence_logit, hidden, clock.ticks.time, clock.ticks.real)
         seen = seen.newest(self._frame_slots)
         return output, Memory(blocks, seen, places, language, words, word_key_values, clock.next_frame)
 
@@ -246,11 +226,7 @@ class VLPT(nn.Module, Pretrained):
         return words, key_values, key_values, words.content, sees
 
     def _key_values(self, content: Tensor, time: Tensor) -> tuple[KeyValues, ...]:
-        return tuple(block.key_values(self._states(content), time) for block in self.frames_ask_words.values())
-
-    def _states(self, words: Tensor) -> Tensor:
-        """words (..., E + G), as they are remembered -> (..., E)."""
-        return words[..., : self.language.width]
+        return tuple(block.key_values(content, time) for block in self.frames_ask_words.values())
 
     # ---- training
 

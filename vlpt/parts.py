@@ -24,8 +24,8 @@ def groups(model) -> dict[str, list[nn.Parameter]]:
     """
     policy = model.policy
     cross = {name: list(getattr(model, name).named_parameters()) for name in CROSS}
-    for reader in readers(model):
-        cross["frames_ask_words"] += getattr(model, reader).named_parameters()
+    if model.intention is not None:
+        cross["frames_ask_words"] += model.intention.named_parameters()
     words, frames = ([p for name, p in cross[direction] if not name.endswith(GATES)] for direction in CROSS)
     return dict(
         trunk=_parameters(*policy.trunk),
@@ -37,11 +37,6 @@ def groups(model) -> dict[str, list[nn.Parameter]]:
         cross_frames=frames,
         gates=[p for direction in CROSS for name, p in cross[direction] if name.endswith(GATES)],
     )
-
-
-def readers(model) -> tuple[str, ...]:
-    """What reads words for actions beside cross attention 2, as far as there is such a thing."""
-    return tuple(name for name in ("intention", "target") if getattr(model, name) is not None)
 
 
 def _parameters(*modules: nn.Module) -> list[nn.Parameter]:
@@ -60,7 +55,7 @@ def freeze(model, stage: str, trunk: str = "frozen", language: bool = True, agen
     if stage in ("language", "joint"):
         trained += [model.silence, model.words_ask_frames]
     if stage in ("action", "joint"):
-        trained += [model.frames_ask_words, *(getattr(model, reader) for reader in readers(model))]
+        trained += [model.frames_ask_words] + [model.intention] * (model.intention is not None)
         trained += _acting(policy) if agent else []
     if trunk == "trained":
         trained += policy.trunk
@@ -94,11 +89,11 @@ def gates(model) -> dict[str, float]:
 
 def passages(model, direction: str) -> tuple[str, ...]:
     """Names of the parameters that are 0 where nothing passes in a direction of CROSS: its gates, and from words to
-    actions what its readers tell.
+    actions what their intention tells.
     """
     found = tuple(f"{direction}.{i}.{name}" for i in getattr(model, direction) for name in GATES)
-    telling = readers(model) if direction == "frames_ask_words" else ()
-    return found + tuple(f"{reader}.{name}.weight" for reader in telling for name in ("tell", "urge"))
+    tells = direction == "frames_ask_words" and model.intention is not None
+    return found + ("intention.tell.weight", "intention.urge.weight") * tells
 
 
 def untouched(model):

@@ -40,7 +40,6 @@ VARIANTS = {
     "every block": dict(ask_every_block=True), "softmax": dict(silence="softmax"),
     "frames ask words": dict(frames_ask="words"), "no patches": dict(patch_window=0),
     "no intention": dict(intention=False),
-    "targets": dict(target_names=3), "targets alone": dict(target_names=3, intention=False, frames_ask="words"),
     "a start": dict(language=replace(CONFIG.language, start_token=3)),
     "no window": dict(frame_window=1, patch_window=1, words_window=1),
     "long patches": dict(patch_window=17, frames_per_tick=2),
@@ -58,9 +57,6 @@ def a_model(gate: float = 0.7, **changes) -> VLPT:
     born_zero = [silence.since, silence.since_logit, silence.since_weight, model.policy.last_action.network[2].weight]
     if model.intention is not None:
         born_zero += [part.weight for part in (model.intention.read, model.intention.tell, model.intention.urge)]
-    if model.target is not None:
-        born_zero += [*model.target.weights, model.target.tell.weight, model.target.urge.weight]
-        model.target.begin_with(torch.tensor([5, 7]), torch.zeros(24), torch.ones(24))
     for parameter in born_zero:
         torch.nn.init.normal_(parameter, std=0.3)
     return model

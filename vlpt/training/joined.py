@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vlpt.checkpoint import model_folder
 from vlpt.data.lanes import Chunk
@@ -28,8 +28,7 @@ from vlpt.model import VLPT, Output
 from vlpt.options import Count, CountOrNone, NotNegative, Positive, Share, without_effect
 from vlpt.parts import unjoined, untouched
 from vlpt.training.episodes import EpisodeOptions, EpisodeStage, frozen_outputs, read_episodes
-from vlpt.training.losses import LossPart, action_loss, intention_loss, kl_to_reference, language_loss, target_loss
-from vlpt.training.naming import rows, things_named
+from vlpt.training.losses import LossPart, action_loss, intention_loss, kl_to_reference, language_loss
 from vlpt.training.stage import TOKENIZER, prefixed
 from vlpt.training.unigram import enough
 from vpt.policy import Policy
@@ -55,9 +54,6 @@ class JoinedOptions(EpisodeOptions):
     frames_ask: Literal["ticks", "words"] = "ticks"  # what frames ask: every tick, or those that hear a word
     silence: Literal["factored", "softmax"] = "factored"  # silence has a logit of its own, or is one more token
     intention: bool = True  # read what will be done soon off the words, beside cross attention (vlpt/intention.py)
-    # names of things that a reader of where what is named lies may know (vlpt/target.py; 0: no such reader); a model
-    # that has none is given one
-    target_names: CountOrNone = 0
     # what is heard
     words: Literal["true", "shuffled", "oracle", "silence"] = "true"  # all but true are controls
     frames: Literal["true", "blank"] = "true"  # what is seen and felt; blank is a control
@@ -102,11 +98,6 @@ class ActionsAreTrained:
     train_agent: bool = True  # train the agent's blocks 2..n and heads too
     intention_weight: NotNegative = 1.0  # weight of what words say will be done soon (nats a frame)
     intention_decay: NotNegative = 0.05  # nats for the squared length of the weights that read it
-    target_weight: NotNegative = 1.0  # weight of where the next walk leads (nats a frame)
-    target_decay: NotNegative = 0.03  # nats for the squared length of the weights that tell it
-    # share of chunks in which such a reader is told where the next walk leads (hindsight), so that the agent learns to
-    # go where it is told
-    tell_destination: Share = 0.0
     kl_weight: NotNegative = 0.0  # weight of the KL to the agent as it was before this stage (nats/frame)
 
 
@@ -115,8 +106,6 @@ def joined_losses(model: VLPT, output: Output, chunk: Chunk) -> dict[str, LossPa
     parts = action_loss(output.action, chunk.buttons_index, chunk.camera_index, chunk.action_mask, chunk.null)
     if output.intention is not None:
         parts |= intention_loss(output.intention, chunk.soon, chunk.action_mask, model.intention.read.weight)
-    if output.target is not None:
-        parts |= target_loss(output.target, chunk.destination, chunk.action_mask, model.target.weights)
     return parts | language_loss(model.language, output, chunk.spoken, chunk.language_mask)
 
 
@@ -138,14 +127,10 @@ class Joined(EpisodeStage):
     def __init__(self, options: JoinedOptions, device: torch.device) -> None:
         source = model_folder(options.start or options.language)
         self.tokenizer = load_tokenizer(source / TOKENIZER)
-        model = VLPT.from_pretrained(source) if options.start else self._join(options, source)
-        model = model.with_target(options.target_names).to(device)
+        model = (VLPT.from_pretrained(source) if options.start else self._join(options, source)).to(device)
         model.freeze(options.stage, options.trunk, *models_trained(options))
         if model.intention is None:
             without_effect(options, "a model that reads no intention off words", "intention_weight", "intention_decay")
-        if model.target is None:
-            without_effect(options, "a model that reads no targets off words", "target_weight", "target_decay",
-                           "tell_destination")
         # The agent as it was before this stage, which sees and hears the same. Loss `kl` keeps the new one near it.
         self.reference = untouched(model) if getattr(options, "kl_weight", 0) else None
         data = read_episodes(options)
@@ -154,12 +139,10 @@ class Joined(EpisodeStage):
             options, device, data, model, frozen_outputs(model.policy, data.shards, device) if frozen else None,
             tokenizer=self.tokenizer, silence=model.language.vocabulary, frames_per_tick=model.config.frames_per_tick,
             word_source=options.words, frame_source=options.frames, drop_words=options.drop_words,
-            max_lateness_ms=options.max_lateness_ms, tell_destination=getattr(options, "tell_destination", 0.0),
+            max_lateness_ms=options.max_lateness_ms,
         )  # fmt: skip
         if model.intention is not None and model.intention.is_fresh:
             model.intention.begin_with(self.soon_share)
-        if model.target is not None and model.target.is_fresh:
-            model.target.begin_with(*self.things_named())
 
     def _join(self, options: JoinedOptions, language: Path) -> VLPT:
         """Agent and language model as they are, the gates between them closed."""
@@ -176,24 +159,7 @@ class Joined(EpisodeStage):
         weights, each = {"kl": self.options.kl_weight}, self.options.intention_weight
         if self.model.intention is not None:
             weights |= {"intention": each, "intention_size": each * self.options.intention_decay}
-        if self.model.target is not None:
-            each = self.options.target_weight
-            weights |= {"target": each, "target_size": each * self.options.target_decay}
         return weights
-
-    def things_named(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What the reader of targets begins with: token ids, and mean and scale (C,) of patches."""
-        model, episodes = self.model, enough(self.data.train)
-
-        @torch.no_grad()
-        def patches_of(chunk: Chunk) -> Tensor:
-            trunk = model.policy.start(len(chunk.first))[0].to(self.device)
-            return model.policy.encode_frames(chunk.frames.to(self.device), chunk.first.to(self.device), trunk)[1].cpu()
-
-        channels = [episode.channel for episode in episodes]
-        seen = rows(self.once(episodes), patches_of, model.language.vocabulary, channels, model.config.frames_per_tick)
-        names = things_named(seen, model.config.target_names)
-        return torch.tensor(names, dtype=torch.long), *seen.mean_and_scale
 
     @cached_property
     def soon_share(self) -> np.ndarray:
@@ -207,7 +173,7 @@ class Joined(EpisodeStage):
     def step(self, chunk: Chunk, memory: tuple) -> tuple[dict[str, LossPart], tuple]:
         own, others = memory
         inputs = chunk.frames, chunk.first, chunk.heard
-        out, own = self.model(*inputs, own, chunk.last_action, destination=chunk.told_destination)
+        out, own = self.model(*inputs, own, chunk.last_action)
         parts = joined_losses(self.model, out, chunk)
         if self.reference:
             with torch.no_grad():

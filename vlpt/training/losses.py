@@ -8,15 +8,13 @@ appendix E.3), its label is meaningless, and training on it teaches the head to 
 Legend: B lanes, T frames in a chunk, L ticks in a chunk, V vocabulary; V as a target is silence.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from vlpt.data.destination import UNKNOWN
 from vlpt.training.processes import gathered
 from vpt.actions import MINECRAFT
 from vpt.heads import kl
@@ -111,17 +109,6 @@ def intention_loss(logits: Tensor, soon: Tensor, mask: Tensor, weight: Tensor) -
     nats = binary_cross_entropy_with_logits(logits.float(), soon.float(), reduction="none").sum(2)
     found = LossPart.of(nats, mask)
     return dict(intention=found, intention_size=LossPart(found.count * weight.float().square().sum(), found.count))
-
-
-def target_loss(logits: Tensor, destination: Tensor, mask: Tensor, weights: Sequence[Tensor]) -> dict[str, LossPart]:
-    """Nats a frame of where the next walk leads: logits (B, T, PLACES), destination (B, T) int64, UNKNOWN where it is
-    not, mask (B, T); and the squared length of the weights that tell it, which is to stay small as in ridge regression.
-    """
-    known = mask & (destination != UNKNOWN)
-    nats = cross_entropy(logits.float().flatten(0, 1), destination.clamp(min=0).flatten(), reduction="none")
-    found = LossPart.of(nats.view_as(known), known)
-    size = sum(weight.float().square().sum() for weight in weights)
-    return dict(target=found, target_size=LossPart(found.count * size, found.count))
 
 
 def kl_to_reference(action, reference, mask: Tensor) -> dict[str, LossPart]:
