@@ -46,7 +46,8 @@ class Features:
     def __call__(self, episode: Episode, start: int, stop: int) -> np.ndarray:
         """Frames start..stop-1 of an episode -> (stop - start, F) float32."""
         begin = episode.first_frame
-        return self.rows(episode.video)[begin + start: begin + stop].astype(np.float32)
+        rows = self.rows(episode.video)[begin + start: begin + stop]
+        return torch.from_numpy(np.array(rows)).float().numpy()  # numpy's own conversion takes three times as long
 
 
 def cache_features(
