@@ -160,6 +160,20 @@ def test_a_worker_says_what_is_wrong_in_one_line_and_leaves_signals_to_the_train
         assert not worker.is_alive()
 
 
+def test_workers_end_with_the_lanes_without_waiting_to_be_collected(shards):
+    """Lanes left to be collected would be so in the workers of the next ones, too, where their loader complains."""
+    gc.collect()
+    gc.disable()
+    try:
+        lanes = lanes_of(shards, None, epochs=None, workers=2)
+        next(lanes)
+        assert len(multiprocessing.active_children()) == 2
+        del lanes
+        assert not multiprocessing.active_children()
+    finally:
+        gc.enable()
+
+
 def test_epochs_differ_and_seeds_differ(shards, tokenizer):
     def order(**more):
         chunks = list(lanes_of(shards, tokenizer, lanes=1, **more))

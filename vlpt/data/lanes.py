@@ -17,6 +17,7 @@ give what one process with all their lanes would.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from tokenizers import Tokenizer
 
@@ -115,7 +116,7 @@ class Lanes:
         if self.workers:
             if self._ahead is None:
                 self._ahead = prefetched(self.schedule, self.fill, self.lanes, self.frames_per_chunk, self.workers,
-                                         self._begin_worker)
+                                         partial(_begin_worker, self.shards, self.workers))
             chunk = next(self._ahead)
             self.schedule.next(self.frames_per_chunk)
             return chunk
@@ -123,11 +124,6 @@ class Lanes:
         if pieces is None:
             raise StopIteration
         return Chunk.of([self.fill(pieces, self.frames_per_chunk)])
-
-    def _begin_worker(self) -> None:
-        """In a worker, whose shards are its own from now on: opened anew, with its part of the decoded pictures."""
-        self.shards.reopen()
-        self.shards.cache.budget_mb /= self.workers
 
     def state_dict(self) -> dict:
         """The position, as plain numbers, and what it is a position in: the same in every process."""
@@ -168,3 +164,11 @@ def check_one_of(**chosen: tuple[str, tuple[str, ...]]) -> None:
     for name, (value, choices) in chosen.items():
         if value not in choices:
             raise ValueError(f"{name} is one of {', '.join(choices)}, got {value!r}")
+
+
+def _begin_worker(shards: Shards, workers: int) -> None:
+    """In a worker, whose shards are its own from now on: opened anew, with its part of the decoded pictures. It does
+    not know the lanes, which would then refer to themselves: workers end as soon as nobody has the lanes any more.
+    """
+    shards.reopen()
+    shards.cache.budget_mb /= workers

@@ -11,7 +11,6 @@ is why what reads pictures opens its own (`reopen`). Ctrl-C and SIGTERM are the 
 """
 
 import copy
-import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -62,7 +61,6 @@ def prefetched(
         cv2.setNumThreads(0)
         reopen()
 
-    gc.collect()  # an earlier loader that nobody has would be collected in these processes, too, and complain there
     loader = DataLoader(
         _Parts(copy.deepcopy(schedule), fill, own, frames), batch_size=None, num_workers=workers, collate_fn=_as_it_is,
         prefetch_factor=AHEAD, worker_init_fn=begin, multiprocessing_context="fork",

@@ -17,10 +17,11 @@ import av
 import numpy as np
 
 from vlpt.data.mp4_table import PictureTable, picture_table
+from vlpt.data.recently_used import RecentlyUsed
 from vpt.media import is_shown, picture_stream
 
 YUV420P = "yuv420p"
-MOST_DECODERS = 8  # of a thread, 5 MB each: what is encoded alike has one
+MOST_DECODERS, DECODER_MB = 8, 5  # of a thread: what is encoded alike has one
 _kept = threading.local()
 
 
@@ -61,13 +62,13 @@ class Tabled:
 
     @property
     def decoder(self) -> av.VideoCodecContext:
-        kept = vars(_kept).setdefault("decoders", {})
-        if self.table.setup not in kept:
-            if len(kept) == MOST_DECODERS:
-                kept.pop(next(iter(kept)))
-            kept[self.table.setup] = _strict(av.CodecContext.create("h264", "r"))
-            kept[self.table.setup].extradata = self.table.setup
-        return kept[self.table.setup]
+        kept = vars(_kept).setdefault("decoders", RecentlyUsed(MOST_DECODERS * DECODER_MB))
+        decoder = kept.get(self.table.setup)
+        if decoder is None:
+            decoder = _strict(av.CodecContext.create("h264", "r"))
+            decoder.extradata = self.table.setup
+            kept.put(self.table.setup, decoder, DECODER_MB * 2**20)
+        return decoder
 
     def read(self, group: int) -> list[av.Packet]:
         found = self.table.group(group)

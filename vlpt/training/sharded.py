@@ -77,9 +77,10 @@ class Sharded:
             self.stage.save(folder)
         write_shards(folder, {name: weights[name] for name in self.names}, self.group)
 
-    def export(self, source: Path, folder: Path) -> None:
-        """What was written to source, in half precision and one file, by the first process."""
+    def export(self, average: Average, checkpoint: Path, folder: Path) -> None:
+        """The weights of a checkpoint, or their mean, in half precision and one file, by the first process."""
         if rank() == 0:
+            source = checkpoint / ("ema" if average.means else "model")
             getattr(self.stage, self.stage.written[0]).load_state_dict(read_weights(source / WEIGHTS), assign=True)
             self.stage.save(folder, half=True)
 

@@ -59,6 +59,12 @@ class Whole:
             own[name].copy_(tensor)
         self.stage.save(folder, half)
 
+    def export(self, average: Average, checkpoint: Path, folder: Path) -> None:
+        """The weights of now, or their mean, in half precision; the checkpoint has the same."""
+        taken = self.take(average)
+        if rank() == 0:
+            self.save(taken.weights | taken.mean, folder, half=True)
+
 
 class Snapshots:
     """The checkpoints of a run, written one after another. As a context: at its end all are.
@@ -98,12 +104,7 @@ class Snapshots:
         """The weights of now, or if there is one their mean, in half precision; they are those of the last checkpoint.
         """
         self.wait()
-        if isinstance(self.form, Sharded):
-            self.form.export(self.run.folder / "checkpoint" / ("ema" if average.means else "model"), folder)
-            return
-        taken = self.form.take(average)
-        if rank() == 0:
-            self.form.save(taken.weights | taken.mean, folder, half=True)
+        self.form.export(average, self.run.folder / "checkpoint", folder)
 
     def put_together(self) -> None:
         """What is asked for most is made a model folder like any other: the weights of the last checkpoint and of the
