@@ -167,6 +167,8 @@ class Policy(nn.Module, Pretrained):
         if frames.ndim != 3 or frames.shape[2] != self.packed_width:
             raise ValueError("frames are uint8 pictures, or this trunk's outputs (lanes, frames, "
                              f"{self.packed_width}); got {frames.dtype} {tuple(frames.shape)}")  # fmt: skip
+        if frames.dtype == torch.float16:  # as they were kept on disk
+            frames = frames.float()
         x, patches = frames.split([c.vector_width, c.patches * c.patch_width], 2)
         return x, patches.unflatten(2, (c.patches, c.patch_width)), memory
 

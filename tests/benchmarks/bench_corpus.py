@@ -33,10 +33,12 @@ from vlpt.data.shards import Shards  # noqa: E402
 from vlpt.data.words import Word, train_tokenizer, vocabulary  # noqa: E402
 from vlpt.options import Count, run  # noqa: E402
 from vlpt.training.unigram import blank_frames, enough  # noqa: E402
+from vpt.allocator import keep_freed_memory  # noqa: E402
 from vpt.frames import FRAME_MS  # noqa: E402
 
 SAID = "now I go to that tall tree over there and then we dig some stone because a house wants walls".split()
 WORD_EVERY_MS = 600
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -135,19 +137,24 @@ def measure_opening(folder: str) -> Shards:
     return shards
 
 
-def measure_pictures(shards: Shards, shown: int, tokenizer) -> None:
-    """Of episodes from everywhere, each in another file, beside the same number from one file."""
-    everywhere = np.random.default_rng(0).choice(np.array(shards.episodes, object), shown, replace=False)
-    of_one = [episode for episode in shards.episodes if episode.video == shards.episodes[0].video][:shown]
-    rates = {}
-    for name, episodes in (("one file", of_one), ("everywhere", everywhere), ("one file", of_one)):
-        shards.videos.forget()
-        lanes = lanes_of(list(episodes), tokenizer, shards.read_frames, epochs=1)
-        busy = time.process_time()
-        frames = sum(int(chunk.real.sum()) for chunk in lanes)
-        rates[name] = max(rates.get(name, 0), frames / (time.process_time() - busy))
-    print(f"pictures: {rates['everywhere']:,.0f} frames/s of a processor from everywhere, "
-          f"{rates['everywhere'] / rates['one file']:.2f} times those from one file; {own_mb():.0f} MB")
+def measure_pictures(folder: str, shown: int, tokenizer) -> None:
+    """Of episodes from everywhere, each in another file, beside the same number from one file, in turn; each time the
+    dataset is opened anew, and other episodes are read of which nothing is in memory."""
+    random, rates = np.random.default_rng(0), {"one file": [], "everywhere": []}
+    for _ in range(ROUNDS):
+        for name, found in rates.items():
+            shards = Shards(folder, cache_mb=100)
+            among = np.array(shards.episodes, object)
+            if name == "one file":
+                video = random.choice(among).video
+                among = np.array([episode for episode in among if episode.video == video], object)
+            episodes = list(random.choice(among, min(shown, len(among)), replace=False))
+            lanes, busy = lanes_of(episodes, tokenizer, shards.read_frames, epochs=1), time.process_time()
+            found.append(sum(int(chunk.real.sum()) for chunk in lanes) / (time.process_time() - busy))
+    everywhere, one = (np.median(rates[name]) for name in ("everywhere", "one file"))
+    ratios = ", ".join(f"{a / b:.2f}" for a, b in zip(rates["everywhere"], rates["one file"], strict=True))
+    print(f"pictures: {everywhere:,.0f} frames/s of a processor from everywhere, {everywhere / one:.2f} times those "
+          f"from one file ({ratios}); {own_mb():.0f} MB")
 
 
 def measure_on_disk(options: Options, tokenizer) -> None:
@@ -158,13 +165,14 @@ def measure_on_disk(options: Options, tokenizer) -> None:
         print(f"{folder} was made in {time.perf_counter() - begin:.0f} s")
     shards = measure_opening(options.on_disk)
     measure_start(options, shards.episodes, tokenizer)
-    measure_pictures(shards, min(options.shown_episodes, len(shards.episodes)), tokenizer)
+    measure_pictures(options.on_disk, options.shown_episodes, tokenizer)
     random = np.random.default_rng(1)
     some = random.choice(len(shards.episodes), min(options.epoch_episodes, len(shards.episodes)), replace=False)
     measure_epoch([shards.episodes[i] for i in some], tokenizer)
 
 
 def main(options: Options) -> None:
+    keep_freed_memory()  # as train.py does
     tokenizer = train_tokenizer([" ".join(SAID)], 300)
     if options.on_disk:
         return measure_on_disk(options, tokenizer)

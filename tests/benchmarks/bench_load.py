@@ -8,10 +8,12 @@ Without a dataset a made-up one of 20 minutes is used, harder to decode than pla
 idle: the ratio is to the same lanes without, in the same run.
 """
 
+import itertools
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +25,16 @@ from support.numbered_recordings import record  # noqa: E402
 from support.web_folder import web_folder  # noqa: E402
 
 from data_gathering import shard  # noqa: E402
+from vlpt.data.chunk import Chunk  # noqa: E402
 from vlpt.data.clips import Clips  # noqa: E402
 from vlpt.data.lanes import Lanes  # noqa: E402
 from vlpt.data.shards import Shards  # noqa: E402
 from vlpt.options import Positive, run  # noqa: E402
+from vpt.allocator import keep_freed_memory  # noqa: E402
 from vpt.policy import SIZES, Policy  # noqa: E402
 from vpt.trees import map_tensors  # noqa: E402
+
+WARM_UP = 2  # steps that are not counted
 
 
 @dataclass(frozen=True)
@@ -96,28 +102,35 @@ def measure_workers(lanes, frames_of, seconds: float) -> None:
 
 
 def measure_waiting(lanes, seconds: float) -> None:
-    """The share of a `tiny` agent's training step, forward and backward, in which it waits for its batch."""
+    """The share of a `tiny` agent's training step, forward and backward, in which it waits for its batch, and its
+    frames a second beside those of one chunk that is there, again and again."""
     policy = Policy(SIZES["tiny"])
-    width = policy.packed_width
     for source, parts in (("pixels", ()), ("cached features", policy.trunk)):
         for part in parts:
             part.requires_grad_(False)
-        rows = np.zeros((4096, width), np.float16)  # in the place of a memory-mapped file
-        read = (lambda e, a, b: rows[a % 64: a % 64 + b - a].astype(np.float32)) if parts else None
+        rows = np.zeros((4096, policy.packed_width), np.float16)  # in the place of a memory-mapped file
+        read = (lambda e, a, b: rows[a % 64: a % 64 + b - a]) if parts else None
+        _, at_hand = trained(policy, itertools.repeat(next(lanes(8, read))), seconds)
         for workers in (0, 1):
-            loader, memory, waited, steps = lanes(8, read, workers=workers), policy.start(8), 0.0, 0
-            next(loader)
-            begin = time.perf_counter()
-            while not steps or time.perf_counter() - begin < seconds:
-                asked = time.perf_counter()
-                chunk = next(loader)
-                waited += time.perf_counter() - asked
-                output, memory = policy(chunk.frames, chunk.first, memory, chunk.last_action)
-                output.action.buttons.mean().backward()
-                memory, steps = map_tensors(lambda x: x.detach(), memory), steps + 1
-            share = waited / (time.perf_counter() - begin)
+            share, found = trained(policy, lanes(8, read, workers=workers), seconds)
             print(f"tiny from {source}, {workers} workers: {share:.2%} of a step is waiting for data "
-                  f"({steps * 1024 / (time.perf_counter() - begin):.0f} frames/s trained)")
+                  f"({found:.0f} frames/s trained, {found / at_hand:.2f} times those of one chunk again and again)")
+
+
+def trained(policy: Policy, chunks: Iterator[Chunk], seconds: float) -> tuple[float, float]:
+    """Share of the time in which a chunk is waited for, and frames a second."""
+    memory, waited, steps, begin = policy.start(8), 0.0, -WARM_UP, 0.0
+    while steps < 1 or time.perf_counter() - begin < seconds:
+        if not steps:
+            waited, begin = 0.0, time.perf_counter()
+        asked = time.perf_counter()
+        chunk = next(chunks)
+        waited += time.perf_counter() - asked
+        output, memory = policy(chunk.frames, chunk.first, memory, chunk.last_action)
+        output.action.buttons.mean().backward()
+        memory, steps = map_tensors(lambda x: x.detach(), memory), steps + 1
+    took = time.perf_counter() - begin
+    return waited / took, steps * 1024 / took
 
 
 def measure_remote(folder: Path) -> None:
@@ -138,6 +151,7 @@ def measure_remote(folder: Path) -> None:
 
 
 def main(options: Options) -> None:
+    keep_freed_memory()  # as train.py does
     if options.shards:
         return measure(Path(options.shards), options.seconds)
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,9 @@
 
 import gc
 import multiprocessing
+import queue
 import subprocess
+import threading
 from dataclasses import fields, replace
 
 import numpy as np
@@ -158,6 +160,40 @@ def test_a_worker_says_what_is_wrong_in_one_line_and_leaves_signals_to_the_train
         worker.terminate()
         worker.join(20)
         assert not worker.is_alive()
+
+
+def test_one_chunk_is_read_ahead_and_the_thread_that_reads_it_ends_with_the_lanes(shards):
+    read = queue.Queue()
+
+    def told(episode, start, stop):
+        if start >= 48:
+            raise ValueError(f"{episode.id} cannot be read")
+        read.put(start)
+        return np.zeros((stop - start, 1), np.float32)
+
+    loader = lanes_of(shards, None, lanes=1, read_frames=told, shuffle=False)
+    assert read.get() == 0, "the shape of a picture"
+    for start in (0, 16, 32):
+        next(loader)
+        if start < 32:
+            assert [read.get(timeout=20) for _ in range(1 if start else 2)][-1] == start + 16
+        with pytest.raises(queue.Empty):
+            read.get(timeout=0.05)
+    with pytest.raises(ValueError, match="^ch0-00 cannot be read$"):
+        next(loader)
+
+    loader = lanes_of(shards, None, epochs=None)
+    next(loader)
+    assert [thread for thread in threading.enumerate() if "read ahead" in thread.name]
+    del loader
+    assert not [thread for thread in threading.enumerate() if "read ahead" in thread.name]
+
+
+def test_workers_may_be_forked_while_a_thread_reads(shards, tokenizer):
+    """A thread that is not there after a fork may hold the lock of what is kept decoded."""
+    chunk, loader = next(lanes_of(shards, tokenizer)), lanes_of(shards, tokenizer, workers=1)
+    with shards.cache.own_lock():
+        assert equal(next(loader), chunk)
 
 
 def test_workers_end_with_the_lanes_without_waiting_to_be_collected(shards):

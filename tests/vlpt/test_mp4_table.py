@@ -2,6 +2,7 @@
 say it all, the demuxer is asked."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import av
 import numpy as np
@@ -11,6 +12,7 @@ from support.places import ROOT
 from support.real_files import ffmpeg, needs_ffmpeg
 
 from vlpt.data.mp4_table import picture_table
+from vlpt.data.recently_used import RecentlyUsed
 from vlpt.data.video_packets import Demuxed, Tabled
 from vlpt.data.video_reader import VideoReader, join
 from vpt.frames import write_video
@@ -79,6 +81,19 @@ def test_what_tables_do_not_say_is_asked_of_a_demuxer_or_named(tmp_path, how):
     if "libx264" not in how:
         near = video.read_frames(300, 310).astype(int) - VideoReader(SAMPLE).read_frames(300, 310)
         assert np.abs(near).mean() < 8
+
+
+@needs_ffmpeg
+def test_threads_may_read_one_video(tmp_path):
+    """What is ahead of a training is read in a thread, beside its validation: a demuxer has one place in its file."""
+    ffmpeg("-i", SAMPLE, "-c", "copy", "-movflags", "frag_keyframe+empty_moov", tmp_path / "other.mp4")
+    video, alone = VideoReader(tmp_path / "other.mp4", RecentlyUsed(0)), VideoReader(SAMPLE)
+    assert isinstance(video.packets, Demuxed)
+    starts = [*range(0, 900, 60)] * 2
+    with ThreadPoolExecutor(4) as pool:
+        for start, found in zip(starts, pool.map(lambda start: video.read_frames(start, start + 40), starts),
+                                strict=True):
+            np.testing.assert_array_equal(found, alone.read_frames(start, start + 40))
 
 
 def test_a_file_that_is_cut_or_replaced_is_named(joined, tmp_path):

@@ -151,7 +151,7 @@ def test_cached_features_are_what_pixels_give(data):
         rows = read_features(episode, 0, episode.n_frames)
         np.testing.assert_allclose(rows, policy.pack(x, patches)[0], atol=2e-3, rtol=2e-3)
         seen, _ = policy(frames, first, policy.start(1))
-        cached, _ = policy(torch.from_numpy(rows)[None], first, policy.start(1))
+        cached, _ = policy(torch.from_numpy(rows.copy())[None], first, policy.start(1))
     torch.testing.assert_close(cached.latent, seen.latent, atol=2e-2, rtol=2e-2)
     before = trunk_key(policy)
     torch.nn.init.normal_(policy.motion_input.linear.weight)

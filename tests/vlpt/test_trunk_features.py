@@ -88,7 +88,7 @@ def test_work_is_done_once_a_trunk_and_video(shards, tmp_path):
 def test_a_loader_reads_features_as_it_reads_pixels(shards):
     read_features = cache_features(CountedPolicy(), shards)
     for chunk in Lanes(shards, shards.episodes, lanes=2, frames_per_chunk=32, epochs=1, read_frames=read_features):
-        assert chunk.frames.shape == (2, 32, 16 + 16 * 6) and chunk.frames.dtype == torch.float32
+        assert chunk.frames.shape == (2, 32, 16 + 16 * 6) and chunk.frames.dtype == torch.float16
         for b in range(2):
             e, t = int(chunk.episode[b, 0]), int(chunk.frame[b, 0])
             if e >= 0:

@@ -24,7 +24,7 @@ class Chunk:
     """B lanes, T frames. Language is given at tick frames (frame number of the episode a multiple of D); elsewhere, and
     everywhere without a tokenizer, `heard` and `spoken` hold silence and `language_mask` is False."""
 
-    frames: torch.Tensor  # (B, T, 128, 128, 3) uint8 RGB, or (B, T, width) float32 features
+    frames: torch.Tensor  # (B, T, 128, 128, 3) uint8 RGB, or (B, T, width) float16 features
     first: torch.Tensor  # (B, T) bool: memory must be forgotten here: an episode begins, or the rest of one
     real: torch.Tensor  # (B, T) bool: False where an episode was filled up to a whole tick, or a lane has nothing left
     heard: torch.Tensor  # (B, T) int64: the previous tick's token; V is silence

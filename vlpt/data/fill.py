@@ -56,22 +56,23 @@ class Fill:
                 here = slice(t, t + piece.stop - piece.start)
                 self._play(piece, {name: row[b, here] for name, row in rows.items()})
                 t = here.stop
+            rows["frames"][b, t:] = 0
         return rows | {"frames": pictures}
 
     def _empty(self, shape: tuple[int, int], share: bool) -> torch.Tensor:
-        """Pictures that show nothing."""
+        """Room for pictures, to be filled in whole."""
         like = self.picture
         shape = *shape, *like.shape
         if not share:
-            return torch.from_numpy(np.zeros(shape, like.dtype))
+            return torch.from_numpy(np.empty(shape, like.dtype))
         kind = torch.from_numpy(like).dtype
         memory = torch.UntypedStorage._new_shared(int(np.prod(shape)) * like.itemsize, device="cpu")
-        return torch.empty(0, dtype=kind).set_(memory, 0, shape)  # new memory of the system holds 0
+        return torch.empty(0, dtype=kind).set_(memory, 0, shape)
 
     @cached_property
     def picture(self) -> np.ndarray:
         """The first one: of its shape and kind are all."""
-        return np.asarray(self.read_frames(self.episodes[0], 0, 1)[0])
+        return np.array(self.read_frames(self.episodes[0], 0, 1)[0])
 
     def _play(self, piece: Piece, row: dict[str, np.ndarray]) -> None:
         """Fill the rows, as long as the piece."""
@@ -81,6 +82,7 @@ class Fill:
         row["episode"][:], row["frame"][:], row["first"][0] = piece.episode, frame, piece.begins
         here, recorded = slice(0, seen), slice(start, start + seen)
         row["real"][here] = True
+        row["frames"][0 if self.frame_source == "blank" else seen:] = 0
         if self.frame_source != "blank":
             self._show(piece.episode, start, {name: row[name][here] for name in SHOWN})
         if self.frame_source == "blank" or self._draws(self.drop_last_action, piece, 1, start):

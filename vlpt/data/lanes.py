@@ -10,9 +10,9 @@ forgotten. The position is a small dict: a loader that continues from it gives w
                        frames_per_tick=model.config.frames_per_tick): ...
     for chunk in Lanes(..., rank=3, world_size=64, workers=2): ...                      # one of 64 processes
 
-Who plays what is planned in vlpt/data/schedule.py and filled in by vlpt/data/fill.py, here or in worker processes
-(vlpt/data/load_workers.py); the chunks are the same. Of all processes, rank r has lanes r * lanes and on: together they
-give what one process with all their lanes would.
+Who plays what is planned in vlpt/data/schedule.py and filled in by vlpt/data/fill.py, ahead of who asks, in a thread or
+in worker processes (vlpt/data/load_workers.py); the chunks are the same. Of all processes, rank r has lanes r * lanes
+and on: together they give what one process with all their lanes would.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 
 from vlpt.data.chunk import NULL_BUTTONS, NULL_CAMERA, Chunk
 from vlpt.data.fill import Fill, ReadFrames, one_later
-from vlpt.data.load_workers import prefetched
+from vlpt.data.load_workers import prefetched, read_ahead
 from vlpt.data.schedule import Schedule
 from vlpt.data.shards import Episode, Shards
 from vlpt.data.word_sources import SOURCES, WordStreams
@@ -67,7 +67,7 @@ class Lanes:
     guidance, see vlpt/agent.py). drop_last_action: the share of an episode's chunks in which it does not know what it
     did, so that it learns to see and not only to go on. start_offsets: lanes begin in the middle of an episode, each
     elsewhere, so that they do not march in step; what comes before is played later in the epoch. rank, world_size:
-    which of how many processes this is. workers: processes that read ahead, 0: none, this one reads.
+    which of how many processes this is. workers: processes that read ahead, 0: a thread of this one does.
     """
 
     def __init__(self, shards: Shards, episodes: Sequence[Episode], *, lanes: int, frames_per_chunk: int,
@@ -113,17 +113,17 @@ class Lanes:
         return self
 
     def __next__(self) -> Chunk:
-        if self.workers:
-            if self._ahead is None:
-                self._ahead = prefetched(self.schedule, self.fill, self.lanes, self.frames_per_chunk, self.workers,
-                                         partial(_begin_worker, self.shards, self.workers))
-            chunk = next(self._ahead)
-            self.schedule.next(self.frames_per_chunk)
-            return chunk
-        pieces = self.schedule.next(self.frames_per_chunk, self.lanes)
-        if pieces is None:
-            raise StopIteration
-        return Chunk.of([self.fill(pieces, self.frames_per_chunk)])
+        if self._ahead is None:
+            self._ahead = self._from_here()
+        chunk = next(self._ahead)
+        self.schedule.next(self.frames_per_chunk)
+        return chunk
+
+    def _from_here(self) -> Iterator[Chunk]:
+        what = self.schedule, self.fill, self.lanes, self.frames_per_chunk
+        if not self.workers:
+            return read_ahead(*what)
+        return prefetched(*what, self.workers, partial(_begin_worker, self.shards, self.workers))
 
     def state_dict(self) -> dict:
         """The position, as plain numbers, and what it is a position in: the same in every process."""

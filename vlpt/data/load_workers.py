@@ -1,11 +1,14 @@
-"""Processes that fill in chunks ahead of the one that trains: torch's DataLoader, several lanes a worker.
+"""Chunks that are filled in ahead of who trains on them: by a thread of that process, or by others (torch's DataLoader)
+with several lanes each.
 
 In: what the lanes of this process play (`Schedule`), and what fills it in (`Fill`). Out: an endless or finite run of
-chunks. A worker decodes its lanes forwards and follows the schedule by itself from where it was when the worker was
-made, so that it holds no position that would have to be saved: what is ahead of the trainer is made again after a stop.
+chunks. Who reads ahead follows the schedule by itself from where it was at the beginning, so that it holds no position
+that would have to be saved: what is ahead of the trainer is made again after a stop.
 
+    for chunk in read_ahead(schedule, fill, range(8), frames=128): ...
     for chunk in prefetched(schedule, fill, range(8), frames=128, workers=2): ...
 
+Decoding and computing let go of Python's lock, so that a thread is enough until a processor's worth of decoding is not.
 Workers are forked: episodes in memory are shared with them, and no file that the parent has opened may be used, which
 is why what reads pictures opens its own (`reopen`). Ctrl-C and SIGTERM are the trainer's to answer.
 """
@@ -14,6 +17,7 @@ import copy
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 import cv2
@@ -24,6 +28,24 @@ from vlpt.data.fill import Fill
 from vlpt.data.schedule import Schedule
 
 AHEAD = 2  # chunks that a worker fills in before they are asked for
+
+
+def read_ahead(schedule: Schedule, fill: Fill, own: range, frames: int) -> Iterator[Chunk]:
+    """Chunks of the lanes `own` from where the schedule stands, which is left as it is; one is always ahead.
+
+    Raises what filling it in raised.
+    """
+    schedule = copy.deepcopy(schedule)
+
+    def next_chunk() -> Chunk | None:
+        pieces = schedule.next(frames, own)
+        return None if pieces is None else Chunk.of([fill(pieces, frames)])
+
+    with ThreadPoolExecutor(1, "read ahead") as reader:
+        ahead = reader.submit(next_chunk)
+        while (chunk := ahead.result()) is not None:
+            ahead = reader.submit(next_chunk)
+            yield chunk
 
 
 class _Parts(IterableDataset):

@@ -4,6 +4,7 @@
     columns = cache.get(key) or cache.put(key, read(), n_bytes)
 """
 
+import os
 from collections import OrderedDict
 from collections.abc import Hashable
 from threading import Lock
@@ -15,14 +16,20 @@ class RecentlyUsed:
     def __init__(self, budget_mb: float):
         self.budget_mb, self.bytes = budget_mb, 0
         self.kept: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
-        self.lock = Lock()
+        self.process, self.lock = os.getpid(), Lock()
 
     def __reduce__(self):
         return type(self), (self.budget_mb,)
 
+    def own_lock(self) -> Lock:
+        """This process's: a thread of a child's parent may have held the other when the child was forked."""
+        if self.process != os.getpid():
+            self.process, self.lock = os.getpid(), Lock()
+        return self.lock
+
     def get(self, key: Hashable):
         """What was put there, or None."""
-        with self.lock:
+        with self.own_lock():
             if key not in self.kept:
                 return None
             self.kept.move_to_end(key)
@@ -30,7 +37,7 @@ class RecentlyUsed:
 
     def put(self, key: Hashable, value, n_bytes: int):
         """Keeps `value`, and returns it."""
-        with self.lock:
+        with self.own_lock():
             self.bytes += n_bytes - self.kept.pop(key, (None, 0))[1]
             self.kept[key] = value, n_bytes
             while self.bytes > self.budget_mb * 2**20 and len(self.kept) > 1:

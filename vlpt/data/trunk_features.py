@@ -1,7 +1,7 @@
 """The frozen trunk's outputs, computed once and kept on disk, so that later stages read features instead of pixels.
 
 In: an agent (`Policy.encode_frames`: CNN and block 1), shards. Out: a function (episode, start, stop) -> features
-(stop - start, F) float32 that takes the place of `shards.read_frames` in a loader: a frame's vector and its patches,
+(stop - start, F) float16 that takes the place of `shards.read_frames` in a loader: a frame's vector and its patches,
 F = V + P C numbers as `Policy.pack` puts them (of an agent that sees motion, what it sees of that among them).
 
     read_frames = cache_features(model.policy, shards)
@@ -44,10 +44,9 @@ class Features:
         self.files, self.rows = files, lru_cache(OPEN_FILES)(lambda video: files[video].read())
 
     def __call__(self, episode: Episode, start: int, stop: int) -> np.ndarray:
-        """Frames start..stop-1 of an episode -> (stop - start, F) float32."""
+        """Frames start..stop-1 of an episode -> (stop - start, F) float16, as they lie on disk."""
         begin = episode.first_frame
-        rows = self.rows(episode.video)[begin + start: begin + stop]
-        return torch.from_numpy(np.array(rows)).float().numpy()  # numpy's own conversion takes three times as long
+        return self.rows(episode.video)[begin + start: begin + stop]
 
 
 def cache_features(

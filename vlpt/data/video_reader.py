@@ -11,6 +11,7 @@ joined mp4. A reader decodes whole groups of pictures (from one key frame to the
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import av
 import cv2
@@ -32,6 +33,7 @@ class VideoReader:
     def __init__(self, path: Path | str, cache: RecentlyUsed | None = None):
         """cache: of decoded groups of pictures, as I420 planes, half the size of RGB."""
         self.path, self.cache = Path(path), cache or RecentlyUsed(100)
+        self.lock = Lock()  # of what threads share: a demuxer's place in the file
         with _reading(path):
             self.packets = video_packets(path)
         self.group_start = self.packets.starts
@@ -83,8 +85,8 @@ class VideoReader:
 
     def _decode(self, group: int) -> np.ndarray:
         """One group of pictures -> (n, 3H/2, W) uint8 planes."""
-        decoder, shown = self.packets.decoder, []
-        with _decoding(self.path):
+        with self.lock, _decoding(self.path):
+            decoder, shown = self.packets.decoder, []
             try:
                 for packet in self.packets.read(group):
                     shown += decoder.decode(packet)

@@ -81,7 +81,7 @@ Reader = Callable[[Episode, int, int], np.ndarray]  # as Shards.read_frames
 
 def readings(policy: Policy, shards: Shards, features: Reader, episode: Episode, frames: np.ndarray) -> dict:
     """{name: (n, features) float32}: what an agent has of the frames (n,) of an episode."""
-    rows = features(episode, 0, episode.n_frames)[frames]
+    rows = features(episode, 0, episode.n_frames)[frames].astype(np.float32)
     pictures = np.concatenate([shards.read_frames(episode, frame, frame + 1) for frame in frames]).astype(np.float32)
     side = pictures.shape[1] // PIXELS
     pixels = pictures.reshape(len(frames), PIXELS, side, PIXELS, side, 3).mean((2, 4)).reshape(len(frames), -1)

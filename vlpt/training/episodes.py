@@ -44,7 +44,7 @@ class EpisodeOptions(ShardOptions):
     drop_last_action: Share = 0.0  # share of chunks in which an agent that feels what it did does not
     # lanes begin in the middle of an episode, each elsewhere, so that they do not march in step
     start_offsets: bool = False
-    workers: CountOrNone = 0  # processes that decode and read ahead of the training (0: none, it reads by itself)
+    workers: CountOrNone = 0  # processes that decode and read ahead of the training (0: none, a thread of it does)
 
 
 class EpisodeSplit(NamedTuple):
