@@ -10,6 +10,7 @@ idle: the ratio is to the same lanes without, in the same run.
 
 import itertools
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -91,14 +92,25 @@ def measure(folder: Path, seconds: float) -> None:
 
 
 def measure_workers(lanes, frames_of, seconds: float) -> None:
-    """Of nothing but loading, beside the same without workers."""
-    alone = 0.0
+    """Of nothing but loading, beside the same without workers: a second, and a second of all processors together."""
+    alone = None
     for workers in (0, 1, 2):
-        loader = lanes(8, workers=workers)
-        next(loader)  # they are there
-        found = rate(loader, frames_of, seconds)
-        alone = alone or found
-        print(f"8 lanes, {workers} workers               {found:10.0f} frames/s, {found / alone:.2f} times without")
+        loader, busy, begin = lanes(100, workers=workers), processor_s(), time.perf_counter()
+        frames, a_second = 0, 0.0
+        while not frames or time.perf_counter() - begin < seconds:
+            frames += frames_of(next(loader))
+            a_second = frames / (time.perf_counter() - begin)
+        del loader  # and its workers, whose time is known then
+        found = np.array([a_second, frames / (processor_s() - busy)])
+        alone = found if alone is None else alone
+        print(f"8 lanes, {workers} workers               {found[0]:10.0f} frames/s, {found[1]:.0f} a processor; "
+              "{:.2f} and {:.2f} times without".format(*found / alone))
+
+
+def processor_s() -> float:
+    """Of this process and of its children that have ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def measure_waiting(lanes, seconds: float) -> None:

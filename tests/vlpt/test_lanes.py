@@ -16,6 +16,7 @@ from data_gathering.shard import Options, main
 from vlpt.data.clips import Clips
 from vlpt.data.decoded_frames import DecodedFrames
 from vlpt.data.lanes import Lanes, split
+from vlpt.data.load_workers import SLOTS
 from vlpt.data.oracle import ACTION_WORDS, name_actions
 from vlpt.data.shards import Shards
 from vlpt.data.word_sources import SOURCES, WordStreams
@@ -137,6 +138,17 @@ def test_chunks_are_the_same_from_any_number_of_workers(shards, tokenizer, worke
     del ahead
     gc.collect()
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_pictures_that_are_kept_are_not_written_over(shards, workers):
+    """Workers write where nobody reads any more, though only a part of a chunk, or one of many, is kept."""
+    how = dict(lanes=3, epochs=3)
+    chunks, views = list(lanes_of(shards, None, **how)), []
+    for chunk, same in zip(lanes_of(shards, None, **how, workers=workers), chunks, strict=True):
+        views.append((chunk.frames[1:, 3].detach(), same.frames[1:, 3]))
+    assert len(views) > 2 * SLOTS and all(torch.equal(*both) for both in views)
+    assert all(map(equal, list(lanes_of(shards, None, **how, workers=workers)), chunks))
 
 
 def test_a_worker_says_what_is_wrong_in_one_line_and_leaves_signals_to_the_trainer(shards, tokenizer):

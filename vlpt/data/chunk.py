@@ -53,13 +53,11 @@ class Chunk:
         return replace(self, **{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     @classmethod
-    def of(cls, parts: Sequence[dict[str, np.ndarray | torch.Tensor]]) -> "Chunk":
-        """Of the lanes that each part holds, by the names of the fields, in order."""
-        def together(name: str) -> torch.Tensor:
-            each = [torch.as_tensor(part[name]) for part in parts]
-            return each[0] if len(each) == 1 else torch.cat(each)
-
-        return cls(**{field.name: together(field.name) for field in fields(cls)})
+    def of(cls, frames: np.ndarray, parts: Sequence[dict[str, np.ndarray]]) -> "Chunk":
+        """frames: of all lanes; parts: the other fields by name, of the lanes that each part holds, in order."""
+        rest = [field.name for field in fields(cls) if field.name != "frames"]
+        return cls(torch.from_numpy(frames),
+                   **{name: torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in rest})
 
 
 def nothing_happens(lanes: int, frames: int, silence: int) -> dict[str, np.ndarray]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from vlpt.data.chunk import NULL_BUTTONS, NULL_CAMERA, nothing_happens
 from vlpt.data.schedule import Piece
@@ -41,15 +40,16 @@ class Fill:
     drop_last_action: float = 0.0
     seed: int = 0
 
-    def __call__(self, pieces: Sequence[Sequence[Piece]], frames: int, share: bool = False) -> dict:
-        """The pieces of each lane, B in all, and T frames -> the fields of a chunk, all numpy's but the pictures.
+    def __call__(self, pieces: Sequence[Sequence[Piece]], frames: int, pictures: np.ndarray | None = None) -> dict:
+        """The pieces of each lane, B in all, and T frames -> the fields of a chunk.
 
-        share: the pictures lie in memory that another process can be handed.
+        pictures: (B, T, ...), where those are to be written; None: to new memory.
         """
         silence = self.streams.silence if self.streams else 0
         rows = nothing_happens(len(pieces), frames, silence)
-        pictures = self._empty((len(pieces), frames), share)
-        rows["frames"] = pictures.numpy()
+        if pictures is None:
+            pictures = np.empty((len(pieces), frames, *self.picture.shape), self.picture.dtype)
+        rows["frames"] = pictures
         for b, lane in enumerate(pieces):
             t = 0
             for piece in lane:
@@ -57,17 +57,7 @@ class Fill:
                 self._play(piece, {name: row[b, here] for name, row in rows.items()})
                 t = here.stop
             rows["frames"][b, t:] = 0
-        return rows | {"frames": pictures}
-
-    def _empty(self, shape: tuple[int, int], share: bool) -> torch.Tensor:
-        """Room for pictures, to be filled in whole."""
-        like = self.picture
-        shape = *shape, *like.shape
-        if not share:
-            return torch.from_numpy(np.empty(shape, like.dtype))
-        kind = torch.from_numpy(like).dtype
-        memory = torch.UntypedStorage._new_shared(int(np.prod(shape)) * like.itemsize, device="cpu")
-        return torch.empty(0, dtype=kind).set_(memory, 0, shape)
+        return rows
 
     @cached_property
     def picture(self) -> np.ndarray:
