@@ -1,6 +1,6 @@
 """How fast frames come from disk: decoding, lanes from pixels (first time and from memory) and from features, with
-worker processes and without; how much of a training step of a `tiny` agent is waiting for them; and from a web server
-of this machine, the first time and again, beside the same from this disk.
+worker processes and without, and for two ranks at once; how much of a training step of a `tiny` agent is waiting for
+them; and from a web server of this machine, the first time and again, beside the same from this disk.
 
     python tests/benchmarks/bench_load.py [--shards data/6_shards] [--seconds 5]
 
@@ -15,7 +15,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,7 @@ from vpt.policy import SIZES, Policy  # noqa: E402
 from vpt.trees import map_tensors  # noqa: E402
 
 WARM_UP = 2  # steps that are not counted
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,6 @@ def measure(folder: Path, seconds: float) -> None:
     def lanes(cache_mb, read_frames=None, **how):
         return Lanes(Shards(folder, cache_mb), episodes, lanes=8, frames_per_chunk=128, read_frames=read_frames, **how)
 
-    def frames_of(chunk):
-        return int(chunk.real.sum())
-
     print(f"8 lanes, 300 MB of cache         {rate(lanes(300), frames_of, seconds):10.0f} frames/s")
     warm = lanes(4000)
     rate(warm, frames_of, seconds)
@@ -81,7 +81,8 @@ def measure(folder: Path, seconds: float) -> None:
     features = {episode.id: np.zeros((episode.n_frames, 128), np.float32) for episode in episodes}
     print("8 lanes of features              "
           f"{rate(lanes(8, lambda e, a, b: features[e.id][a:b]), frames_of, seconds):10.0f} frames/s")
-    measure_workers(lanes, frames_of, seconds)
+    measure_workers(lanes, seconds)
+    measure_ranks(folder, seconds)
     measure_waiting(lanes, seconds)
     measure_remote(folder)
     clips = Clips(Shards(folder, 100), episodes, n_clips=8)
@@ -91,7 +92,7 @@ def measure(folder: Path, seconds: float) -> None:
     print(f"random clips, pictures in memory {rate(clips, clip_frames, seconds):10.0f} frames/s")
 
 
-def measure_workers(lanes, frames_of, seconds: float) -> None:
+def measure_workers(lanes, seconds: float) -> None:
     """Of nothing but loading, beside the same without workers: a second, and a second of all processors together."""
     alone = None
     for workers in (0, 1, 2):
@@ -105,6 +106,30 @@ def measure_workers(lanes, frames_of, seconds: float) -> None:
         alone = found if alone is None else alone
         print(f"8 lanes, {workers} workers               {found[0]:10.0f} frames/s, {found[1]:.0f} a processor; "
               "{:.2f} and {:.2f} times without".format(*found / alone))
+
+
+def measure_ranks(folder: Path, seconds: float) -> None:
+    """Of two processes of a training at the same time, each with lanes of its own, beside one alone."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        def at_once(ranks: int) -> float:
+            asked = [processes.submit(rate_of_rank, folder, rank, ranks, seconds) for rank in range(ranks)]
+            return np.mean([one.result() for one in asked])
+
+        at_once(2)  # they are there, and have imported what they need
+        alone, together = (np.median([at_once(ranks) for _ in range(ROUNDS)]) for ranks in (1, 2))
+    print(f"8 lanes a rank, 2 ranks          {2 * together:10.0f} frames/s; each {together / alone:.2f} times as many "
+          "as one rank alone")
+
+
+def rate_of_rank(folder: Path, rank: int, ranks: int, seconds: float) -> float:
+    keep_freed_memory()
+    shards = Shards(folder, 100)
+    lanes = Lanes(shards, shards.episodes, lanes=8, frames_per_chunk=128, rank=rank, world_size=ranks)
+    return rate(lanes, frames_of, seconds)
+
+
+def frames_of(chunk: Chunk) -> int:
+    return int(chunk.real.sum())
 
 
 def processor_s() -> float:
@@ -146,7 +171,7 @@ def trained(policy: Policy, chunks: Iterator[Chunk], seconds: float) -> tuple[fl
 
 
 def measure_remote(folder: Path) -> None:
-    """One epoch of pictures, labels and all that is fetched for them; the server's work is in it too."""
+    """One epoch of pictures, labels and all that is fetched for them, in turn; the server's work is in it too."""
     def epoch(place) -> float:
         begin, frames = time.process_time(), 0
         shards = Shards(place, cache_mb=8)
@@ -154,12 +179,16 @@ def measure_remote(folder: Path) -> None:
             frames += int(chunk.real.sum())
         return frames / (time.process_time() - begin)
 
-    with tempfile.TemporaryDirectory() as cache, web_folder(folder) as server:
-        os.environ["VLPT_CACHE"] = cache
-        here = epoch(folder)
-        for name, place in (("fetched", server.address), ("fetched before", server.address), ("on this disk", folder)):
-            found = epoch(place)
-            print(f"8 lanes, shards {name:14} {found:10.0f} frames/s of a processor, {found / here:.2f} times on disk")
+    rates = {"on this disk": [], "fetched": [], "fetched before": []}
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as cache, web_folder(folder) as server:
+            os.environ["VLPT_CACHE"] = cache
+            for name, found in rates.items():
+                found.append(epoch(folder if name == "on this disk" else server.address))
+    here = np.median(rates["on this disk"])
+    for name, found in rates.items():
+        print(f"8 lanes, shards {name:14} {np.median(found):10.0f} frames/s of a processor, "
+              f"{np.median(found) / here:.2f} times on disk")
 
 
 def main(options: Options) -> None:
