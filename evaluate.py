@@ -58,6 +58,7 @@ from vlpt.evaluation.trial import Losses, Trial, TrialOptions
 from vlpt.files import check_writable, write_json
 from vlpt.metrics import interval
 from vlpt.options import Count, run, to_dict
+from vpt.allocator import keep_freed_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +125,7 @@ KINDS = {"dependence": (DependenceOptions, dependence), "worth": (worth.Options,
 
 def evaluate(options) -> dict:
     """The evaluation whose options these are."""
+    keep_freed_memory()
     return next(measure for options_class, measure in KINDS.values() if type(options) is options_class)(options)
 
 

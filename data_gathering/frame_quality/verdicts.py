@@ -1,21 +1,13 @@
-"""What is to become of a video, by its pictures: a person's word before the classifier's.
+"""What people said of videos by their pictures.
 
-In: a data folder with `3_reviewed.jsonl` (data_gathering.review) and `3_clean.jsonl` (data_gathering.clean), either of
-which may be missing. Out: id -> clean, artefacts or other.
+In: `3_reviewed.jsonl` of a data folder (data_gathering.review). Out: id -> clean, artefacts or other.
 """
 
 from pathlib import Path
 
-from data_gathering.ledger import LatestLedger, read_rows
+from data_gathering.ledger import LatestLedger
 
 CLASSES = ("clean", "artefacts", "other")
-
-
-def verdicts(folder: Path | str) -> dict[str, str]:
-    """Of every video of which anybody has said anything."""
-    folder = Path(folder)
-    said = {row["key"]: row["label"] for row in read_rows(folder / "3_clean.jsonl")}
-    return {**said, **reviewed(folder / "3_reviewed.jsonl")}
 
 
 def reviewed(path: Path | str) -> dict[str, str]:
