@@ -2,7 +2,8 @@
 
 In: the agent in pretrained/agent, shards with channels that it never saw, a game; and, where they were trained
 (pretrain.sh), folders of the same runs with other seeds. Out: runs/evidence/<name>.{json,txt} and pictures,
-runs/evidence/report.html, and docs/evidence.json with the numbers of all and, under `seeds`, what several seeds say.
+runs/evidence/report.html, and docs/evidence.json with the numbers of all, under `seeds` what several seeds say, and
+under `weights` the agent's key.
 
     python evidence.py                # what is done is skipped; steering and saying go on in mid-way
     python evidence.py --quick        # two arenas, short lives: does everything run?
@@ -18,6 +19,7 @@ import numpy as np
 
 from demo import Step
 from vlpt import play
+from vlpt.checkpoint import agent_key
 from vlpt.evaluation import (
     flow,
     health,
@@ -179,7 +181,8 @@ def main(options: Options) -> None:
         measure(step)
     results = {name: Path(options.out, f"{name}.json") for name in todo}
     numbers = {name: kept(read_json(path)) for name, path in results.items() if path.exists()}
-    write_json(options.summary, numbers | {"seeds": kept(over_seeds(list(options.seeds), options.out))})
+    numbers |= {"seeds": kept(over_seeds(list(options.seeds), options.out)), "weights": agent_key(options.model)}
+    write_json(options.summary, numbers)
     write_text(Path(options.out, "report.html"), page(options, list(todo)))
     print(f"{options.out}/report.html, {options.summary}")
 

@@ -15,7 +15,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlpt.checkpoint import SAMPLING, model_folder, model_kind
+from vlpt.checkpoint import SAMPLING, agent_key, model_folder, model_kind
 from vlpt.files import check_writable, read_json, read_text, whole_folder, write_text
 from vlpt.joints import Joints
 from vlpt.language.decoder import Decoder
@@ -86,7 +86,10 @@ def card(options: Options, model) -> str:
     sections = [read_text(options.about).strip()] if options.about else []
     sections += training_sections(options.model)
     if options.evidence:
-        sections += evidence_sections(read_json(options.evidence))
+        evidence = read_json(options.evidence)
+        if evidence.get("weights", weights := agent_key(options.model)) != weights:
+            raise ValueError(f"{options.evidence} is of other weights than {options.model}: measure them (evidence.py)")
+        sections += evidence_sections(evidence)
     return model_card(model, options.to or f"user/{Path(options.out).name}", sections, options.licence)
 
 

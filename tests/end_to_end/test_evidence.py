@@ -10,6 +10,8 @@ import pytest
 import evidence
 from demo import Step
 from evidence import Options, kept, measure, over_seeds, page, steps
+from vlpt.checkpoint import agent_key
+from vlpt.files import read_json
 
 
 def test_every_instrument_is_asked_about_the_agent_that_is_named():
@@ -46,13 +48,19 @@ def test_a_step_that_fails_ends_it_and_one_that_is_done_is_not_done_again(tmp_pa
     assert stopped.value.code == 3 and not (tmp_path / "failed.txt").exists()
 
 
+def test_the_evidence_that_is_kept_is_of_the_agent_that_is_kept():
+    """Whoever ships other weights measures them."""
+    assert read_json(Options().summary)["weights"] == agent_key(Options().model)
+
+
 def test_numbers_and_pictures_of_all_are_shown(tmp_path, monkeypatch):
     write = Step(("-c", "print('share < 1')"), None, str(tmp_path / "one.txt"))
     (tmp_path / "one.json").write_text(json.dumps(dict(share=0.123456, options=dict(seed=0), rows=[0.5] * 500)))
     (tmp_path / "one.png").write_bytes(b"picture")
     monkeypatch.setattr(evidence, "steps", lambda options: {"one": write})
     evidence.main(options := Options(out=str(tmp_path), summary=str(tmp_path / "all.json")))
-    assert json.loads((tmp_path / "all.json").read_text()) == {"one": {"share": 0.1235, "rows": 500}, "seeds": {}}
+    assert json.loads((tmp_path / "all.json").read_text()) == {
+        "one": {"share": 0.1235, "rows": 500}, "seeds": {}, "weights": agent_key("pretrained/agent")}
     shown = (tmp_path / "report.html").read_text()
     assert "share &lt; 1" in shown and shown.count("<img") == 1 and shown == page(options, ["one"])
     assert kept(dict(examples=1, of=dict(lives=2, low=None))) == {"of": {"low": None}}

@@ -144,7 +144,9 @@ def test_a_run_is_published_from_its_checkpoint_and_can_be_looked_at_first(tmp_p
     assert all(torch.equal(kept.state_dict()[key], value) for key, value in halved.items())
     assert (tmp_path / "out/tokenizer.json").is_file() and "Stage `joint`" in (tmp_path / "out/README.md").read_text()
     write_json(tmp_path / "empty.json", {"other": 1})
-    for options, says in ((dict(evidence=str(tmp_path / "empty.json")), "no number"), (dict(model="x"), "no model")):
+    write_json(tmp_path / "anothers.json", {"weights": "0123456789abcdef"})
+    for options, says in ((dict(evidence=str(tmp_path / "empty.json")), "no number"), (dict(model="x"), "no model"),
+                          (dict(evidence=str(tmp_path / "anothers.json")), "is of other weights than")):
         with pytest.raises(ValueError, match=says):
             publish(replace(Options(str(tmp_path / "run"), out=str(tmp_path / "other")), **options))
         assert not (tmp_path / "other").exists()
