@@ -27,6 +27,7 @@ from vlpt.evaluation import (
     matching,
     probe,
     saying,
+    sight,
     steering,
     trust,
     understanding,
@@ -92,6 +93,8 @@ def on_recordings(options: Options) -> dict[str, tuple[str, object]]:
     once = interventions.Options(**measured, draws=1, out=f"{out}/interventions.json")
     asked["interventions"] = "interventions", once
     asked["flow"] = "flow", flow.Options(**seen, out=f"{out}/flow.json")
+    where = {name: seen[name] for name in ("shards", "held_out", "views")}
+    asked["sight"] = "sight", sight.Options(**where, out=f"{out}/sight.json")
     asked["probe"] = "probe", probe.Options(**seen, every=8 if options.quick else 2, out=f"{out}/probe.json")
     return asked
 

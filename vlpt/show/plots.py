@@ -280,6 +280,18 @@ def understanding_figure(result: dict) -> Figure:
     return figure
 
 
+def sight_figure(result: dict) -> Figure:
+    """Of `evaluate.py sight`: what each thing told is worth to a language model, with each episode as a dot."""
+    told, rows = result["told"], []
+    for name, found in result["worth"].items():
+        having, without = ("all", "pause") if name == "sight" else (name, "nothing")
+        rows.append((name, "nats/token", found, np.subtract(told[without]["each"], told[having]["each"])))
+    figure, axes = canvas(1, 1, 6.4, 0.8 + 0.5 * len(rows))
+    forest(axes[0, 0], rows)
+    title(axes[0, 0], "what truth tells a language model", "nats a token; 95 % interval")
+    return figure
+
+
 def share_panel(ax, kinds: list[str], found: dict[str, tuple[dict | None, str]], chance: float) -> None:
     """A row a kind; found: {label: ({"all", "kinds"} or None, colour)}; chance: what knowing nothing gives."""
     ax.axvline(chance, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))

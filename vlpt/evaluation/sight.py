@@ -1,0 +1,335 @@
+"""How much is there for frames to tell words? A language model that sees nothing, told by the world's truth.
+
+In: a language model alone, shards whose episodes hold errands, what is in view in them (data_gathering.view), the
+held-out channels. Out: a table, a picture, and JSON with the same: nats a token that a regression gains over the
+language model, of what it is told before each token
+
+    pause    how long ago the last word was, which whoever speaks knows without seeing
+    errands  which errand this is, how long it has lasted, and which one ended just now, done or not
+    doing    the buttons of the last half second and of the last two, and which way the view turned
+    view     each thing in view (kind, colour), on the left, in the middle, on the right, near or far, and what is held
+    all      all of these
+    sight    all over `pause` alone: what frames could be worth, whatever eye looks at them
+
+beside the same regression told nothing, so that what merely sets the language model right is not taken for truth. Each
+adds to the log probability of each token that is often said a number for each thing told: it multiplies what the
+language model expects by what the moment suggests. The penalty is chosen on the last quarter of the training channels.
+What such a regression finds is there; what it does not find may be. 95 % intervals over channels.
+
+    python evaluate.py sight --language pretrained/words --shards data/6_shards --views data_gathering/samples
+        --held-out ch4 ch5 --out runs/demo/sight.json
+
+Legend: n tokens, V vocabulary, K tokens that are told apart, F numbers told.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vlpt.data.lanes import split
+from vlpt.data.shards import Episode, Shards
+from vlpt.data.views import Line, read_view
+from vlpt.data.word_sources import WordStreams
+from vlpt.data.words import load_tokenizer
+from vlpt.evaluation.moments import kind_of
+from vlpt.evaluation.told_truth import SINCE_S, beginning, often_begun
+from vlpt.files import check_writable
+from vlpt.language.families import load_language
+from vlpt.language.interface import LanguageModel
+from vlpt.metrics import interval, over_channels
+from vlpt.options import Count, Device, pick_device, run, to_dict
+from vlpt.show.plots import check_out, sight_figure, write_result
+from vlpt.training.joined import JoinedOptions
+from vlpt.training.stage import TOKENIZER
+from vpt.actions import MINECRAFT
+from vpt.frames import FRAMES_PER_SECOND
+
+PAUSES_S = (0.3, 0.5, 0.8, 1.2, 2.0, 3.0, 5.0)  # between which pauses are told apart
+ENDED_S = (0.0, 0.5, 1.0, 2.0, 4.0)  # the same of the time since an errand ended
+DONE_S = (0.5, 2.0)  # of buttons and of turning, how far back
+TURNED_DEG = 15.0
+NEAR_M, LEAST_SHARE = 5.0, 0.003  # of a thing in view; of the picture's third that it covers
+PENALTIES = (100.0, 30.0, 10.0, 3.0)  # of squared weights, in nats of all tokens together
+LBFGS_STEPS = 30  # from where a larger penalty ended
+GROUPS = ("pause", "errands", "doing", "view")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measures how much the world's truth tells of words, beyond a language model."""
+
+    language: str = "pretrained/words"  # a run, or a folder with a language model
+    shards: str = "data/6_shards"  # LeRobotDataset folder
+    views: str = "data_gathering/samples"  # folder of <id>.view.jsonl.gz
+    held_out: tuple[str, ...] = ("ch4", "ch5")  # channels to measure on, that nothing was trained on
+    kept: tuple[str, ...] = ()  # more channels that the regression does not learn from
+    frames_per_tick: Count = 4  # as of the fused model
+    least: Count = 5  # times that a token must be said in the training channels, to be told apart
+    device: Device = "auto"  # where the model runs
+    out: str = ""  # JSON file to write, and a picture beside it; none if empty
+
+    def __post_init__(self) -> None:
+        check_out(self.out)
+
+
+@dataclass(frozen=True)
+class Said:
+    """Tokens, one after another in each episode."""
+
+    log_probs: Tensor  # (n, V) of the language model, before each
+    token: Tensor  # (n,) int64
+    episode: np.ndarray  # (n,) number in the list of episodes
+    told: dict[str, np.ndarray]  # {group: (n, F) float32}
+
+    def numbers(self, groups: Iterable[str]) -> Tensor:
+        """(n, 1 + F): those of some groups, after a constant."""
+        each = [np.ones((len(self.token), 1), np.float32), *(self.told[group] for group in groups)]
+        return torch.from_numpy(np.concatenate(each, 1)).to(self.token.device)
+
+
+# ---- what is said, and what the language model expects
+
+
+@torch.no_grad()
+def listen(language: LanguageModel, words: WordStreams, number: int) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]:
+    """Of an episode, from its second token on: log_probs (n, V), tokens (n,), their frames, and seconds since the one
+    before; without those that came too late for training. Raises ValueError where there are none.
+    """
+    tokens, late = words.tokens(number)
+    spoken = np.flatnonzero(tokens != words.silence)
+    if len(spoken) < 2:
+        raise ValueError(f"{words.episodes[number].id} has fewer than two words: leave it out")
+    ids = torch.from_numpy(tokens[spoken]).to(next(language.parameters()).device)
+    first = torch.zeros(1, len(ids) - 1, dtype=torch.bool, device=ids.device)
+    first[0, 0] = True
+    log_probs, _ = language(ids[None, :-1], first, language.start(1))
+    frames = spoken * words.frames_per_tick
+    counted = torch.from_numpy(~late[spoken][1:])
+    at = counted.numpy()
+    return (log_probs[0][counted.to(ids.device)].float(), ids[1:][counted.to(ids.device)], frames[1:][at],
+            np.diff(frames)[at] / FRAMES_PER_SECOND)  # fmt: skip
+
+
+# ---- what is told
+
+
+def among(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    """values (n,) -> (n, len(edges) + 1) float32: 1 in the stretch that each lies in."""
+    return np.eye(len(edges) + 1, dtype=np.float32)[np.searchsorted(edges, values, "right")]
+
+
+def of_errands(episode: Episode, frames: np.ndarray, errands: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
+    """(n, F): the errand that is being done and for how long, by its name or the beginning of one; the kind of the one
+    that ended last, how long ago, and whether it was done.
+    """
+    lasts = np.zeros((len(frames), len(errands), len(SINCE_S) + 1), np.float32)
+    ended = np.zeros((len(frames), len(kinds) + 2, len(ENDED_S) + 1), np.float32)
+    for errand in episode.errands:
+        until = episode.n_frames if errand["end_frame"] is None else errand["end_frame"]
+        known = beginning(errand["name"], errands)
+        here = (frames >= errand["start_frame"]) & (frames < until)
+        if known is not None:
+            since = (frames[here] - errand["start_frame"]) / FRAMES_PER_SECOND
+            lasts[here, errands.index(known)] = among(since, SINCE_S)
+        after = frames >= until
+        since = among((frames[after] - until) / FRAMES_PER_SECOND, ENDED_S)
+        ended[after] = 0
+        ended[after, len(kinds) + int(bool(errand["done"]))] = since
+        if kind_of(errand) in kinds:
+            ended[after, kinds.index(kind_of(errand))] = since
+    return np.concatenate([lasts.reshape(len(frames), -1), ended[..., 1:-1].reshape(len(frames), -1)], 1)
+
+
+def of_doing(episode: Episode, frames: np.ndarray) -> np.ndarray:
+    """(n, F): which buttons were down in the last stretches of time, and whether the view turned, and which way."""
+    buttons, camera_deg = MINECRAFT.decode(episode.buttons_index, episode.camera_index)
+    found = []
+    for seconds in DONE_S:
+        back = np.maximum(frames - round(seconds * FRAMES_PER_SECOND), 0)
+        pressed, turned = (np.concatenate([np.zeros((1, rows.shape[1])), rows.cumsum(0)]) for rows in
+                           (buttons.astype(float), camera_deg.astype(float)))  # fmt: skip
+        moved = turned[frames] - turned[back]
+        found += [pressed[frames] > pressed[back], moved > TURNED_DEG, moved < -TURNED_DEG]
+    return np.concatenate(found, 1).astype(np.float32)
+
+
+def of_view(lines: Sequence[Line], frames: np.ndarray, things: Sequence[tuple[str, str]],
+            hands: Sequence[str]) -> np.ndarray:  # fmt: skip
+    """(n, F): of the latest line before each frame, the things of each kind and colour by side, near ones, and what is
+    held."""
+    found = np.zeros((len(frames), len(things), 4), np.float32)
+    held = np.zeros((len(frames), len(hands)), np.float32)
+    latest = np.searchsorted([line.frame for line in lines], frames, "right") - 1
+    for row, line in enumerate(lines[max(number, 0)] for number in latest):
+        for thing in line.things:
+            if (thing.kind, thing.colour) in things:
+                seen = [share > LEAST_SHARE for share in thing.share]
+                now = found[row, things.index((thing.kind, thing.colour))]
+                now[:] = np.maximum(now, [*seen, thing.distance_m < NEAR_M])
+        if line.hand in hands:
+            held[row, hands.index(line.hand)] = 1
+    return np.concatenate([found.reshape(len(frames), -1), held], 1)
+
+
+class Truth:
+    """What can be told, by what there is in the training channels."""
+
+    def __init__(self, episodes: Sequence[Episode], lines: Sequence[Sequence[Line]]) -> None:
+        errands = [errand for episode in episodes for errand in episode.errands]
+        self.errands = often_begun([errand["name"] for errand in errands])
+        self.kinds = sorted(Counter(map(kind_of, errands)))
+        every = [line for some in lines for line in some]
+        self.things = sorted({(thing.kind, thing.colour) for line in every for thing in line.things})
+        self.hands = sorted({line.hand for line in every})
+
+    def tell(self, episode: Episode, lines: Sequence[Line], frames: np.ndarray, pause_s: np.ndarray) -> dict:
+        """{group: (n, F) float32}."""
+        return {"pause": among(pause_s, PAUSES_S), "doing": of_doing(episode, frames),
+                "errands": of_errands(episode, frames, self.errands, self.kinds),
+                "view": of_view(lines, frames, self.things, self.hands)}  # fmt: skip
+
+
+def gather(language: LanguageModel, words: WordStreams, lines: Sequence[Sequence[Line]], truth: Truth) -> Said:
+    """Of some episodes, together."""
+    parts = []
+    for number, episode in enumerate(tqdm(words.episodes, "sight", unit="episode")):
+        log_probs, tokens, frames, pause_s = listen(language, words, number)
+        told = truth.tell(episode, lines[number], frames, pause_s)
+        parts.append((log_probs, tokens, np.full(len(frames), number), told))
+    log_probs, tokens, episodes, told = zip(*parts, strict=True)
+    together = {group: np.concatenate([one[group] for one in told]) for group in GROUPS}
+    return Said(torch.cat(log_probs), torch.cat(tokens), np.concatenate(episodes), together)
+
+
+# ---- the regression
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the language model expects of each of n tokens, and which it was: of K tokens that are told apart, and of
+    the others together."""
+
+    known: Tensor  # (n, K) log probabilities
+    others: Tensor  # (n,) log probability of any other
+    one_of: Tensor  # (n, K): 1 at the token, nowhere where it is another
+    alone: Tensor  # (n,) log probability of the token
+
+    @classmethod
+    def of(cls, said: Said, tokens: Tensor) -> "Expected":
+        is_known = torch.zeros(said.log_probs.shape[1], dtype=torch.bool, device=tokens.device)
+        is_known[tokens] = True
+        alone = said.log_probs.gather(1, said.token[:, None])[:, 0]
+        return cls(said.log_probs[:, tokens], said.log_probs[:, ~is_known].logsumexp(1),
+                   (said.token[:, None] == tokens).float(), alone)  # fmt: skip
+
+    def __getitem__(self, at: Tensor) -> "Expected":
+        return Expected(self.known[at], self.others[at], self.one_of[at], self.alone[at])
+
+    def nats(self, x: Tensor, weights: Tensor) -> Tensor:
+        """(n,): minus the log probability of each token; x (n, F), weights (F, K)."""
+        odds = x @ weights
+        return torch.logaddexp(self.others, (self.known + odds).logsumexp(1)) - self.alone - (odds * self.one_of).sum(1)
+
+
+def fits(expected: Expected, x: Tensor) -> Iterator[tuple[float, Tensor]]:
+    """Each of PENALTIES, with the weights (F, K) of the least nats and penalty, the constant's free: convex, by L-BFGS.
+    """
+    weights = torch.zeros(x.shape[1], expected.known.shape[1], device=x.device, requires_grad=True)
+    for penalty in PENALTIES:
+        optimizer = torch.optim.LBFGS([weights], max_iter=LBFGS_STEPS, line_search_fn="strong_wolfe")
+
+        def loss(penalty: float = penalty) -> Tensor:
+            optimizer.zero_grad()
+            value = (expected.nats(x, weights).sum() + penalty * weights[1:].square().sum()) / len(x)
+            value.backward()
+            return value
+
+        optimizer.step(loss)
+        yield penalty, weights.detach()
+
+
+def best_penalty(expected: Expected, x: Tensor, held: Tensor) -> float:
+    """The one that does best on the tokens `held` (n,) bool, fitted on the others."""
+    part, rest = expected[~held], expected[held]
+    lost = {penalty: float(rest.nats(x[held], weights).mean()) for penalty, weights in fits(part, x[~held])}
+    return min(lost, key=lost.get)
+
+
+def measure(train: Said, test: Said, channels: tuple[Sequence[str], Sequence[str]], least: int) -> dict:
+    """{what is told: its penalty, nats a token of each episode}; channels: of the episodes of both."""
+    counts = np.bincount(train.token.cpu().numpy(), minlength=train.log_probs.shape[1])
+    tokens = torch.from_numpy(np.flatnonzero(counts >= least)).to(train.token.device)
+    names = sorted(set(channels[0]))
+    last = set(names[-max(1, len(names) // 4) :])
+    held = torch.tensor([channels[0][number] in last for number in train.episode], device=tokens.device)
+    learned, asked = Expected.of(train, tokens), Expected.of(test, tokens)
+    found = {"alone": {"each": means(-asked.alone, test.episode)}}
+    for name, groups in {"nothing": (), **{group: (group,) for group in GROUPS}, "all": GROUPS}.items():
+        x, u = train.numbers(groups), test.numbers(groups)
+        penalty = best_penalty(learned, x, held)
+        lost = asked.nats(u, next(weights for one, weights in fits(learned, x) if one == penalty))
+        found[name] = {"penalty": penalty, "numbers": x.shape[1], "each": means(lost, test.episode)}
+    return found
+
+
+def means(values: Tensor, episode: np.ndarray) -> list[float]:
+    """Each episode's."""
+    values = values.cpu().numpy()
+    return [float(values[episode == number].mean()) for number in range(episode.max() + 1)]
+
+
+def compared(found: dict, channels: Sequence[str]) -> dict[str, dict]:
+    """{what is told: what it is worth, over channels}; channels: of each episode that is measured on."""
+    pairs = {name: (name, "nothing") for name in (*GROUPS, "all")} | {"sight": ("all", "pause")}
+    return {name: over_channels(np.subtract(found[without]["each"], found[told]["each"]), channels,
+                                range(len(channels))).to_dict()
+            for name, (told, without) in pairs.items()}  # fmt: skip
+
+
+def main(options: Options) -> dict:
+    """Everything in the module's docstring; also written to `options.out`. Raises ValueError where there is nothing to
+    learn from, or a file of what is in view is missing."""
+    if options.out:
+        check_writable(Path(options.out).parent)
+    shards, device = Shards(options.shards), pick_device(options.device)
+    learned, test = split(shards.episodes, options.held_out)
+    learned = [episode for episode in learned if episode.channel not in options.kept]
+    if not learned or not test:
+        raise ValueError("--held-out and --kept must leave channels to learn from and to measure on")
+    language = load_language(options.language).to(device).eval()
+    tokenizer = load_tokenizer(Path(options.language) / TOKENIZER)
+    lines = [[read_view(Path(options.views) / f"{one.id}.view.jsonl.gz", one) for one in some]
+             for some in (learned, test)]  # fmt: skip
+    truth = Truth(learned, lines[0])
+    said = [gather(language, WordStreams(some, tokenizer, options.frames_per_tick, language.vocabulary,
+                                         JoinedOptions.max_lateness_ms), seen, truth)
+            for some, seen in zip((learned, test), lines, strict=True)]  # fmt: skip
+    channels = [episode.channel for episode in learned], [episode.channel for episode in test]
+    found = measure(*said, channels, options.least)
+    result = {"worth": compared(found, channels[1]), "told": found, "channels": channels[1],
+              "tokens": {"train": len(said[0].token), "test": len(said[1].token)},
+              "nats_per_token": {name: float(np.mean(one["each"])) for name, one in found.items()},
+              "options": to_dict(options)}  # fmt: skip
+    write_result(options.out, result, sight_figure)
+    print(table(result))
+    return result
+
+
+def table(result: dict) -> str:
+    """A line for each thing told."""
+    lines = [f"language model alone {result['nats_per_token']['alone']:.3f} nats a token, told nothing "
+             f"{result['nats_per_token']['nothing']:.3f}; {result['tokens']['test']} tokens, learned from "
+             f"{result['tokens']['train']}"]
+    lines += [f"{name:8} {interval(found)} nats/token, {found['channels']} channels"
+              for name, found in result["worth"].items()]  # fmt: skip
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run(main, Options)
