@@ -15,6 +15,7 @@ def test_every_number_stands_in_its_line_and_what_is_missing_is_named():
     evidence = {
         "worth_0": told, "worth_1": told, "worth_2": {},
         "matching": {"actions_from_words": matching, "words_from_frames": matching | {"ceiling": dict(all=share(0.9))}},
+        "sight": {"worth": {"sight": dict(delta=0.0276, low=0.0194, high=0.0359)}},
         "steering": {"steering": steering}, "seeds": {"worth of words": dict(delta=0.01, low=-0.02, high=0.04)},
         "saying": {"agent": {"carried_out": dict(true=share(0.5), permuted=0.2, p=0.01),
                              "in_view": {"thing": dict(true=share(0.5), permuted=None, p=None)}}},
@@ -27,6 +28,7 @@ def test_every_number_stands_in_its_line_and_what_is_missing_is_named():
         "+0.60 [+0.30, +0.90] (0.70 told, 0.10 told something else; above 0 in 2 of 2)"
     assert lines["worth of words, nats a frame"] == "+0.0100 [-0.0200, +0.0400]"
     assert lines["what the world's truth would tell, of each seed asked"].startswith("+0.0156 [+0.0139")
+    assert lines["what the world's truth would tell"] == "+0.0276 [+0.0194, +0.0359]"
     assert lines["words' share of it"] == "+0.34 [+0.28, +0.40]; +0.34 [+0.28, +0.40]"
     assert lines["announcements that are carried out"] == "0.50 [0.40, 0.60] of 20; at other times 0.20, p 0.010"
     assert lines["things named that are in view"] == "none said"

@@ -55,7 +55,7 @@ ENDED_S = (0.0, 0.5, 1.0, 2.0, 4.0)  # the same of the time since an errand ende
 DONE_S = (0.5, 2.0)  # of buttons and of turning, how far back
 TURNED_DEG = 15.0
 NEAR_M, LEAST_SHARE = 5.0, 0.003  # of a thing in view; of the picture's third that it covers
-PENALTIES = (100.0, 30.0, 10.0, 3.0)  # of squared weights, in nats of all tokens together
+PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)  # of squared weights, in nats of all tokens together
 LBFGS_STEPS = 30  # from where a larger penalty ended
 GROUPS = ("pause", "errands", "doing", "view")
 

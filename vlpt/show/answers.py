@@ -101,6 +101,7 @@ QUESTIONS: dict[str, dict[str, Found]] = {
     },
     "4. Do actions and frames shape words?": {
         "worth of frames, nats a token": over_seeds("worth of frames"),
+        "what the world's truth would tell": lambda evidence: interval(evidence["sight"]["worth"]["sight"]),
         "the true film is likelier": matched("words_from_frames"),
         "sentences in the grammar": share_at("saying", "agent", "grammar", "sentences"),
         "announcements that are carried out": against_chance("carried_out"),
