@@ -51,6 +51,7 @@ class Options:
 
     model: str = "pretrained/agent"  # a run, or a folder with a fused model
     base: str = "pretrained/base"  # the agent without words that stands beside it
+    language: str = "pretrained/words"  # its language model, alone
     shards: str = "data/6_shards"  # LeRobotDataset folder, as the demo makes it
     held_out: tuple[str, ...] = ("ch4", "ch5")  # channels that nothing was trained on
     # the same of episodes of which is known what is in view, and a folder of <id>.view.jsonl.gz that says so
@@ -94,7 +95,7 @@ def on_recordings(options: Options) -> dict[str, tuple[str, object]]:
     asked["interventions"] = "interventions", once
     asked["flow"] = "flow", flow.Options(**seen, out=f"{out}/flow.json")
     where = {name: seen[name] for name in ("shards", "held_out", "views")}
-    asked["sight"] = "sight", sight.Options(**where, out=f"{out}/sight.json")
+    asked["sight"] = "sight", sight.Options(language=options.language, **where, out=f"{out}/sight.json")
     asked["probe"] = "probe", probe.Options(**seen, every=8 if options.quick else 2, out=f"{out}/probe.json")
     return asked
 
