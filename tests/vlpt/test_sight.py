@@ -13,7 +13,8 @@ from vlpt.data.episode import Episode
 from vlpt.data.views import Line, Thing
 from vlpt.data.words import Word
 from vlpt.evaluation import sight
-from vlpt.evaluation.sight import GROUPS, Said, among, compared, measure, of_doing, of_errands, of_view
+from vlpt.evaluation.sight import Said, compared, measure
+from vlpt.evaluation.told_sight import GROUPS, among, of_doing, of_errands, of_view
 from vpt.actions import BUTTONS, MINECRAFT
 
 CHANNELS = [f"ch{i // 2}" for i in range(8)]

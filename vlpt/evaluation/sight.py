@@ -22,7 +22,6 @@ What such a regression finds is there; what it does not find may be. 95 % interv
 Legend: n tokens, V vocabulary, K tokens that are told apart, F numbers told.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +31,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from vlpt.checkpoint import model_folder
 from vlpt.data.lanes import split
-from vlpt.data.shards import Episode, Shards
+from vlpt.data.shards import Shards
 from vlpt.data.views import Line, read_view
 from vlpt.data.word_sources import WordStreams
 from vlpt.data.words import load_tokenizer
-from vlpt.evaluation.moments import kind_of
-from vlpt.evaluation.told_truth import SINCE_S, beginning, often_begun
+from vlpt.evaluation.told_sight import GROUPS, Truth
 from vlpt.files import check_writable
 from vlpt.language.families import load_language
 from vlpt.language.interface import LanguageModel
@@ -47,17 +46,10 @@ from vlpt.options import Count, Device, pick_device, run, to_dict
 from vlpt.show.plots import check_out, sight_figure, write_result
 from vlpt.training.joined import JoinedOptions
 from vlpt.training.stage import TOKENIZER
-from vpt.actions import MINECRAFT
 from vpt.frames import FRAMES_PER_SECOND
 
-PAUSES_S = (0.3, 0.5, 0.8, 1.2, 2.0, 3.0, 5.0)  # between which pauses are told apart
-ENDED_S = (0.0, 0.5, 1.0, 2.0, 4.0)  # the same of the time since an errand ended
-DONE_S = (0.5, 2.0)  # of buttons and of turning, how far back
-TURNED_DEG = 15.0
-NEAR_M, LEAST_SHARE = 5.0, 0.003  # of a thing in view; of the picture's third that it covers
 PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)  # of squared weights, in nats of all tokens together
 LBFGS_STEPS = 30  # from where a larger penalty ended
-GROUPS = ("pause", "errands", "doing", "view")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,85 +106,6 @@ def listen(language: LanguageModel, words: WordStreams, number: int) -> tuple[Te
     at = counted.numpy()
     return (log_probs[0][counted.to(ids.device)].float(), ids[1:][counted.to(ids.device)], frames[1:][at],
             np.diff(frames)[at] / FRAMES_PER_SECOND)  # fmt: skip
-
-
-# ---- what is told
-
-
-def among(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
-    """values (n,) -> (n, len(edges) + 1) float32: 1 in the stretch that each lies in."""
-    return np.eye(len(edges) + 1, dtype=np.float32)[np.searchsorted(edges, values, "right")]
-
-
-def of_errands(episode: Episode, frames: np.ndarray, errands: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
-    """(n, F): the errand that is being done and for how long, by its name or the beginning of one; the kind of the one
-    that ended last, how long ago, and whether it was done.
-    """
-    lasts = np.zeros((len(frames), len(errands), len(SINCE_S) + 1), np.float32)
-    ended = np.zeros((len(frames), len(kinds) + 2, len(ENDED_S) + 1), np.float32)
-    for errand in episode.errands:
-        until = episode.n_frames if errand["end_frame"] is None else errand["end_frame"]
-        known = beginning(errand["name"], errands)
-        here = (frames >= errand["start_frame"]) & (frames < until)
-        if known is not None:
-            since = (frames[here] - errand["start_frame"]) / FRAMES_PER_SECOND
-            lasts[here, errands.index(known)] = among(since, SINCE_S)
-        after = frames >= until
-        since = among((frames[after] - until) / FRAMES_PER_SECOND, ENDED_S)
-        ended[after] = 0
-        ended[after, len(kinds) + int(bool(errand["done"]))] = since
-        if kind_of(errand) in kinds:
-            ended[after, kinds.index(kind_of(errand))] = since
-    return np.concatenate([lasts.reshape(len(frames), -1), ended[..., 1:-1].reshape(len(frames), -1)], 1)
-
-
-def of_doing(episode: Episode, frames: np.ndarray) -> np.ndarray:
-    """(n, F): which buttons were down in the last stretches of time, and whether the view turned, and which way."""
-    buttons, camera_deg = MINECRAFT.decode(episode.buttons_index, episode.camera_index)
-    found = []
-    for seconds in DONE_S:
-        back = np.maximum(frames - round(seconds * FRAMES_PER_SECOND), 0)
-        pressed, turned = (np.concatenate([np.zeros((1, rows.shape[1])), rows.cumsum(0)]) for rows in
-                           (buttons.astype(float), camera_deg.astype(float)))  # fmt: skip
-        moved = turned[frames] - turned[back]
-        found += [pressed[frames] > pressed[back], moved > TURNED_DEG, moved < -TURNED_DEG]
-    return np.concatenate(found, 1).astype(np.float32)
-
-
-def of_view(lines: Sequence[Line], frames: np.ndarray, things: Sequence[tuple[str, str]],
-            hands: Sequence[str]) -> np.ndarray:  # fmt: skip
-    """(n, F): of the latest line before each frame, the things of each kind and colour by side, near ones, and what is
-    held."""
-    found = np.zeros((len(frames), len(things), 4), np.float32)
-    held = np.zeros((len(frames), len(hands)), np.float32)
-    latest = np.searchsorted([line.frame for line in lines], frames, "right") - 1
-    for row, line in enumerate(lines[max(number, 0)] for number in latest):
-        for thing in line.things:
-            if (thing.kind, thing.colour) in things:
-                seen = [share > LEAST_SHARE for share in thing.share]
-                now = found[row, things.index((thing.kind, thing.colour))]
-                now[:] = np.maximum(now, [*seen, thing.distance_m < NEAR_M])
-        if line.hand in hands:
-            held[row, hands.index(line.hand)] = 1
-    return np.concatenate([found.reshape(len(frames), -1), held], 1)
-
-
-class Truth:
-    """What can be told, by what there is in the training channels."""
-
-    def __init__(self, episodes: Sequence[Episode], lines: Sequence[Sequence[Line]]) -> None:
-        errands = [errand for episode in episodes for errand in episode.errands]
-        self.errands = often_begun([errand["name"] for errand in errands])
-        self.kinds = sorted(Counter(map(kind_of, errands)))
-        every = [line for some in lines for line in some]
-        self.things = sorted({(thing.kind, thing.colour) for line in every for thing in line.things})
-        self.hands = sorted({line.hand for line in every})
-
-    def tell(self, episode: Episode, lines: Sequence[Line], frames: np.ndarray, pause_s: np.ndarray) -> dict:
-        """{group: (n, F) float32}."""
-        return {"pause": among(pause_s, PAUSES_S), "doing": of_doing(episode, frames),
-                "errands": of_errands(episode, frames, self.errands, self.kinds),
-                "view": of_view(lines, frames, self.things, self.hands)}  # fmt: skip
 
 
 def gather(language: LanguageModel, words: WordStreams, lines: Sequence[Sequence[Line]], truth: Truth) -> Said:
@@ -302,8 +215,8 @@ def main(options: Options) -> dict:
     learned = [episode for episode in learned if episode.channel not in options.kept]
     if not learned or not test:
         raise ValueError("--held-out and --kept must leave channels to learn from and to measure on")
-    language = load_language(options.language).to(device).eval()
-    tokenizer = load_tokenizer(Path(options.language) / TOKENIZER)
+    folder = model_folder(options.language)
+    language, tokenizer = load_language(folder).to(device).eval(), load_tokenizer(folder / TOKENIZER)
     lines = [[read_view(Path(options.views) / f"{one.id}.view.jsonl.gz", one) for one in some]
              for some in (learned, test)]  # fmt: skip
     truth = Truth(learned, lines[0])
