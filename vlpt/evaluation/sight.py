@@ -44,7 +44,7 @@ from vlpt.language.interface import LanguageModel
 from vlpt.metrics import interval, over_channels
 from vlpt.options import Count, Device, pick_device, run, to_dict
 from vlpt.show.plots import check_out, sight_figure, write_result
-from vlpt.training.joined import JoinedOptions
+from vlpt.training import joined
 from vlpt.training.stage import TOKENIZER
 from vpt.frames import FRAMES_PER_SECOND
 
@@ -221,7 +221,7 @@ def main(options: Options) -> dict:
              for some in (learned, test)]  # fmt: skip
     truth = Truth(learned, lines[0])
     said = [gather(language, WordStreams(some, tokenizer, options.frames_per_tick, language.vocabulary,
-                                         JoinedOptions.max_lateness_ms), seen, truth)
+                                         joined.JoinedOptions.max_lateness_ms), seen, truth)
             for some, seen in zip((learned, test), lines, strict=True)]  # fmt: skip
     channels = [episode.channel for episode in learned], [episode.channel for episode in test]
     found = measure(*said, channels, options.least)
