@@ -87,7 +87,7 @@ def card(options: Options, model) -> str:
     sections += training_sections(options.model)
     if options.evidence:
         evidence = read_json(options.evidence)
-        if evidence.get("weights", weights := agent_key(options.model)) != weights:
+        if evidence.get("weights") not in (None, agent_key(options.model)):
             raise ValueError(f"{options.evidence} is of other weights than {options.model}: measure them (evidence.py)")
         sections += evidence_sections(evidence)
     return model_card(model, options.to or f"user/{Path(options.out).name}", sections, options.licence)

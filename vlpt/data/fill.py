@@ -56,7 +56,7 @@ class Fill:
                 here = slice(t, t + piece.stop - piece.start)
                 self._play(piece, {name: row[b, here] for name, row in rows.items()})
                 t = here.stop
-            rows["frames"][b, t:] = 0
+            pictures[b, t:] = 0
         return rows
 
     @cached_property

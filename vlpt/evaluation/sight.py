@@ -38,6 +38,7 @@ from vlpt.data.views import Line, read_view
 from vlpt.data.word_sources import WordStreams
 from vlpt.data.words import load_tokenizer
 from vlpt.evaluation.told_sight import GROUPS, Truth
+from vlpt.evaluation.worth import read_text
 from vlpt.files import check_writable
 from vlpt.language.families import load_language
 from vlpt.language.interface import LanguageModel
@@ -88,7 +89,6 @@ class Said:
 # ---- what is said, and what the language model expects
 
 
-@torch.no_grad()
 def listen(language: LanguageModel, words: WordStreams, number: int) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]:
     """Of an episode, from its second token on: log_probs (n, V), tokens (n,), their frames, and seconds since the one
     before; without those that came too late for training. Raises ValueError where there are none.
@@ -97,15 +97,10 @@ def listen(language: LanguageModel, words: WordStreams, number: int) -> tuple[Te
     spoken = np.flatnonzero(tokens != words.silence)
     if len(spoken) < 2:
         raise ValueError(f"{words.episodes[number].id} has fewer than two words: leave it out")
-    ids = torch.from_numpy(tokens[spoken]).to(next(language.parameters()).device)
-    first = torch.zeros(1, len(ids) - 1, dtype=torch.bool, device=ids.device)
-    first[0, 0] = True
-    log_probs, _ = language(ids[None, :-1], first, language.start(1))
-    frames = spoken * words.frames_per_tick
-    counted = torch.from_numpy(~late[spoken][1:])
-    at = counted.numpy()
-    return (log_probs[0][counted.to(ids.device)].float(), ids[1:][counted.to(ids.device)], frames[1:][at],
-            np.diff(frames)[at] / FRAMES_PER_SECOND)  # fmt: skip
+    frames, counted = spoken * words.frames_per_tick, ~late[spoken[1:]]
+    log_probs, ids, _ = read_text(language, words, number)
+    at = len(ids) - len(counted) + np.flatnonzero(counted)  # a text's first token has none before it
+    return log_probs[at].float(), ids[at], frames[1:][counted], np.diff(frames)[counted] / FRAMES_PER_SECOND
 
 
 def gather(language: LanguageModel, words: WordStreams, lines: Sequence[Sequence[Line]], truth: Truth) -> Said:
@@ -198,11 +193,12 @@ def means(values: Tensor, episode: np.ndarray) -> list[float]:
 
 
 def compared(found: dict, channels: Sequence[str]) -> dict[str, dict]:
-    """{what is told: what it is worth, over channels}; channels: of each episode that is measured on."""
+    """{what is told: what it is worth, over channels and in each episode}; channels: of each episode that is measured
+    on."""
     pairs = {name: (name, "nothing") for name in (*GROUPS, "all")} | {"sight": ("all", "pause")}
-    return {name: over_channels(np.subtract(found[without]["each"], found[told]["each"]), channels,
-                                range(len(channels))).to_dict()
-            for name, (told, without) in pairs.items()}  # fmt: skip
+    each = {name: np.subtract(found[without]["each"], found[told]["each"]) for name, (told, without) in pairs.items()}
+    return {name: over_channels(worth, channels, range(len(channels))).to_dict() | {"each": worth.tolist()}
+            for name, worth in each.items()}  # fmt: skip
 
 
 def main(options: Options) -> dict:

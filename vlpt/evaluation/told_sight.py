@@ -60,11 +60,11 @@ def of_errands(episode: Episode, frames: np.ndarray, errands: Sequence[str], kin
 def of_doing(episode: Episode, frames: np.ndarray) -> np.ndarray:
     """(n, F): which buttons were down in the last stretches of time, and whether the view turned, and which way."""
     buttons, camera_deg = MINECRAFT.decode(episode.buttons_index, episode.camera_index)
+    pressed, turned = (np.concatenate([np.zeros((1, rows.shape[1])), rows.cumsum(0)]) for rows in
+                       (buttons.astype(float), camera_deg.astype(float)))  # fmt: skip
     found = []
     for seconds in DONE_S:
         back = np.maximum(frames - round(seconds * FRAMES_PER_SECOND), 0)
-        pressed, turned = (np.concatenate([np.zeros((1, rows.shape[1])), rows.cumsum(0)]) for rows in
-                           (buttons.astype(float), camera_deg.astype(float)))  # fmt: skip
         moved = turned[frames] - turned[back]
         found += [pressed[frames] > pressed[back], moved > TURNED_DEG, moved < -TURNED_DEG]
     return np.concatenate(found, 1).astype(np.float32)

@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from vlpt.checkpoint import model_folder, peak_gb
@@ -92,24 +93,33 @@ def check_matched(with_signal: Trial, without: Trial, names: tuple[str, str], di
 
 
 @torch.no_grad()
+def read_text(language: LanguageModel, words: WordStreams, number: int) -> tuple[Tensor, Tensor, np.ndarray]:
+    """An episode's true words as one text: before each of its last n tokens log_probs (n, V), the tokens (n,), and the
+    ticks (n,) at which they are said; n is all of them, or all but the first where the language model has no token that
+    texts begin with.
+    """
+    tokens, _ = words.tokens(number)
+    ticks = np.flatnonzero(tokens != words.silence)
+    ids, start = torch.from_numpy(tokens[ticks]).to(next(language.parameters()).device), language.config.start_token
+    text = ids if start is None else torch.cat([ids.new_tensor([start]), ids])
+    if len(text) < 2:
+        return torch.zeros(0, language.vocabulary, device=ids.device), ids[:0], ticks[:0]
+    first = torch.zeros(1, len(text) - 1, dtype=torch.bool, device=ids.device)
+    first[0, 0] = True
+    log_probs, _ = language(text[None, :-1], first, language.start(1))
+    return log_probs[0], text[1:], ticks[len(ids) - len(text) + 1 :]
+
+
 def text_losses(language: LanguageModel, words: WordStreams) -> Losses:
     """The language model alone on each episode's true words as one text: {"token"}, nats a token, under the mask of
     training; from the second token on where it has no token that texts begin with.
     """
-    sums, start = np.zeros((len(words.episodes), 2)), language.config.start_token
-    device = next(language.parameters()).device
+    sums = np.zeros((len(words.episodes), 2))
     for i in range(len(words.episodes)):
-        tokens, late = words.tokens(i)
-        spoken = tokens != words.silence
-        ids, counted = torch.from_numpy(tokens[spoken]).to(device), torch.from_numpy(~late[spoken]).to(device)
-        if start is not None:
-            ids, counted = torch.cat([ids.new_tensor([start]), ids]), torch.cat([counted[:0].new_ones(1), counted])
-        if len(ids) > 1:
-            first = torch.zeros(1, len(ids) - 1, dtype=torch.bool, device=device)
-            first[0, 0] = True
-            log_probs, _ = language(ids[None, :-1], first, language.start(1))
-            nats = -log_probs[0].gather(1, ids[1:, None])[:, 0]
-            sums[i] = float(nats[counted[1:]].double().sum()), int(counted[1:].sum())
+        log_probs, ids, ticks = read_text(language, words, i)
+        counted = torch.from_numpy(~words.tokens(i)[1][ticks]).to(ids.device)
+        nats = -log_probs.gather(1, ids[:, None])[:, 0]
+        sums[i] = float(nats[counted].double().sum()), int(counted.sum())
     return Losses({"token": sums})
 
 

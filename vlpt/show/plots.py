@@ -282,10 +282,7 @@ def understanding_figure(result: dict) -> Figure:
 
 def sight_figure(result: dict) -> Figure:
     """Of `evaluate.py sight`: what each thing told is worth to a language model, with each episode as a dot."""
-    told, rows = result["told"], []
-    for name, found in result["worth"].items():
-        having, without = ("all", "pause") if name == "sight" else (name, "nothing")
-        rows.append((name, "nats/token", found, np.subtract(told[without]["each"], told[having]["each"])))
+    rows = [(name, "nats/token", found, found["each"]) for name, found in result["worth"].items()]
     figure, axes = canvas(1, 1, 6.4, 0.8 + 0.5 * len(rows))
     forest(axes[0, 0], rows)
     title(axes[0, 0], "what truth tells a language model", "nats a token; 95 % interval")
