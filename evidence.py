@@ -41,6 +41,8 @@ from vlpt.show.html import note, png
 
 FIRST_ARENA = 200  # those before it are for choosing
 GRAMMAR = "data_gathering/samples/grammar.json"
+# Of what each of several trainings gives, and of the corpus and the instruments themselves.
+OF_NO_AGENT = ("worth_", "seeds", "sight", "trust")
 # Of docs/evidence.json, which is to have the numbers alone.
 LEFT_OUT = ("options", "lives", "losses", "instructions", "examples", "episodes", "channels", "by_episode", "history")
 
@@ -150,6 +152,13 @@ def kept(found: object) -> object:
     return found if not isinstance(found, list) or len(json.dumps(found)) < 400 else len(found)
 
 
+def known_before(summary: str, weights: str) -> dict:
+    """What a summary says that holds on: all of it where it is of the same weights, else what is of no agent."""
+    there = read_json(summary) if Path(summary).exists() else {}
+    same = there.get("weights") == weights
+    return {name: found for name, found in there.items() if same or name.startswith(OF_NO_AGENT)}
+
+
 def over_seeds(folders: list[str], out: str) -> dict[str, dict]:
     """Worth and gain, each episode's mean over the seeds: {name: {"delta", "low", "high", …, "of_seeds": each one's}}.
     Intervals over channels, as of one seed's.
@@ -185,8 +194,10 @@ def main(options: Options) -> None:
         measure(step)
     results = {name: Path(options.out, f"{name}.json") for name in todo}
     numbers = {name: kept(read_json(path)) for name, path in results.items() if path.exists()}
-    numbers |= {"seeds": kept(over_seeds(list(options.seeds), options.out)), "weights": agent_key(options.model)}
-    write_json(options.summary, numbers)
+    if options.seeds:
+        numbers["seeds"] = kept(over_seeds(list(options.seeds), options.out))
+    numbers["weights"] = agent_key(options.model)
+    write_json(options.summary, known_before(options.summary, numbers["weights"]) | numbers)
     write_text(Path(options.out, "report.html"), page(options, list(todo)))
     print(f"{options.out}/report.html, {options.summary}")
 

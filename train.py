@@ -7,6 +7,7 @@ Several processes train as one: `torchrun --nproc-per-node 8 train.py STAGE …`
 
     idm       inverse dynamics: which keys and mouse motion lie between two frames?
     contrast  the agent's picture encoder, by which words belong to which pictures; starts from base and words
+    finder    where in the picture each kind of thing is; given to an agent
     base      VPT alone by behavioural cloning, from pixels
     words     the language model alone, on text
     language  language model + cross attention 1 (words ask frames); starts from base and words

@@ -27,10 +27,12 @@ import numpy as np
 from tqdm import tqdm
 
 from data_gathering.streamer import grammar, imagined, narration, speech
+from data_gathering.streamer.errands import WEIGHTS
 from data_gathering.streamer.ground import Arena, Ground
 from data_gathering.streamer.persona import Persona, draw_persona
 from data_gathering.streamer.player import Other, Player
 from data_gathering.streamer.session import play
+from data_gathering.streamer.sight import Sight
 from vlpt.data.recording import Recorder, finished
 from vlpt.files import write_json, write_text
 from vlpt.options import Count, CountOrNone, Positive, run
@@ -58,6 +60,8 @@ class Options:
     size: Literal["128", "native"] = "128"  # 128: the agent's frames; native: the world's own size
     crf: CountOrNone = 25  # H.264 quality, lower is better and larger
     large_per_run: CountOrNone = 0  # this many recordings are kept at the world's size too, in <out>/large
+    search: bool = False  # it looks around for what it does not see, instead of knowing where everything is
+    errands: tuple[str, ...] = ()  # kinds of errands that it runs (data_gathering/streamer/errands.py); none: all
     textures: bool = False  # a channel's world has textures of its own, for which its game is started anew
     # adds a sound track, whose words give the word times; empty: no sound
     speech: Literal["", "piper", "espeak"] = ""
@@ -66,6 +70,8 @@ class Options:
 
     def __post_init__(self) -> None:
         check_name(self.world)
+        if unknown := sorted(set(self.errands) - set(WEIGHTS)):
+            raise ValueError(f"--errands: no kind is called {unknown[0]!r}; choose among {', '.join(WEIGHTS)}")
         if self.speech:
             speech.VOICES[self.speech].check()
 
@@ -110,7 +116,8 @@ def make_player(arena: Arena, options: Options, episode: Episode) -> Player:
         friend = draw_persona(episode.channel + FRIENDS, options.seed)
         voice = make_voice(friend, options, episode.channel + 1, rng)
         other = Other(narration.Narrator(rng, friend.taste_seed), voice)
-    return Player(Ground(arena), persona, narrator, mouth, random_of(options, episode), other)
+    sight = Sight(arena) if options.search else None
+    return Player(Ground(arena), persona, narrator, mouth, random_of(options, episode), other, sight, options.errands)
 
 
 def make_voice(persona: Persona, options: Options, number: int, rng: np.random.Generator) -> narration.Voice:

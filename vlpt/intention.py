@@ -28,6 +28,13 @@ A_SENTENCE = 5.0  # words, whose sum is to be of about unit size
 MOST = 6.0  # log odds that words can add or take
 
 
+def sums(words: Tensor, sees: Visibility) -> Tensor:
+    """words (B, K, E), sees: Q frames on K words -> (B, Q, spans E): of each of SPANS, without gradient."""
+    within = torch.stack([sees.visible & (sees.age < span) for span in SPANS], 2)  # (B, Q, spans, K)
+    found = within.flatten(1, 2).to(words.dtype) @ words.detach() / A_SENTENCE  # (B, Q spans, E)
+    return found.unflatten(1, (-1, len(SPANS))).flatten(2)
+
+
 class Intention(nn.Module):
     """Begins by knowing nothing and telling nothing, so that a new one is not there: a gate before random weights would
     hold both back, as each learns by what the other lets through.
@@ -51,11 +58,9 @@ class Intention(nn.Module):
         """share (SOON,): of frames at which each thing is done soon, whatever is said."""
         self.read.bias.copy_(torch.logit(torch.from_numpy(share).float(), eps=1e-4))
 
-    def logits(self, words: Tensor, sees: Visibility) -> Tensor:
-        """words (B, K, E), sees: Q frames on K words -> (B, Q, SOON)."""
-        within = torch.stack([sees.visible & (sees.age < span) for span in SPANS], 2)  # (B, Q, spans, K)
-        sums = within.flatten(1, 2).to(words.dtype) @ words.detach() / A_SENTENCE  # (B, Q spans, E)
-        return self.read(sums.unflatten(1, (-1, len(SPANS))).flatten(2))
+    def logits(self, words: Tensor) -> Tensor:
+        """words (B, Q, spans E), as `sums` adds them up -> (B, Q, SOON)."""
+        return self.read(words)
 
     def told(self, logits: Tensor) -> Tensor:
         """logits (B, Q, SOON) -> (B, Q, SOON): what words add to the log odds, exactly 0 where no word is seen. Of the

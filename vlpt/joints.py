@@ -19,10 +19,11 @@ from vlpt.language.decoder import DecoderConfig
 from vlpt.language.families import config_of
 from vlpt.language.silence import Silence
 from vlpt.language.transformer_xl import TransformerXLConfig
+from vlpt.target import Target
 from vpt.checkpoint import Pretrained, with_tuples
-from vpt.policy import PolicyConfig
+from vpt.policy import Policy, PolicyConfig
 
-PARTS = ("silence", "words_ask_frames", "frames_ask_words", "intention")
+PARTS = ("silence", "words_ask_frames", "frames_ask_words", "intention", "target")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class VLPTConfig:
     frames_ask: str = "ticks"  # all ticks, each a reading of the latest word in the light of now; or only "words"
     ask_every_block: bool = False  # frames ask words before each of blocks 2..n, not only before block 2
     intention: bool = False  # a reader of what words say will be done soon, beside frames ask words
+    target: bool = False  # a reader of where the thing is that words name, of an agent with a finder
+    # joints in a folder of their own also have the agent's finder, blocks 2..n and last layer, as joining left them
+    own_body: bool = False
     cross_heads: int = 4
     cross_head_width: int = 32
 
@@ -58,6 +62,8 @@ class VLPTConfig:
             raise ValueError(f"frames ask words before VPT's block 2, but this agent has {self.policy.blocks} block")
         if self.frames_ask not in ("words", "ticks"):
             raise ValueError(f"frames_ask is words or ticks, got {self.frames_ask!r}")
+        if self.target and not self.policy.things:
+            raise ValueError("a reader of targets needs an agent with a finder: see python train.py finder --help")
         for name in ("frames_per_tick", "frame_window", "words_window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is a number of frames, at least 1; got {getattr(self, name)}")
@@ -99,6 +105,8 @@ class Joints(nn.Module, Pretrained):
         )
 
         self.intention = Intention(words, agent) if config.intention else None
+        self.target = Target(config.policy.things, words, agent) if config.target else None
+        self.body = body_of(Policy(config.policy)) if config.own_body else None
 
     def _cross(
         self, width: int, source_width: int, window: int, patches: tuple[int, int] | None = None
@@ -112,6 +120,7 @@ class Joints(nn.Module, Pretrained):
         joints = cls(model.config)
         for part in PARTS:
             setattr(joints, part, getattr(model, part))
+        joints.body = body_of(model.policy) if model.config.own_body else None
         return joints
 
     def put_into(self, model) -> None:
@@ -122,3 +131,9 @@ class Joints(nn.Module, Pretrained):
             ours, theirs = ((c.policy.width, c.language.width) for c in (self.config, model.config))
             raise ValueError(f"joints of an agent and a language model of widths {ours} do not fit those of widths "
                              f"{theirs}: take joints that were trained with models of these sizes") from error
+
+
+def body_of(policy: Policy) -> nn.ModuleDict:
+    """What of an agent stage action trains with --only-blocks, and its finder; not a copy."""
+    found = {"blocks": policy.blocks[1:], "last": policy.last, "final_norm": policy.final_norm}
+    return nn.ModuleDict(found | ({"finder": policy.finder} if policy.finder else {}))

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from vlpt.checkpoint import named_parts
 from vlpt.clock import Clock, Timestamps, Visibility
 from vlpt.fusion import KeyValues, unit_size
+from vlpt.intention import sums
 from vlpt.joints import Joints, VLPTConfig
 from vlpt.language.families import build, load_language
 from vlpt.language.interface import LanguageModel
@@ -33,6 +34,7 @@ from vlpt.memory import FrameMemory, FrameSequence, Memory, TickMemory, pick
 from vlpt.parts import freeze, gates, groups
 from vpt.attention import window_mask
 from vpt.checkpoint import Pretrained
+from vpt.finder import Finder
 from vpt.heads import ActionLogits
 from vpt.policy import Policy
 
@@ -46,6 +48,8 @@ class Output:
 
     action: ActionLogits  # log-probabilities of a frame's action, (B, T, ...) fp32
     intention: Tensor | None  # (B, T, SOON), what words say will be done soon; None where no such reader is
+    # (B, T, K + 1), log-probabilities of which thing words mean, the last: none; None where no such reader is
+    meant: Tensor | None
     silence_logit: Tensor  # (B, L) fp32, of nothing being said at this tick
     hidden: Tensor  # (B, L, E) the language model's states
     tick_index: Tensor  # (B, L) int64, the tick's frame in the chunk
@@ -66,6 +70,7 @@ class VLPT(nn.Module, Pretrained):
         joints = Joints(config)
         self.silence, self.words_ask_frames = joints.silence, joints.words_ask_frames
         self.frames_ask_words, self.intention = joints.frames_ask_words, joints.intention
+        self.target = joints.target
         self.silence.fit(self.language)
         self.trained: tuple[nn.Module, ...] | None = None  # set by `freeze`; None: all
 
@@ -75,11 +80,24 @@ class VLPT(nn.Module, Pretrained):
         join others: raises ValueError where these do not fit.
         """
         how = VLPTConfig(policy.config, language.config, **options) if joints is None else joints.config
+        if how.policy.things and not policy.config.things:
+            if not how.own_body:
+                raise ValueError("joints that read targets need an agent with a finder; this one has none")
+            policy = policy.with_finder(Finder(how.policy.things, policy.config.px))
         model = cls(replace(how, policy=policy.config, language=language.config))
         model.policy, model.language = policy, language
         model.silence.fit(language)
         if joints is not None:
             joints.put_into(model)
+        return model
+
+    def with_finder(self, finder: Finder) -> "VLPT":
+        """The same with such a finder, and a reader of targets, fresh if it had none."""
+        config = replace(self.config, policy=self.policy.with_finder(finder).config, target=True)
+        model = VLPT(config)
+        own = {**model.state_dict(), **self.state_dict()}
+        found = {f"policy.finder.{name}": weight for name, weight in finder.state_dict().items()}
+        model.load_state_dict(own | found)
         return model
 
     @classmethod
@@ -123,7 +141,7 @@ class VLPT(nn.Module, Pretrained):
 
     def forward(
         self, frames: Tensor, first: Tensor, heard: Tensor, memory: Memory, last_action: Tensor | None = None,
-        n_ticks: int | None = None,
+        n_ticks: int | None = None, destination: Tensor | None = None,
     ) -> tuple[Output, Memory]:
         """One chunk.
 
@@ -132,7 +150,8 @@ class VLPT(nn.Module, Pretrained):
         elsewhere not read; last_action (B, T, 2) int64: what was done at the frame before, for an agent that knows it
         (see `Policy.forward`). A memory made from pictures goes on with pictures, one made from the trunk's outputs
         with these. n_ticks: L where it is known, as in a step recorded as a CUDA graph (0: no lane ticks; more than
-        there are: padding).
+        there are: padding). destination (B, T) int64: where the next walk leads, for a reader of targets that
+        is to take it as said; UNKNOWN: it reads.
         """
         c = self.config
         clock = Clock.of(first, memory.next_frame, c.frames_per_tick, n_ticks)
@@ -140,6 +159,7 @@ class VLPT(nn.Module, Pretrained):
 
         # ---- frames pass the trunk
         x, patches, trunk = self.policy.encode_frames(frames, first, memory.blocks[0], visible)  # (B, T, V), (.., P, C)
+        found = self.policy.found(x) if self.target is not None else None  # (B, T, K, C)
         x = self.policy.add_own_motion(x, last_action)  # (B, T, D)
         seen, places = memory.frames.followed_by(x, clock), memory.patches
 
@@ -166,21 +186,26 @@ class VLPT(nn.Module, Pretrained):
 
         # ---- frames pass the other blocks, and before these ask words (cross attention 2)
         words, word_key_values, asked, read, sees = self._words_asked(said, asked_ticks, clock, memory)
-        intention, blocks = None, (trunk,)
+        intention, log_meant, told, blocks = None, None, [], (trunk,)
+        lately = sums(read, sees) if self.intention or self.target else None
         if self.intention is not None:
-            intention = self.intention.logits(read, sees)
-            told = self.intention.told(intention)
-            x = x + self.intention.tell(told)
+            intention = self.intention.logits(lately)
+            told.append((self.intention, self.intention.told(intention)))
+        if self.target is not None:
+            log_meant = self.target.meant(lately)
+            told.append((self.target, self.target.told(log_meant, found, destination)))
+        for reader, odds in told:
+            x = x + reader.tell(odds)
         for span, key_values in zip(self.block_spans, asked, strict=True):
             x = self.frames_ask_words[str(span.start)](x, key_values, sees)
             x, kept = self.policy.run_blocks(x, first, memory.blocks, visible, span)
             blocks += kept
 
         x = self.policy.finish(x)
-        if self.intention is not None:
-            x = x + self.intention.urge(told)
+        for reader, odds in told:
+            x = x + reader.urge(odds)
         action = self.policy.heads(x)
-        output = Output(action, intention, silence_logit, hidden, clock.ticks.time, clock.ticks.real)
+        output = Output(action, intention, log_meant, silence_logit, hidden, clock.ticks.time, clock.ticks.real)
         seen = seen.newest(self._frame_slots)
         return output, Memory(blocks, seen, places, language, words, word_key_values, clock.next_frame)
 
@@ -238,9 +263,11 @@ class VLPT(nn.Module, Pretrained):
         """How open the cross attentions are, after tanh: see vlpt/parts.py."""
         return gates(self)
 
-    def freeze(self, stage: str, trunk: str = "frozen", language: bool = True, agent: bool = True) -> None:
+    def freeze(
+        self, stage: str, trunk: str = "frozen", language: bool = True, agent: bool = True, only_blocks: bool = False
+    ) -> None:
         """Leaves to train what `stage` (language, action or joint) trains: see vlpt/parts.py."""
-        freeze(self, stage, trunk, language, agent)
+        freeze(self, stage, trunk, language, agent, only_blocks)
 
     def train(self, mode: bool = True) -> "VLPT":
         """Training mode for what is trained; what is frozen stays in eval mode."""

@@ -24,8 +24,8 @@ def groups(model) -> dict[str, list[nn.Parameter]]:
     """
     policy = model.policy
     cross = {name: list(getattr(model, name).named_parameters()) for name in CROSS}
-    if model.intention is not None:
-        cross["frames_ask_words"] += model.intention.named_parameters()
+    for reader in readers(model):
+        cross["frames_ask_words"] += getattr(model, reader).named_parameters()
     words, frames = ([p for name, p in cross[direction] if not name.endswith(GATES)] for direction in CROSS)
     return dict(
         trunk=_parameters(*policy.trunk),
@@ -39,15 +39,23 @@ def groups(model) -> dict[str, list[nn.Parameter]]:
     )
 
 
+def readers(model) -> tuple[str, ...]:
+    """What reads words for actions beside cross attention 2, as far as there is such a thing."""
+    return tuple(name for name in ("intention", "target") if getattr(model, name) is not None)
+
+
 def _parameters(*modules: nn.Module) -> list[nn.Parameter]:
     return [parameter for module in modules for parameter in module.parameters()]
 
 
-def freeze(model, stage: str, trunk: str = "frozen", language: bool = True, agent: bool = True) -> None:
+def freeze(
+    model, stage: str, trunk: str = "frozen", language: bool = True, agent: bool = True, only_blocks: bool = False
+) -> None:
     """Only the stage's parts keep their gradients and go to training mode. Raises ValueError for an unknown stage.
 
     language: whether the stages that train words train the language model too (with LoRA: its adapters); agent: whether
-    those that train actions train its blocks 2..n and heads too, or only what frames ask words with.
+    those that train actions train its blocks 2..n and heads too, or only what frames ask words with; only_blocks: of
+    the agent its blocks and last layer alone, not what it makes of its own motion, which words ask, and not its heads.
     """
     if stage not in STAGES or trunk not in ("frozen", "trained"):
         raise ValueError(f"a stage is one of {', '.join(STAGES)}, trunk frozen or trained; got {stage!r}, {trunk!r}")
@@ -55,8 +63,9 @@ def freeze(model, stage: str, trunk: str = "frozen", language: bool = True, agen
     if stage in ("language", "joint"):
         trained += [model.silence, model.words_ask_frames]
     if stage in ("action", "joint"):
-        trained += [model.frames_ask_words] + [model.intention] * (model.intention is not None)
-        trained += _acting(policy) if agent else []
+        trained += [model.frames_ask_words, *(getattr(model, reader) for reader in readers(model))]
+        if agent:
+            trained += _blocks(policy) if only_blocks else _acting(policy)
     if trunk == "trained":
         trained += policy.trunk
     model.requires_grad_(False)
@@ -72,7 +81,11 @@ def freeze(model, stage: str, trunk: str = "frozen", language: bool = True, agen
 
 def _acting(policy) -> list[nn.Module]:
     """What of an agent comes after its trunk."""
-    return [*policy.blocks[1:], *policy.inputs, policy.last, policy.final_norm, policy.heads]
+    return [*_blocks(policy), *policy.inputs, policy.heads]
+
+
+def _blocks(policy) -> list[nn.Module]:
+    return [*policy.blocks[1:], policy.last, policy.final_norm]
 
 
 def gates(model) -> dict[str, float]:
@@ -89,11 +102,11 @@ def gates(model) -> dict[str, float]:
 
 def passages(model, direction: str) -> tuple[str, ...]:
     """Names of the parameters that are 0 where nothing passes in a direction of CROSS: its gates, and from words to
-    actions what their intention tells.
+    actions what its readers tell.
     """
     found = tuple(f"{direction}.{i}.{name}" for i in getattr(model, direction) for name in GATES)
-    tells = direction == "frames_ask_words" and model.intention is not None
-    return found + ("intention.tell.weight", "intention.urge.weight") * tells
+    telling = readers(model) if direction == "frames_ask_words" else ()
+    return found + tuple(f"{reader}.{name}.weight" for reader in telling for name in ("tell", "urge"))
 
 
 def untouched(model):

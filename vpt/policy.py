@@ -12,7 +12,7 @@ Legend: B lanes, T frames in a chunk, M remembered frames, D agent width.
 Source: VPT (arXiv 2206.11795), openai/Video-Pre-Training.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from vpt.attention import Block, BlockMemory, window_mask
 from vpt.checkpoint import Pretrained
 from vpt.cnn import PATCHES_A_SIDE, Dense, PictureEncoder
+from vpt.finder import COLUMNS, Finder
 from vpt.heads import ActionHeads, ActionLogits, ValueHead
 from vpt.last_action import LastAction
 from vpt.motion import MotionEncoder, MotionInput, TrunkMemory
@@ -45,6 +46,7 @@ class PolicyConfig:
     n_camera: int = 121
     last_action: bool = False  # knows what it did at the frame before; not so in the released models
     motion: int = 0  # channels of the 3-D convolution of a motion encoder; 0: none, as in the released models
+    things: int = 0  # K: kinds of things that a finder tells the places of; 0: no finder, as in the released models
 
     @property
     def memory_frames(self) -> int:
@@ -67,8 +69,15 @@ class PolicyConfig:
 
     @property
     def vector_width(self) -> int:
-        """V: numbers of a frame's vector as the trunk gives it: the agent's, and what its motion encoder sees."""
-        return 2 * self.width if self.motion else self.width
+        """V: numbers of a frame's vector as the trunk gives it: the agent's, what its motion encoder sees, and where
+        things are.
+        """
+        return sum(self.vector_parts)
+
+    @property
+    def vector_parts(self) -> tuple[int, int, int]:
+        """The same one by one."""
+        return self.width, self.width if self.motion else 0, self.things * COLUMNS
 
     def __post_init__(self) -> None:
         if self.memory_frames < 1:
@@ -118,6 +127,7 @@ class Policy(nn.Module, Pretrained):
         self.motion = MotionEncoder(c.motion, c.channels, c.width, c.px) if c.motion else None
         self.motion_input = MotionInput(c.width) if c.motion else None
         self.last_action = LastAction(c.width) if c.last_action else None
+        self.finder = Finder(c.things, c.px) if c.things else None
         self.last = Dense(c.width, c.width)
         self.final_norm = nn.LayerNorm(c.width)
         self.heads = ActionHeads(c.width, c.n_buttons, c.n_camera, c.temperature)
@@ -132,8 +142,8 @@ class Policy(nn.Module, Pretrained):
 
     @property
     def trunk(self) -> list[nn.Module]:
-        """What cached features depend on: the picture encoder, block 1 and, where there is one, the motion encoder."""
-        return [self.picture, self.blocks[0]] + [part for part in [self.motion] if part]
+        """What cached features depend on: the picture encoder, block 1, and a motion encoder and a finder if any."""
+        return [self.picture, self.blocks[0]] + [part for part in [self.motion, self.finder] if part]
 
     @property
     def inputs(self) -> list[nn.Module]:
@@ -163,6 +173,8 @@ class Policy(nn.Module, Pretrained):
             if self.motion is not None:
                 moved, seen = self.motion(frames, first, memory.frames)
                 x, after = torch.cat([x, moved], 2), TrunkMemory.after(after, seen)
+            if self.finder is not None:
+                x = torch.cat([x, self.finder(frames.flatten(0, 1)).flatten(1).unflatten(0, first.shape)], 2)
             return x, patches.unflatten(0, first.shape), after
         if frames.ndim != 3 or frames.shape[2] != self.packed_width:
             raise ValueError("frames are uint8 pictures, or this trunk's outputs (lanes, frames, "
@@ -186,12 +198,23 @@ class Policy(nn.Module, Pretrained):
     def add_own_motion(self, x: Tensor, last_action: Tensor | None) -> Tensor:
         """The trunk's vectors (B, T, V) and what was done at the frame before, see `forward` -> (B, T, D): to the
         agent's own vector is added what it makes of the motion it sees and of its last action."""
-        x, moved = x.split([self.config.width, x.shape[2] - self.config.width], 2)
+        x, moved, _ = x.split(self.config.vector_parts, 2)
         if self.motion_input is not None:
             x = x + self.motion_input(moved)
         if self.last_action is None or last_action is None:
             return x
         return x + self.last_action(last_action)
+
+    def found(self, x: Tensor) -> Tensor:
+        """Of the trunk's vectors (B, T, V) where things are: (B, T, K, COLUMNS)."""
+        return x.split(self.config.vector_parts, 2)[2].unflatten(2, (self.config.things, COLUMNS))
+
+    def with_finder(self, finder: Finder) -> "Policy":
+        """The same agent, and such a finder."""
+        policy = Policy(replace(self.config, things=finder.maps.out_channels))
+        own = {name: weight for name, weight in self.state_dict().items() if not name.startswith("finder.")}
+        policy.load_state_dict(own | {f"finder.{name}": weight for name, weight in finder.state_dict().items()})
+        return policy
 
     def run_blocks(
         self, x: Tensor, first: Tensor, memory: tuple[BlockMemory, ...], visible: Tensor, blocks: range

@@ -14,7 +14,7 @@ from data_gathering.streamer import phrases
 from data_gathering.streamer.errand import Errand
 from data_gathering.streamer.ground import Cell, Node, bearing_deg, flat_m, square
 from data_gathering.streamer.motion import turn_deg
-from data_gathering.streamer.player import EYE_M, STEP_M, Player, Skill
+from data_gathering.streamer.player import EYE_M, STANDS_FRAMES, STEP_M, Player, Skill
 
 ARM_M = 3.4  # safely within the game's reach of 4 nodes
 TOOLS = {"chop": 0, "stone": 1, "sand": 2, "dirt": 2, "place": 3, "tower": 3}  # slots
@@ -268,6 +268,8 @@ def go_aside(player: Player, errand: Errand) -> Skill[bool]:
 def hop(player: Player, errand: Errand) -> Skill[bool]:
     """Jump on the spot, so many times."""
     for _ in range(errand.number):
+        while player.standing < STANDS_FRAMES:  # who is still in the air does not jump
+            yield set()
         player.jump()
         yield from player.wait(player.rng.integers(15, 20))
     return True

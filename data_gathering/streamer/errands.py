@@ -22,8 +22,9 @@ Make = Callable[[Player, str], Errand | None]  # (player, kind) -> an errand, if
 
 
 def choose(player: Player, last: str) -> Errand:
-    """A random errand that is possible now, rarely the same kind as the last one."""
-    weights = {kind: weight * (0.15 if kind == last else 1.0) for kind, weight in WEIGHTS.items()}
+    """A random errand of the player's kinds that is possible now, rarely the same kind as the last one."""
+    weights = {kind: weight * (0.15 if kind == last else 1.0) for kind, weight in WEIGHTS.items()
+               if kind in (player.kinds or WEIGHTS)}  # fmt: skip
     kinds, shares = list(weights), np.array(list(weights.values()))
     while True:
         kind = str(player.rng.choice(kinds, p=shares / shares.sum()))

@@ -14,10 +14,11 @@ import numpy as np
 
 from data_gathering.streamer import phrases
 from data_gathering.streamer.errand import Errand
-from data_gathering.streamer.ground import Cell, Ground, Place, bearing_deg, flat_m
+from data_gathering.streamer.ground import Cell, Ground, Place, Target, bearing_deg, flat_m
 from data_gathering.streamer.motion import Hand, turn_deg
 from data_gathering.streamer.narration import Mouth, Narrator, Voice
 from data_gathering.streamer.persona import Persona
+from data_gathering.streamer.sight import Sight
 from vlpt.data.in_view import EYE_M
 from vpt.frames import FRAME_MS, FRAMES_PER_SECOND
 
@@ -28,6 +29,8 @@ Skill = Generator[Buttons, None, Result]  # yields the buttons of each frame, re
 
 STEP_M = 0.2  # walked in a frame
 CLICK_FRAMES = 2
+STANDS_FRAMES = 2  # since the feet last rose or fell: one can jump
+MOST_STROKES = 6  # of the gaze, to see what is all around
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,10 @@ class Player:
     """One person in one episode."""
 
     def __init__(self, ground: Ground, persona: Persona, narrator: Narrator, mouth: Mouth,
-                 rng: np.random.Generator, other: Other | None = None) -> None:  # fmt: skip
-        self.ground, self.persona = ground, persona
+                 rng: np.random.Generator, other: Other | None = None, sight: Sight | None = None,
+                 kinds: Sequence[str] = ()) -> None:  # fmt: skip
+        """sight: what it sees; None: it knows where everything is. kinds: of errands that it runs; none: all."""
+        self.ground, self.persona, self.sight, self.kinds = ground, persona, sight, tuple(kinds)
         self.narrator, self.mouth, self.other = narrator, mouth, other
         self.rng = rng
         self.hand = Hand(persona.hand, rng)
@@ -180,7 +185,7 @@ class Player:
 
     def jump(self) -> None:
         """Two frames of jump, beginning now, beside whatever else is pressed; nothing while in the air."""
-        if self.standing < 2 or any("jump" in buttons for buttons in self.taps.values()):
+        if self.standing < STANDS_FRAMES or any("jump" in buttons for buttons in self.taps.values()):
             return
         for frame in (self.frame, self.frame + 1):
             self.taps[frame] = self.taps.get(frame, set()) | {"jump"}
@@ -291,6 +296,29 @@ class Player:
         if self.chance(0.6):
             self.jump()
             yield from self.wait(8, {"forward"})
+
+    def search(self, rivals: Sequence[Target], way: int) -> Skill[Target | None]:
+        """Turn to one side (-1 left, 1 right) until one of `rivals` is in view, at most about once around. Returns the
+        nearest that is."""
+        seen = self.nearest_seen(rivals)
+        for _ in range(MOST_STROKES):
+            if seen:
+                break
+            self.look_level(self.yaw_deg + way * self.rng.uniform(50, 110), 8.0)
+            notices = int(self.rng.integers(2, 6))  # frames from when something is in view until the hand stops
+            for _ in range(40):
+                seen = self.nearest_seen(rivals)
+                notices -= seen is not None
+                if notices < 0 or (self.gaze_error_deg() <= 8.0 and not self.hand.stroke):
+                    break
+                yield set()
+            yield from self.wait(self.rng.integers(0, 4))
+        return seen
+
+    def nearest_seen(self, rivals: Sequence[Target]) -> Target | None:
+        """Of these, the nearest that is in view."""
+        seen = [target for target in rivals if self.sight.sees(self.truth, target)]
+        return min(seen, key=lambda target: flat_m(self.position, target.position), default=None)
 
     def dig(self, node: Place, limit: int = 110, within_m: float = 0.4) -> Skill[bool]:
         """Hold attack on a node (x, y, z) within arm's reach until it, or another above the floor so near to it, is

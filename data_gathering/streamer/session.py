@@ -35,9 +35,20 @@ def play(player: Player, log: list[dict[str, Any]]) -> Iterator[Buttons]:
         entry |= {"end_frame": None, "done": False}
         log.append(entry)
         player.doing = errand.kind
-        entry["done"] = bool((yield from within(player, DO[errand.kind](player, errand), LIMIT_FRAMES)))
+        entry["done"] = bool((yield from within(player, run(player, errand), LIMIT_FRAMES)))
         entry["end_frame"] = player.frame
         yield from conclude(player, errand, entry["done"], asked)
+
+
+def run(player: Player, errand: Errand) -> Skill[bool]:
+    """The errand itself; whoever does not know where its thing is looks for it first, on the side that was said."""
+    if errand.target is not None and player.sight is not None:
+        target, said = errand.target, errand.it.split()
+        rivals = player.ground.of(target.noun)
+        rivals = [target] if "far" in said else [other for other in rivals if other.colour == target.colour]
+        way = -1 if "left" in said else 1 if "right" in said or player.chance(0.5) else -1
+        errand.target = (yield from player.search(rivals, way)) or target
+    return (yield from DO[errand.kind](player, errand))
 
 
 def within(player: Player, errand: Skill[bool], limit: int) -> Skill[bool]:

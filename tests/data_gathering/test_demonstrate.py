@@ -21,6 +21,7 @@ from data_gathering.streamer import narration, phrases
 from data_gathering.streamer.ground import Ground, name
 from data_gathering.streamer.motion import LIMIT_DEG, Hand, HandHabits, turn_deg
 from data_gathering.streamer.session import play
+from data_gathering.streamer.sight import Sight
 from data_gathering.streamer.talk import in_view, sight
 from vlpt.data.recording import PARTS, Recorder, finished
 from vlpt.options import run
@@ -32,11 +33,11 @@ FRAMES = 1000
 USED = {"forward", "back", "left", "right", "jump", "attack", "use", "hotbar.1", "hotbar.2", "hotbar.3", "hotbar.4"}
 
 
-def play_toy(channel, number, frames=FRAMES, seed=1):
+def play_toy(channel, number, frames=FRAMES, seed=1, **how):
     """(player, log, list of pressed sets, camera (frames, 2)) of one episode in the toy arena."""
     world, log, pressed, camera = ToyArena(), [], [], []
     info = world.reset(100 * channel + number)
-    player = make_player(info["arena"], Options(out="nowhere", seed=seed), Episode(channel, number, False))
+    player = make_player(info["arena"], Options(out="nowhere", seed=seed, **how), Episode(channel, number, False))
     script = play(player, log)
     for frame in range(frames):
         player.see(info["truth"], frame)
@@ -101,6 +102,56 @@ def test_most_errands_begin_as_soon_as_they_are_told(episodes):
         ends = {words[0].start_ms: words[-1].end_ms for words in sentences_of(player)}
         waits_ms += [entry["start_frame"] * FRAME_MS - ends[entry["announced_ms"]] for entry in log]
     assert min(waits_ms) >= 0 and np.median(waits_ms) < 600
+
+
+THINGS = ("pillar", "chop", "sand", "dirt", "stone")
+
+
+def seen_when_it_sets_out(**how):
+    """Of each errand to a thing, whether one of what is named is in view when its first step forwards is made."""
+    found = []
+    for channel in range(6):
+        log, world = [], ToyArena()
+        info = world.reset(channel)
+        options = Options(out="nowhere", errands=THINGS, **how)
+        player = make_player(info["arena"], options, Episode(channel, 0, False))
+        script, sight, begun = play(player, log), Sight(info["arena"]), 0
+        for frame in range(FRAMES):
+            player.see(info["truth"], frame)
+            keys = next(script)
+            if len(log) > begun and "forward" in keys and player.doing == "walk":
+                begun, (kind, *it) = len(log), log[-1]["name"].split()
+                noun = "tree" if kind == "chop" else kind
+                named = [one for one in player.ground.of(noun) if kind != "pillar" or one.colour in it]
+                found.append(any(sight.sees(info["truth"], one) for one in named))
+            info = world.step(*player.act(keys))
+    return found
+
+
+def test_who_has_to_search_sets_out_for_what_it_sees():
+    """Things stand behind others: after a look all around it sets out for what it knows of."""
+    searching, knowing = seen_when_it_sets_out(search=True), seen_when_it_sets_out()
+    assert len(searching) > 15 and np.mean(searching) >= 0.85
+    assert np.mean(knowing) < 0.7
+
+
+def test_it_jumps_as_often_as_it_said():
+    jumps = 0
+    for channel in range(4):
+        _, log, pressed, _ = play_toy(channel, 0, errands=("hop", "back"))
+        down = np.array(["jump" in buttons for buttons in pressed])
+        anew = down & ~np.concatenate([[False], down[:-1]])
+        for entry in (entry for entry in log if entry["name"].startswith("hop") and entry["done"]):
+            jumps += 1
+            assert anew[entry["start_frame"] : entry["end_frame"]].sum() == int(entry["name"].split()[-1])
+    assert jumps > 10
+
+
+def test_it_runs_the_errands_that_are_asked_for():
+    _, log, *_ = play_toy(0, 0, errands=("hop", "back"))
+    assert {entry["name"].split()[0] for entry in log} == {"hop", "back"}
+    with pytest.raises(ValueError, match="no kind is called 'jump'; choose among chop"):
+        Options(out="nowhere", errands=("jump",))
 
 
 def sentences_of(player):

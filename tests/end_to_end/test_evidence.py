@@ -9,9 +9,9 @@ import pytest
 
 import evidence
 from demo import Step
-from evidence import Options, kept, measure, over_seeds, page, steps
+from evidence import Options, kept, known_before, measure, over_seeds, page, steps
 from vlpt.checkpoint import agent_key
-from vlpt.files import read_json
+from vlpt.files import read_json, write_json
 
 
 def test_every_instrument_is_asked_about_the_agent_that_is_named():
@@ -53,6 +53,15 @@ def test_the_evidence_that_is_kept_is_of_the_agent_that_is_kept():
     assert read_json(Options().summary)["weights"] == agent_key(Options().model)
 
 
+def test_what_was_measured_by_hand_stays_and_what_is_of_another_agent_goes(tmp_path):
+    summary = str(tmp_path / "all.json")
+    assert known_before(summary, "a") == {}
+    there = {"weights": "a", "steering_forty": 1, "worth_0": 2, "seeds": 3}
+    write_json(summary, there)
+    assert known_before(summary, "a") == there
+    assert known_before(summary, "b") == {"worth_0": 2, "seeds": 3}
+
+
 def test_numbers_and_pictures_of_all_are_shown(tmp_path, monkeypatch):
     write = Step(("-c", "print('share < 1')"), None, str(tmp_path / "one.txt"))
     (tmp_path / "one.json").write_text(json.dumps(dict(share=0.123456, options=dict(seed=0), rows=[0.5] * 500)))
@@ -60,7 +69,7 @@ def test_numbers_and_pictures_of_all_are_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(evidence, "steps", lambda options: {"one": write})
     evidence.main(options := Options(out=str(tmp_path), summary=str(tmp_path / "all.json")))
     assert json.loads((tmp_path / "all.json").read_text()) == {
-        "one": {"share": 0.1235, "rows": 500}, "seeds": {}, "weights": agent_key("pretrained/agent")}
+        "one": {"share": 0.1235, "rows": 500}, "weights": agent_key("pretrained/agent")}
     shown = (tmp_path / "report.html").read_text()
     assert "share &lt; 1" in shown and shown.count("<img") == 1 and shown == page(options, ["one"])
     assert kept(dict(examples=1, of=dict(lives=2, low=None))) == {"of": {"low": None}}

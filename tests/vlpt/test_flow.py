@@ -65,7 +65,7 @@ def options(folder, model: str = "open", **changes) -> Options:
 def nouns_of(folder):
     trial = Trial(folder / "open", options(folder))
     tracks = [Track(episode, trial) for episode in trial.episodes]
-    views = [read_view(folder / "views" / f"{episode.id}.view.jsonl.gz", episode) for episode in trial.episodes]
+    views = [read_view(folder / "views", episode) for episode in trial.episodes]
     return trial, tracks, *find_nouns(tracks, views)
 
 
@@ -147,7 +147,7 @@ def test_a_noun_is_looked_up_where_it_is_heard(folder):
         track = tracks[noun.track]
         assert track.hear(track.tokens, noun.frame, noun.frame + 1) == noun.token
         assert noun.thirds.tolist() == ([1, 0, 0] if noun.word == "tree" else [0, 0, 1])
-    blind = [read_view(folder / "views" / f"{one.id}.view.jsonl.gz", one) for one in trial.episodes]
+    blind = [read_view(folder / "views", one) for one in trial.episodes]
     gone = [[replace(line, things=[thing for thing in line.things if thing.kind == "tree"]) for line in lines]
             for lines in blind]  # fmt: skip
     some, _ = find_nouns(tracks, gone)

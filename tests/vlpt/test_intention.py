@@ -9,7 +9,7 @@ import torch
 
 from vlpt.clock import Visibility
 from vlpt.data.soon import FRAMES, NAMES, SOON, soon
-from vlpt.intention import SPANS, Intention
+from vlpt.intention import SPANS, Intention, sums
 from vlpt.training.losses import intention_loss
 from vpt.actions import BUTTONS, MINECRAFT
 
@@ -46,16 +46,17 @@ def sees(ages: list[float], visible: bool = True) -> Visibility:
 
 def test_words_are_read_as_long_as_the_longest_span_and_without_words_nothing_is_told():
     reader, words = a_reader(), torch.randn(1, 2, WORDS)
-    both, one, none = (reader.logits(words, sees(ages)) for ages in ([3, 10], [3, SPANS[-1]], [SPANS[-1] + 1] * 2))
+    each = [3, 10], [3, SPANS[-1]], [SPANS[-1] + 1] * 2
+    both, one, none = (reader.logits(sums(words, sees(ages))) for ages in each)
     assert not torch.equal(both, one) and not torch.equal(one, none)
-    assert torch.equal(one, reader.logits(words[:, :1], sees([3])))
+    assert torch.equal(one, reader.logits(sums(words[:, :1], sees([3]))))
     assert torch.equal(none[0, 0], reader.read.bias)
     assert not reader.told(none).any() and reader.told(both).all()
 
 
 def test_the_action_loss_teaches_what_is_told_and_not_what_is_read():
     reader, words = a_reader(), torch.randn(1, 2, WORDS, requires_grad=True)
-    logits = reader.logits(words, sees([3, 10]))
+    logits = reader.logits(sums(words, sees([3, 10])))
     (reader.tell(reader.told(logits)) + reader.urge(reader.told(logits))).sum().backward()
     assert reader.tell.weight.grad.any() and reader.urge.weight.grad.any()
     assert reader.read.weight.grad is None and reader.read.bias.grad is None and words.grad is None

@@ -40,6 +40,8 @@ VARIANTS = {
     "every block": dict(ask_every_block=True), "softmax": dict(silence="softmax"),
     "frames ask words": dict(frames_ask="words"), "no patches": dict(patch_window=0),
     "no intention": dict(intention=False),
+    "targets": dict(policy=replace(CONFIG.policy, things=3), target=True),
+    "targets alone": dict(policy=replace(CONFIG.policy, things=3), target=True, intention=False, frames_ask="words"),
     "a start": dict(language=replace(CONFIG.language, start_token=3)),
     "no window": dict(frame_window=1, patch_window=1, words_window=1),
     "long patches": dict(patch_window=17, frames_per_tick=2),
@@ -57,17 +59,19 @@ def a_model(gate: float = 0.7, **changes) -> VLPT:
     born_zero = [silence.since, silence.since_logit, silence.since_weight, model.policy.last_action.network[2].weight]
     if model.intention is not None:
         born_zero += [part.weight for part in (model.intention.read, model.intention.tell, model.intention.urge)]
+    if model.target is not None:
+        born_zero += [part.weight for part in (model.target.name, model.target.tell, model.target.urge)]
     for parameter in born_zero:
         torch.nn.init.normal_(parameter, std=0.3)
     return model
 
 
-def a_stream(lanes: int, frames: int, seed: int = 0, resets: float = 0.05, pixels: bool = False):
+def a_stream(lanes: int, frames: int, seed: int = 0, resets: float = 0.05, pixels: bool = False, packed: int = PACKED):
     """sight, first, heard and last action of a stream; what is heard on frames that do not tick is nonsense, to show
     it is not read.
     """
     generator = torch.Generator().manual_seed(seed)
-    sight = torch.randn(lanes, frames, PACKED, generator=generator)
+    sight = torch.randn(lanes, frames, packed, generator=generator)
     if pixels:
         sight = torch.randint(0, 256, (lanes, frames, 16, 16, 3), generator=generator, dtype=torch.uint8)
     first = torch.rand(lanes, frames, generator=generator) < resets
@@ -110,7 +114,7 @@ def assert_same(found: dict, expected: dict, atol: float = 1e-4) -> None:
 @torch.no_grad()
 def test_whole_is_chunks_is_one_frame_at_a_time(variant, seed):
     model, generator = a_model(**VARIANTS[variant]), np.random.default_rng(seed)
-    stream = a_stream(3, 60, seed)
+    stream = a_stream(3, 60, seed, packed=model.policy.packed_width)
     whole, last = run(model, *stream, [slice(0, 60)])
     for cutting in (cuts(60, generator), cuts(60, generator), [slice(t, t + 1) for t in range(60)]):
         pieces, memory = run(model, *stream, cutting)
@@ -118,14 +122,15 @@ def test_whole_is_chunks_is_one_frame_at_a_time(variant, seed):
         for ours, theirs in zip(tensors(memory), tensors(last)):
             assert ours.shape == theirs.shape
         # What is remembered is the same too: any further stream goes on alike.
-        more = a_stream(3, 10, seed + 100)
+        more = a_stream(3, 10, seed + 100, packed=model.policy.packed_width)
         assert_same(run(model, *more, [slice(0, 10)], memory)[0], run(model, *more, [slice(0, 10)], last)[0])
     assert (whole["ticks"] != whole["ticks"][:1]).any() or variant == "D=1", "lanes should differ in their phase"
 
 
+@pytest.mark.parametrize("variant", ["default", "targets"])
 @torch.no_grad()
-def test_pixels_obey_the_law_and_equal_their_cached_features():
-    model = a_model()
+def test_pixels_obey_the_law_and_equal_their_cached_features(variant):
+    model = a_model(**VARIANTS[variant])
     sight, first, *rest = a_stream(2, 24, pixels=True)
     whole, _ = run(model, sight, first, *rest, [slice(0, 24)])
     pieces, _ = run(model, sight, first, *rest, [slice(t, t + 1) for t in range(24)])

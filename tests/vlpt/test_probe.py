@@ -144,4 +144,4 @@ def test_a_damaged_file_is_named(play, tmp_path, content):
     path, episode = tmp_path / "ch0-00.view.jsonl.gz", Shards(play / "shards").episodes[0]
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"ch0-00\.view\.jsonl\.gz cannot be read.*make it with"):
-        read_view(path, episode)
+        read_view(tmp_path, episode)

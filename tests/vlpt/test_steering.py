@@ -16,14 +16,14 @@ from support.mortal_world import Mortal
 from support.toy_evaluation import joined, write_run
 
 from vlpt import worlds
-from vlpt.evaluation.done import Watched, when_done
+from vlpt.evaluation.done import Watched, wanted_errands, when_done
 from vlpt.evaluation.instructions import INSTRUCTIONS, NAMES, Wording
 from vlpt.evaluation.kept_rows import KeptRows
 from vlpt.evaluation.obedience import Lives, compare, jumps, wilson
 from vlpt.evaluation.side_by_side import outcomes
 from vlpt.evaluation.steering import Options, main
 from vlpt.evaluation.telling import first_told, schedules
-from vlpt.evaluation.told_lives import Life, Trials, wanted_errands
+from vlpt.evaluation.told_lives import Life, Trials
 from vlpt.metrics import t_interval
 from vlpt.model import VLPT
 from vlpt.options import parse

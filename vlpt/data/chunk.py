@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
+from vlpt.data.meant import UNKNOWN
 from vlpt.data.soon import SOON
 from vpt.actions import BUTTONS, MINECRAFT
 
@@ -39,6 +40,9 @@ class Chunk:
     null: torch.Tensor  # (B, T) bool: the label is "nothing"
     # (B, T, SOON) bool: what is done soon, see vlpt/data/soon.py; False without a tokenizer, which alone announces it
     soon: torch.Tensor
+    meant: torch.Tensor  # (B, T) int64: the thing an errand is to, see vlpt/data/meant.py; UNKNOWN without a tokenizer
+    # (B, T) int64: where the next walk leads, see vlpt/data/destination.py, where the agent is told it, else UNKNOWN
+    told_destination: torch.Tensor
     language_mask: torch.Tensor  # (B, T) bool: counts in the language loss; not where words are too late
     episode: torch.Tensor  # (B, T) int64: number in the list of episodes, -1 where a lane has nothing left
     frame: torch.Tensor  # (B, T) int64: frame number in the episode
@@ -67,4 +71,5 @@ def nothing_happens(lanes: int, frames: int, silence: int) -> dict[str, np.ndarr
     numbers = {name: np.zeros(shape, np.int64) for name in ("buttons_index", "camera_index", "frame")}
     last = {"last_buttons": np.full(shape, NULL_BUTTONS), "last_camera": np.full(shape, NULL_CAMERA)}
     return {**{name: np.zeros(shape, bool) for name in FLAGS}, **words, **numbers, **last,
-            "soon": np.zeros((*shape, SOON), bool), "episode": np.full(shape, -1, np.int64)}
+            "soon": np.zeros((*shape, SOON), bool), "episode": np.full(shape, -1, np.int64),
+            **{name: np.full(shape, UNKNOWN) for name in ("meant", "told_destination")}}

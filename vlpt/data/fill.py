@@ -15,6 +15,9 @@ from functools import cached_property
 import numpy as np
 
 from vlpt.data.chunk import NULL_BUTTONS, NULL_CAMERA, nothing_happens
+from vlpt.data.destination import FRAMES as WALK_FRAMES
+from vlpt.data.destination import destination
+from vlpt.data.meant import meant
 from vlpt.data.schedule import Piece
 from vlpt.data.shards import Episode
 from vlpt.data.soon import FRAMES as SOON_FRAMES
@@ -38,6 +41,7 @@ class Fill:
     count_frames: str = "all"
     drop_words: float = 0.0
     drop_last_action: float = 0.0
+    tell_destination: float = 0.0
     seed: int = 0
 
     def __call__(self, pieces: Sequence[Sequence[Piece]], frames: int, pictures: np.ndarray | None = None) -> dict:
@@ -87,6 +91,10 @@ class Fill:
         if self.streams:  # nobody else reads it
             ahead = slice(start, start + seen + SOON_FRAMES)
             row["soon"][here] = soon(buttons[ahead], camera[ahead])[:seen]
+            row["meant"][here] = meant(episode, start, start + seen)
+            if self._draws(self.tell_destination, piece, 2, start):
+                ahead = slice(start, start + seen + WALK_FRAMES)
+                row["told_destination"][here] = destination(buttons[ahead], camera[ahead])[:seen]
             self._speak(piece, {name: row[name] for name in WORDS}, frame)
 
     def _speak(self, piece: Piece, out: dict[str, np.ndarray], frame: np.ndarray) -> None:

@@ -59,15 +59,16 @@ class Lanes:
     tokenizer: of the words; None where nothing is heard. frames_per_tick and silence (V) are then the language model's
     own and must be given. word_source: one of vlpt.data.word_sources.SOURCES; frame_source: "true", "swapped" (pictures
     and last actions of another episode, repeated or cut to length) or "blank" (nothing to be seen or felt).
-    count_frames: which frames count in the action loss, "all"
-    or "non-null" (those where something is pressed), of those whose label is known: no matter what is said, or shown.
+    count_frames: which frames count in the action loss, "all" or "non-null" (those where something is pressed), of
+    those whose label is known: no matter what is said, or shown.
     epochs None: endless. shuffle False: episodes in the given order. read_frames: (episode, start, stop) -> array
     (stop - start, ...), the shards' pictures when None. drop_words: the share of episodes, drawn anew each epoch, in
     which nothing is heard and the language loss counts nothing, so that the agent also learns to act without words (for
     guidance, see vlpt/agent.py). drop_last_action: the share of an episode's chunks in which it does not know what it
-    did, so that it learns to see and not only to go on. start_offsets: lanes begin in the middle of an episode, each
-    elsewhere, so that they do not march in step; what comes before is played later in the epoch. rank, world_size:
-    which of how many processes this is. workers: processes that read ahead, 0: a thread of this one does.
+    did, so that it learns to see and not only to go on; tell_destination: the share of them in which it is told
+    where its next walk leads, so that it learns to go where it is told. start_offsets: lanes begin in the middle of an
+    episode, each elsewhere, so that they do not march in step; what comes before is played later in the epoch. rank,
+    world_size: which of how many processes this is. workers: processes that read ahead, 0: a thread of this one does.
     """
 
     def __init__(self, shards: Shards, episodes: Sequence[Episode], *, lanes: int, frames_per_chunk: int,
@@ -75,7 +76,8 @@ class Lanes:
                  max_lateness_ms: float = 1000, word_source: str = "true", frame_source: str = "true",
                  count_frames: str = "all", epochs: int | None = None, shuffle: bool = True, seed: int = 0,
                  read_frames: ReadFrames | None = None, drop_words: float = 0.0, drop_last_action: float = 0.0,
-                 start_offsets: bool = False, rank: int = 0, world_size: int = 1, workers: int = 0):
+                 tell_destination: float = 0.0, start_offsets: bool = False, rank: int = 0, world_size: int = 1,
+                 workers: int = 0):
         if not episodes:
             raise ValueError("no episodes to load: is every channel held out?")
         check_one_of(word_source=(word_source, SOURCES), frame_source=(frame_source, FRAME_SOURCES),
@@ -91,7 +93,7 @@ class Lanes:
         if tokenizer is not None:
             self.streams = WordStreams(self.episodes, tokenizer, frames_per_tick, silence, max_lateness_ms, seed)
         self.fill = Fill(self.episodes, read_frames or shards.read_frames, self.streams, word_source, frame_source,
-                         count_frames, drop_words, drop_last_action, seed)
+                         count_frames, drop_words, drop_last_action, tell_destination, seed)
         assert self.fill.picture is not None  # read now: what cannot be read is said before anything begins
         lengths = [-(-episode.n_frames // self.frames_per_tick) * self.frames_per_tick for episode in self.episodes]
         self.schedule = Schedule(lengths, lanes * world_size, seed=seed, epochs=epochs, shuffle=shuffle,

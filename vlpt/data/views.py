@@ -44,8 +44,14 @@ class Line:
     things: list[Thing]
 
 
-def read_view(path: Path, episode: Episode) -> list[Line]:
-    """The lines of one file. Raises ValueError where it is missing, damaged, or not of this episode."""
+def view_path(folder: Path | str, id_: str) -> Path:
+    """Where it is said what is in view in an episode."""
+    return Path(folder) / f"{id_}.view.jsonl.gz"
+
+
+def read_view(folder: Path | str, episode: Episode) -> list[Line]:
+    """The lines of an episode. Raises ValueError where their file is missing, damaged, or not of this episode."""
+    path = view_path(folder, episode.id)
     again = f"make it with python -m data_gathering.view --recordings {path.parent}"
     if not is_there(path):
         raise ValueError(f"{path} is missing: {again}")

@@ -5,7 +5,6 @@ moment, by how much the true one wins each of its pairs, in nats. Fitted on the 
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -41,7 +40,7 @@ def check(trial: Trial) -> None:
     """Raises ValueError where there is nothing to fit on, or a file of what is in view is missing or damaged."""
     learned = training_episodes(trial)
     for episode in [*learned, *trial.episodes] if trial.options.views else ():
-        read_view(Path(trial.options.views) / f"{episode.id}.view.jsonl.gz", episode)
+        read_view(trial.options.views, episode)
 
 
 # ---- actions from words
@@ -90,7 +89,7 @@ class Views:
     """What is in view in the films of some tracks."""
 
     def __init__(self, tracks: Sequence[Track], folder: str) -> None:
-        self.lines: list[list[Line]] = [read_view(Path(folder) / f"{track.episode.id}.view.jsonl.gz", track.episode)
+        self.lines: list[list[Line]] = [read_view(folder, track.episode)
                                         for track in tracks]  # fmt: skip
         self.frames = [np.array([line.frame for line in lines]) for lines in self.lines]
 

@@ -3,7 +3,7 @@
 In: what was pressed and seen to happen in the frames that are watched. Out: of each instruction (instructions.py)
 the first frame by which it is done, or None. Judged by how long one watches, one life answers for every instruction.
 
-    red, blue, yellow    it stands within 2 m of that pillar's axis        flower    one flower is picked, of any kind
+    red, blue, yellow    it stands within 2.5 m of that pillar's axis        flower    one flower is picked, of any kind
     tree, sand, dirt, stone    one node of that kind is dug, above ground  place     one block is placed, above ground
     jump    jump is pressed anew as often as was asked   back, left, right    the key is down for 8 frames on end
     up      the gaze has risen by 20 degrees             turn    it has turned by 120 degrees to one side
@@ -12,12 +12,13 @@ What is asked of the motions is what the scripted player does at least, or a lit
 begun to be done, which takes that player some seconds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vlpt.evaluation.instructions import INSTRUCTIONS
+from vlpt.worlds.errands import Errand, above_ground
 from vpt.actions import MINECRAFT
 
 LEAST_FRAMES, LEAST_UP_DEG, LEAST_TURN_DEG = 8, 20.0, 120.0
@@ -30,6 +31,32 @@ class Watched:
     buttons: np.ndarray  # (N, 20) 0/1, what was pressed
     camera_deg: np.ndarray  # (N, 2) (pitch, yaw) degrees by which the gaze really changed
     progress: dict[str, np.ndarray]  # of each errand that an instruction asks for, (N,) how far it is done by then
+
+
+class Judge:
+    """Watches one life in a world, frame by frame; what is dug or placed counts above the ground."""
+
+    def __init__(self, arena: Mapping, truth: Mapping) -> None:
+        """truth: of the moment from which on it counts."""
+        self.arena, self.rows = arena, []
+        self.errands = {name: Errand(name, arena, truth) for name in wanted_errands()}
+
+    def see(self, buttons: Sequence, info: Mapping) -> None:
+        """buttons (20,) of a frame, info: of the world after it."""
+        above = above_ground(info["truth"], self.arena)
+        for errand in self.errands.values():
+            errand.update(above, info["camera_deg"])
+        self.rows.append((buttons, info["camera_deg"], [errand.progress for errand in self.errands.values()]))
+
+    def watched(self, frames: int | None = None) -> Watched:
+        """All that was seen, or the first so many frames of it."""
+        buttons, camera_deg, progress = (np.array(part) for part in zip(*self.rows[:frames], strict=True))
+        return Watched(buttons, camera_deg, dict(zip(self.errands, progress.T, strict=True)))
+
+
+def wanted_errands() -> list[str]:
+    """The errands of the world that instructions ask for."""
+    return [instruction.errand for instruction in INSTRUCTIONS.values() if instruction.errand]
 
 
 def down(buttons: np.ndarray, key: str) -> np.ndarray:

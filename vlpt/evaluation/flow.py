@@ -63,7 +63,7 @@ def read_views(trial: Trial) -> list[list]:
     """What is in view in each episode. Raises ValueError where that, or a patch to look at, is missing."""
     if not trial.model.config.patch_window:
         raise ValueError(f"words of {trial.options.model} ask no patches of frames: leave out --views")
-    return [read_view(Path(trial.options.views) / f"{episode.id}.view.jsonl.gz", episode) for episode in trial.episodes]
+    return [read_view(trial.options.views, episode) for episode in trial.episodes]
 
 
 def of_nouns(trial: Trial, tracks: Sequence[Track], nouns: Sequence[Noun], looked: list[dict[str, list[Look]]]) -> dict:

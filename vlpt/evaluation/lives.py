@@ -178,7 +178,7 @@ def of_people(episodes: Sequence[Episode], views: str) -> list[Life]:
         buttons, camera_deg = episode.true_buttons, episode.true_camera_deg
         if buttons is None or camera_deg is None:
             buttons, camera_deg = MINECRAFT.decode(episode.buttons_index, episode.camera_index)
-        lines = read_view(Path(views) / f"{episode.id}.view.jsonl.gz", episode) if views else None
+        lines = read_view(views, episode) if views else None
         said = [word for word in episode.words if word.start_ms < episode.n_frames * FRAME_MS]
         found.append(Life(episode.id, episode.channel, split_at_pauses(said, most=max(1, len(said))), buttons,
                           camera_deg, lines))  # fmt: skip

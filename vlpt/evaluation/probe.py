@@ -95,7 +95,7 @@ def read_ticks(
     """Readings and truth of the ticks of some episodes."""
     found, views, numbers = [], [], []
     for number, episode in enumerate(tqdm(episodes, "read", unit="episode")):
-        lines = read_view(Path(options.views) / f"{episode.id}.view.jsonl.gz", episode)[:: options.every]
+        lines = read_view(options.views, episode)[:: options.every]
         found.append(readings(policy, shards, features, episode, np.array([line.frame for line in lines])))
         views += lines
         numbers += [number] * len(lines)
@@ -222,7 +222,7 @@ def main(options: Options) -> dict:
     shards, device = Shards(options.shards), pick_device(options.device)
     episodes = choose_episodes(options, shards)
     for episode in sum(episodes, []):  # before minutes of work
-        read_view(Path(options.views) / f"{episode.id}.view.jsonl.gz", episode)
+        read_view(options.views, episode)
     policy = load_policy(options.model).to(device)
     features = cache_features(policy, shards, sum(episodes, []), device=device)
     train, test = (read_ticks(policy, shards, features, part, options) for part in episodes)

@@ -213,7 +213,7 @@ def main(options: Options) -> dict:
         raise ValueError("--held-out and --kept must leave channels to learn from and to measure on")
     folder = model_folder(options.language)
     language, tokenizer = load_language(folder).to(device).eval(), load_tokenizer(folder / TOKENIZER)
-    lines = [[read_view(Path(options.views) / f"{one.id}.view.jsonl.gz", one) for one in some]
+    lines = [[read_view(options.views, one) for one in some]
              for some in (learned, test)]  # fmt: skip
     truth = Truth(learned, lines[0])
     said = [gather(language, WordStreams(some, tokenizer, options.frames_per_tick, language.vocabulary,

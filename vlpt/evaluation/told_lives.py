@@ -15,20 +15,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
 from vlpt.agent import Agent, Sampling, load_agent
 from vlpt.data.words import encode_text
-from vlpt.evaluation.done import Watched, presses, when_done
+from vlpt.evaluation.done import Judge, Watched, presses, when_done
 from vlpt.evaluation.games import Games, game_may_end, make_game
 from vlpt.evaluation.instructions import INSTRUCTIONS, NAMES, Wording
 from vlpt.evaluation.telling import Schedule, first_told, schedules
 from vlpt.options import Count, Device, NotNegative, Positive, Seed
 from vlpt.parts import passages, untouched
 from vlpt.worlds import check_name, noop
-from vlpt.worlds.errands import Errand, above_ground
 from vpt.frames import FRAMES_PER_SECOND
 
+SECONDS, TARGET_SECONDS = 4.0, 10.0  # for which a motion, and what needs a target, is waited for
 CLOSED, BASE, GUIDANCE = "closed", "base", "guidance "  # agents of a Life; GUIDANCE is followed by a strength
 
 
@@ -47,8 +45,8 @@ class LifeOptions:
     mid_errand: bool = False  # it is told another thing first, and this one two seconds after
     instructions: tuple[str, ...] = NAMES  # what it can be told, by the names in vlpt/evaluation/instructions.py
     tell_at: NotNegative = 1.0  # when it begins to be told, in seconds from the start, at the earliest
-    seconds: Positive = 4.0  # for how long a motion is waited for after the last word
-    target_seconds: Positive = 10.0  # for how long what needs a target is waited for
+    seconds: Positive = SECONDS  # for how long a motion is waited for after the last word
+    target_seconds: Positive = TARGET_SECONDS  # for how long what needs a target is waited for
     seed: Seed = 0  # of the sentences, of all that the agent draws, and of other textures
 
     def __post_init__(self) -> None:
@@ -62,8 +60,12 @@ class LifeOptions:
 
     def watched_frames(self, name: str) -> int:
         """For how many frames an instruction is waited for."""
-        seconds = self.target_seconds if INSTRUCTIONS[name].errand else self.seconds
-        return max(1, round(seconds * FRAMES_PER_SECOND))
+        return watched_frames(name, self.seconds, self.target_seconds)
+
+
+def watched_frames(name: str, seconds: float = SECONDS, target_seconds: float = TARGET_SECONDS) -> int:
+    """For how many frames an instruction is waited for."""
+    return max(1, round((target_seconds if INSTRUCTIONS[name].errand else seconds) * FRAMES_PER_SECOND))
 
 
 @dataclass(frozen=True)
@@ -78,29 +80,19 @@ class Life:
 def watch(
     agent: Agent, world, observation: dict, arena: Mapping, schedule: Schedule, frames: int, seed: int
 ) -> Watched:
-    """A life from its first picture on, watched for so many frames; what is dug or placed counts above the ground."""
-    memory, rows, errands = agent.start(seed=seed), [], {}
+    """A life from its first picture on, watched for so many frames."""
+    memory, judge = agent.start(seed=seed), None
     for t in range(schedule.watch_from + frames):
         for sentence in (sentence for begin, sentence in schedule.said if begin == t):
             memory = agent.hear(sentence, memory)
         (action,), _, memory = agent.act([observation["pov"]], memory)
         with game_may_end():
             observation, *_, info = world.step({**noop(), **action})
-        truth = info["truth"]
         if t == schedule.watch_from:
-            errands = {name: Errand(name, arena, truth) for name in wanted_errands()}
-        if t >= schedule.watch_from:
-            above = above_ground(truth, arena)
-            for errand in errands.values():
-                errand.update(above, info["camera_deg"])
-            rows.append((action.buttons, info["camera_deg"], [errand.progress for errand in errands.values()]))
-    buttons, camera_deg, progress = (np.array(part) for part in zip(*rows, strict=True))
-    return Watched(buttons, camera_deg, dict(zip(errands, progress.T, strict=True)))
-
-
-def wanted_errands() -> list[str]:
-    """The errands of the world that instructions ask for."""
-    return [instruction.errand for instruction in INSTRUCTIONS.values() if instruction.errand]
+            judge = Judge(arena, info["truth"])
+        if judge:
+            judge.see(action.buttons, info)
+    return judge.watched()
 
 
 def make_world(options: LifeOptions):

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from vlpt.data.lanes import Chunk, Lanes, split
+from vlpt.data.meant import UNKNOWN
 from vlpt.data.shards import Episode, Shards
 from vlpt.data.trunk_features import Features, cache_features
 from vlpt.memory import tensors, with_tensors
@@ -110,8 +111,9 @@ class EpisodeStage(Stage):
         """Of the losses in vlpt/training/losses.py; a child with a loss of its own adds that one's."""
         counted = int(chunk.action_mask.sum())
         spoken = chunk.language_mask & (chunk.spoken != self.batches.silence)
+        meant = int((chunk.action_mask & (chunk.meant != UNKNOWN)).sum())
         return dict(action=counted, buttons=counted, camera=counted, kl=counted,
-                    intention=counted, intention_size=counted,
+                    intention=counted, intention_size=counted, meant=meant, meant_size=meant,
                     action_non_null=int((chunk.action_mask & ~chunk.null).sum()),
                     silence=int(chunk.language_mask.sum()), token=int(spoken.sum()))  # fmt: skip
 
@@ -159,7 +161,7 @@ class EpisodeStage(Stage):
         lanes = min(self.options.lanes, len(episodes))
         return self._lanes(episodes, lanes=lanes, epochs=1, shuffle=False, seed=self.options.seed,
                            count_frames=count_frames, read_frames=read_frames,
-                           **{**self.words, "drop_words": 0.0})  # fmt: skip
+                           **{**self.words, "drop_words": 0.0, "tell_destination": 0.0})  # fmt: skip
 
     def _lanes(self, episodes: Sequence[Episode], read_frames: Callable | None = None, **how) -> Lanes:
         return Lanes(self.data.shards, episodes, frames_per_chunk=self.options.chunk,

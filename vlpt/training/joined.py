@@ -28,7 +28,8 @@ from vlpt.model import VLPT, Output
 from vlpt.options import Count, CountOrNone, NotNegative, Positive, Share, without_effect
 from vlpt.parts import unjoined, untouched
 from vlpt.training.episodes import EpisodeOptions, EpisodeStage, frozen_outputs, read_episodes
-from vlpt.training.losses import LossPart, action_loss, intention_loss, kl_to_reference, language_loss
+from vlpt.training.finder import read_finder
+from vlpt.training.losses import LossPart, action_loss, intention_loss, kl_to_reference, language_loss, meant_loss
 from vlpt.training.stage import TOKENIZER, prefixed
 from vlpt.training.unigram import enough
 from vpt.policy import Policy
@@ -54,6 +55,9 @@ class JoinedOptions(EpisodeOptions):
     frames_ask: Literal["ticks", "words"] = "ticks"  # what frames ask: every tick, or those that hear a word
     silence: Literal["factored", "softmax"] = "factored"  # silence has a logit of its own, or is one more token
     intention: bool = True  # read what will be done soon off the words, beside cross attention (vlpt/intention.py)
+    # an agent whose finder (train.py finder) this one gets, and a reader of where the thing is that words name
+    # (vlpt/target.py): a run or a folder; empty: as it is
+    finder: str = ""
     # what is heard
     words: Literal["true", "shuffled", "oracle", "silence"] = "true"  # all but true are controls
     frames: Literal["true", "blank"] = "true"  # what is seen and felt; blank is a control
@@ -73,6 +77,8 @@ class JoinedOptions(EpisodeOptions):
             without_effect(self, "--joints (they say it)", *HOW)
         if not any(models_trained(self)) and self.trunk == "frozen":
             without_effect(self, "two models that are not trained", "rate_pretrained")
+        if not models_trained(self)[1] and self.stage != "language":
+            without_effect(self, "an agent that is not trained", "only_blocks")
         if not models_trained(self)[0]:
             without_effect(self, "a language model that is not trained", "lora_rank")
 
@@ -96,8 +102,16 @@ class ActionsAreTrained:
     """Options of the stages that train actions: action and joint."""
 
     train_agent: bool = True  # train the agent's blocks 2..n and heads too
+    # of the agent train its blocks and last layer alone: not its heads, and not what it makes of its own motion, which
+    # words ask
+    only_blocks: bool = False
     intention_weight: NotNegative = 1.0  # weight of what words say will be done soon (nats a frame)
     intention_decay: NotNegative = 0.05  # nats for the squared length of the weights that read it
+    meant_weight: NotNegative = 1.0  # weight of which thing an errand is to (nats a frame), where the data say it
+    meant_decay: NotNegative = 0.003  # nats for the squared length of the weights that tell it
+    # share of chunks in which such a reader is told where the next walk leads (hindsight), so that the agent learns to
+    # go where it is told
+    tell_destination: Share = 0.0
     kl_weight: NotNegative = 0.0  # weight of the KL to the agent as it was before this stage (nats/frame)
 
 
@@ -106,6 +120,8 @@ def joined_losses(model: VLPT, output: Output, chunk: Chunk) -> dict[str, LossPa
     parts = action_loss(output.action, chunk.buttons_index, chunk.camera_index, chunk.action_mask, chunk.null)
     if output.intention is not None:
         parts |= intention_loss(output.intention, chunk.soon, chunk.action_mask, model.intention.read.weight)
+    if output.meant is not None:
+        parts |= meant_loss(output.meant, chunk.meant, chunk.action_mask, model.target.name.weight)
     return parts | language_loss(model.language, output, chunk.spoken, chunk.language_mask)
 
 
@@ -127,10 +143,16 @@ class Joined(EpisodeStage):
     def __init__(self, options: JoinedOptions, device: torch.device) -> None:
         source = model_folder(options.start or options.language)
         self.tokenizer = load_tokenizer(source / TOKENIZER)
-        model = (VLPT.from_pretrained(source) if options.start else self._join(options, source)).to(device)
-        model.freeze(options.stage, options.trunk, *models_trained(options))
+        model = VLPT.from_pretrained(source) if options.start else self._join(options, source)
+        if options.finder:
+            model = model.with_finder(read_finder(options.finder))
+        model = model.to(device)
+        model.freeze(options.stage, options.trunk, *models_trained(options), getattr(options, "only_blocks", False))
         if model.intention is None:
             without_effect(options, "a model that reads no intention off words", "intention_weight", "intention_decay")
+        if model.target is None:
+            without_effect(options, "a model that reads no targets off words", "meant_weight", "meant_decay",
+                           "tell_destination")
         # The agent as it was before this stage, which sees and hears the same. Loss `kl` keeps the new one near it.
         self.reference = untouched(model) if getattr(options, "kl_weight", 0) else None
         data = read_episodes(options)
@@ -139,7 +161,7 @@ class Joined(EpisodeStage):
             options, device, data, model, frozen_outputs(model.policy, data.shards, device) if frozen else None,
             tokenizer=self.tokenizer, silence=model.language.vocabulary, frames_per_tick=model.config.frames_per_tick,
             word_source=options.words, frame_source=options.frames, drop_words=options.drop_words,
-            max_lateness_ms=options.max_lateness_ms,
+            max_lateness_ms=options.max_lateness_ms, tell_destination=getattr(options, "tell_destination", 0.0),
         )  # fmt: skip
         if model.intention is not None and model.intention.is_fresh:
             model.intention.begin_with(self.soon_share)
@@ -159,6 +181,9 @@ class Joined(EpisodeStage):
         weights, each = {"kl": self.options.kl_weight}, self.options.intention_weight
         if self.model.intention is not None:
             weights |= {"intention": each, "intention_size": each * self.options.intention_decay}
+        if self.model.target is not None:
+            each = self.options.meant_weight
+            weights |= {"meant": each, "meant_size": each * self.options.meant_decay}
         return weights
 
     @cached_property
@@ -173,7 +198,7 @@ class Joined(EpisodeStage):
     def step(self, chunk: Chunk, memory: tuple) -> tuple[dict[str, LossPart], tuple]:
         own, others = memory
         inputs = chunk.frames, chunk.first, chunk.heard
-        out, own = self.model(*inputs, own, chunk.last_action)
+        out, own = self.model(*inputs, own, chunk.last_action, destination=chunk.told_destination)
         parts = joined_losses(self.model, out, chunk)
         if self.reference:
             with torch.no_grad():

@@ -15,9 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from vlpt.data.meant import NOTHING, UNKNOWN
 from vlpt.training.processes import gathered
 from vpt.actions import MINECRAFT
 from vpt.heads import kl
+
+AT_NOTHING = 0.2  # of a frame, in the loss of which thing is meant
 
 
 class LossPart(NamedTuple):
@@ -109,6 +112,17 @@ def intention_loss(logits: Tensor, soon: Tensor, mask: Tensor, weight: Tensor) -
     nats = binary_cross_entropy_with_logits(logits.float(), soon.float(), reduction="none").sum(2)
     found = LossPart.of(nats, mask)
     return dict(intention=found, intention_size=LossPart(found.count * weight.float().square().sum(), found.count))
+
+
+def meant_loss(log_probs: Tensor, meant: Tensor, mask: Tensor, weight: Tensor) -> dict[str, LossPart]:
+    """Nats a frame of which thing an errand is to: log_probs (B, T, K + 1), meant (B, T) int64, UNKNOWN where nobody
+    says, mask (B, T); and the squared length of the weights that read words, which is to stay small as in ridge
+    regression. Nothing is meant half of the time: those frames count less, or seldom things would never be meant.
+    """
+    nats = -log_probs.float().gather(2, meant.clamp(min=0)[..., None])[..., 0]
+    nats = torch.where(meant == NOTHING, AT_NOTHING * nats, nats)
+    found = LossPart.of(nats, mask & (meant != UNKNOWN))
+    return dict(meant=found, meant_size=LossPart(found.count * weight.float().square().sum(), found.count))
 
 
 def kl_to_reference(action, reference, mask: Tensor) -> dict[str, LossPart]:
