@@ -33,6 +33,7 @@ from tqdm import tqdm
 from data_gathering.recordings import find_recordings, meta_of, meta_path, pressed_path
 from data_gathering.streamer.ground import Arena
 from vlpt.data.in_view import Thing, View, eye_of, read_things
+from vlpt.data.views import view_path
 from vlpt.files import read_lines
 from vlpt.options import Count, run
 from vlpt.worlds import make
@@ -93,7 +94,7 @@ def write_view(folder: Path, id_: str, game: gymnasium.Env, every: int) -> None:
     _, info = game.reset(seed=meta["arena_seed"])
     lines = view_lines(meta, rows, info["arena"], every)
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-    with whole_file(Path(folder) / f"{id_}.view.jsonl.gz") as unfinished:
+    with whole_file(view_path(folder, id_)) as unfinished:
         unfinished.write_bytes(gzip.compress(text.encode(), mtime=0))  # the same bytes each time
 
 
