@@ -72,12 +72,12 @@ class PolicyConfig:
         """V: numbers of a frame's vector as the trunk gives it: the agent's, what its motion encoder sees, and where
         things are.
         """
-        return sum(self.vector_parts)
+        return self.width * (2 if self.motion else 1) + self.found_width
 
     @property
-    def vector_parts(self) -> tuple[int, int, int]:
-        """The same one by one."""
-        return self.width, self.width if self.motion else 0, self.things * COLUMNS
+    def found_width(self) -> int:
+        """Of these, the numbers that say where things are."""
+        return self.things * COLUMNS
 
     def __post_init__(self) -> None:
         if self.memory_frames < 1:
@@ -198,7 +198,8 @@ class Policy(nn.Module, Pretrained):
     def add_own_motion(self, x: Tensor, last_action: Tensor | None) -> Tensor:
         """The trunk's vectors (B, T, V) and what was done at the frame before, see `forward` -> (B, T, D): to the
         agent's own vector is added what it makes of the motion it sees and of its last action."""
-        x, moved, _ = x.split(self.config.vector_parts, 2)
+        own, found = self.config.width, self.config.found_width
+        x, moved, _ = x.split([own, x.shape[2] - own - found, found], 2)
         if self.motion_input is not None:
             x = x + self.motion_input(moved)
         if self.last_action is None or last_action is None:
@@ -207,7 +208,7 @@ class Policy(nn.Module, Pretrained):
 
     def found(self, x: Tensor) -> Tensor:
         """Of the trunk's vectors (B, T, V) where things are: (B, T, K, COLUMNS)."""
-        return x.split(self.config.vector_parts, 2)[2].unflatten(2, (self.config.things, COLUMNS))
+        return x[..., x.shape[2] - self.config.found_width :].unflatten(2, (self.config.things, COLUMNS))
 
     def with_finder(self, finder: Finder) -> "Policy":
         """The same agent, and such a finder."""

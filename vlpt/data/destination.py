@@ -1,9 +1,10 @@
 """Where the next walk leads, as seen from here: beside the view, or in which column of it?
 
 In: the actions of an episode. Out: `destination`, (N,) int64: LEFT of the view, one of COLUMNS columns of it from left
-to right, RIGHT of it, or UNKNOWN where no walk ends soon; what is beside the view is on the side to which one turns. It is hindsight, read off the actions alone by dead
-reckoning, so that any labelled play has it (on the scripted player's play the bearing is 6 degrees from the truth in
-the median). The agent is told it in some of the chunks that it learns from, so that it learns to go where it is told.
+to right, RIGHT of it, or UNKNOWN where no walk ends soon; what is beside the view is on the side to which one turns. It
+is hindsight, read off the actions alone by dead reckoning, so that any labelled play has it (on the scripted player's
+play the bearing is 6 degrees from the truth in the median). The agent is told it in some of the chunks that it learns
+from, so that it learns to go where it is told.
 """
 
 import numpy as np
