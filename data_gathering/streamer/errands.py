@@ -6,7 +6,7 @@ will be done although nothing in the picture tells. How it is done: chores.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from data_gathering.streamer.errand import Errand
 from data_gathering.streamer.ground import HEAPS, flat_m, name
 from data_gathering.streamer.player import Player
 
+TRIES = 100  # to find an errand that is possible
 REACH_M = {"chop": 3.1, "climb": 3.0}  # how near a way must lead; 2 m for the others
 
 
@@ -22,15 +23,21 @@ Make = Callable[[Player, str], Errand | None]  # (player, kind) -> an errand, if
 
 
 def choose(player: Player, last: str) -> Errand:
-    """A random errand of the player's kinds that is possible now, rarely the same kind as the last one."""
-    weights = {kind: weight * (0.15 if kind == last else 1.0) for kind, weight in WEIGHTS.items()
-               if kind in (player.kinds or WEIGHTS)}  # fmt: skip
-    kinds, shares = list(weights), np.array(list(weights.values()))
-    while True:
+    """A random errand of the player's kinds that is possible now, rarely the same kind as the last one; a look
+    around where none is possible any more, as when all trees are felled.
+    """
+    return draw(player, player.kinds or tuple(WEIGHTS), last) or draw(player, ("look",), last)
+
+
+def draw(player: Player, kinds: Sequence[str], last: str) -> Errand | None:
+    """One of some kinds, by their weights; None where TRIES were not possible."""
+    shares = np.array([WEIGHTS[kind] * (0.15 if kind == last else 1.0) for kind in kinds])
+    for _ in range(TRIES):
         kind = str(player.rng.choice(kinds, p=shares / shares.sum()))
         errand = MAKE[kind](player, kind)
         if errand is not None:
             return errand
+    return None
 
 
 def named(player: Player, kind: str, noun: str, number: int = 0) -> Errand | None:

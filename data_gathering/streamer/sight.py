@@ -24,7 +24,7 @@ class Sight:
         self.middles = [thing.boxes[0].mean(0) for thing in self.things]
 
     def sees(self, truth: dict, target: Target) -> bool:
-        """truth: of this frame. A target that is none of the arena's things is not seen."""
+        """truth: of this frame; target: one of the arena's things."""
         position = truth["position"]
         if abs(turn_deg(truth["yaw_deg"], bearing_deg(position, target.position))) > HALF_VIEW_DEG:
             return False

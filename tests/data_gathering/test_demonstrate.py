@@ -150,6 +150,8 @@ def test_it_jumps_as_often_as_it_said():
 def test_it_runs_the_errands_that_are_asked_for():
     _, log, *_ = play_toy(0, 0, errands=("hop", "back"))
     assert {entry["name"].split()[0] for entry in log} == {"hop", "back"}
+    _, log, *_ = play_toy(0, 0, frames=3 * FRAMES, errands=("flower",))  # five of them grow there
+    assert {entry["name"].split()[0] for entry in log} == {"flower", "look"}
     with pytest.raises(ValueError, match="no kind is called 'jump'; choose among chop"):
         Options(out="nowhere", errands=("jump",))
 
