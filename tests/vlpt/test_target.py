@@ -151,7 +151,8 @@ def test_an_errand_s_name_says_what_it_is_to_while_it_is_run():
     for start, stop, found in parts:
         assert (meant(errands, 0, 100)[start:stop] == found).all()
     assert (meant(errands, 35, 65) == meant(errands, 0, 100)[35:65]).all()
-    assert (meant(SimpleNamespace(errands=[]), 0, 5) == UNKNOWN).all()
+    for nobody_says in ([], [dict(name="hop 3", start_frame=3, end_frame=None)]):
+        assert (meant(SimpleNamespace(errands=nobody_says), 0, 5) == UNKNOWN).all()
 
 
 # ---- the finder

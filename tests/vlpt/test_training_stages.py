@@ -1,5 +1,6 @@
 """Training: every stage runs from files, interrupted ends as uninterrupted, and mistakes are said in one line."""
 
+import gzip
 import json
 import shutil
 from contextlib import nullcontext
@@ -19,6 +20,7 @@ from data_gathering import shard
 from vlpt import joints, write_joints
 from vlpt.agent import Agent
 from vlpt.data.clips import Clip
+from vlpt.data.views import view_path
 from vlpt.data.words import load_tokenizer, read_words, vocabulary
 from vlpt.options import parse, to_dict
 from vlpt.training import STAGES
@@ -34,6 +36,9 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     for i, channel in enumerate(("ch0", "ch1", "ch2", "ch3")):
         record(folder / "videos", f"{channel}-00", i, 48, word_frames=range(2, 44, 3))
+        tree = dict(kind="tree", colour="", distance_m=3.0, share=[0.1, 0.0, 0.0])
+        lines = [json.dumps(dict(frame=frame, hand="", things=[tree])) for frame in range(0, 48, 8)]
+        view_path(folder / "videos", f"{channel}-00").write_bytes(gzip.compress("\n".join(lines).encode()))
     shard.main(shard.Options(recordings=str(folder / "videos"), labels="truth", out=str(folder / "shards")))
     train.train(options(folder, "words"))
     train.train(options(folder, "base"))
@@ -47,6 +52,8 @@ def options(folder, stage: str, *flags: str) -> StageOptions:
     of_stage = f"--shards {folder}/shards"
     if stage == "words":
         of_stage = f"--videos {folder}/videos --vocabulary 280"
+    if stage == "finder":
+        of_stage += f" --base {folder}/runs/base --views {folder}/videos"
     if stage in ("contrast", "language", "action", "joint"):
         of_stage += f" --base {folder}/runs/base --language {folder}/runs/words"
     return parse(train.OPTIONS, [stage, *common.split(), *of_stage.split(), *flags])
@@ -445,7 +452,7 @@ def test_every_option_is_read_by_its_stage(data, stage, monkeypatch):
     ("joint", "--steps 0", "--steps should be at least 1, got 0"),
     ("joint", "--drop-words 1.5", "--drop-words should be at most 1, got 1.5"),
     ("joint", "--device gpu0", "--device is one of auto, cpu, cuda, got 'gpu0'"),
-    ("jont", "", "say first what to do, one of idm, base, words, contrast, language, action, joint; got 'jont'"),
+    ("jont", "", "one of idm, base, words, contrast, finder, language, action, joint; got 'jont'"),
 ])  # fmt: skip
 def test_a_setting_without_effect_cannot_be_given(stage, flags, says, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -2,8 +2,8 @@
 
 In: an episode, whose errands are named as the scripted player's log names them ("pillar the red pillar", "chop the
 closest tree 2"). Out: `meant`, (n,) int64: an index of THINGS while an errand to such a thing is run, NOTHING at other
-times, UNKNOWN where nobody says: in an episode without errands, and while one is announced. With it the agent learns
-which words mean which thing (vlpt/target.py).
+times, UNKNOWN where nobody says: in an episode without errands or without their frames, and while one is announced.
+With it the agent learns which words mean which thing (vlpt/target.py).
 """
 
 import numpy as np
@@ -28,8 +28,11 @@ def thing(name: str) -> int:
 
 def meant(episode: Episode, start: int, stop: int) -> np.ndarray:
     """Of the frames from start to stop."""
-    found = np.full(stop - start, NOTHING if episode.errands else UNKNOWN)
-    for errand in episode.errands:
+    errands = episode.errands
+    if not errands or any(errand[end] is None for errand in errands for end in ("start_frame", "end_frame")):
+        return np.full(stop - start, UNKNOWN)
+    found = np.full(stop - start, NOTHING)
+    for errand in errands:
         begins, ends = errand["start_frame"] - start, errand["end_frame"] - start
         found[max(0, begins - TOLD_FRAMES) : max(0, begins)] = UNKNOWN
         found[max(0, begins) : max(0, ends)] = thing(errand["name"])

@@ -184,6 +184,7 @@ class FinderStage(Stage):
 
 
 def seed_of(*numbers: int) -> int:
+    """One that no other numbers give."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 

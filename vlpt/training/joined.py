@@ -148,9 +148,10 @@ class Joined(EpisodeStage):
             model = model.with_finder(read_finder(options.finder))
         model = model.to(device)
         model.freeze(options.stage, options.trunk, *models_trained(options), getattr(options, "only_blocks", False))
-        if model.intention is None:
+        acts = options.stage != "language"
+        if acts and model.intention is None:
             without_effect(options, "a model that reads no intention off words", "intention_weight", "intention_decay")
-        if model.target is None:
+        if acts and model.target is None:
             without_effect(options, "a model that reads no targets off words", "meant_weight", "meant_decay",
                            "tell_destination")
         # The agent as it was before this stage, which sees and hears the same. Loss `kl` keeps the new one near it.
