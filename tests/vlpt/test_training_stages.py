@@ -437,6 +437,12 @@ def test_every_option_is_read_by_its_stage(data, stage, monkeypatch):
     assert {field.name for field in fields(begun)} - read == set()
 
 
+def test_words_are_learned_by_a_model_without_readers_for_actions(data):
+    """Stage language, which has no options of such readers."""
+    train.train(replace(options(data, "language", "--no-intention"), name="no-readers"))
+    assert [row["step"] for row in log(data, "no-readers")] == [1, 2]
+
+
 @pytest.mark.parametrize(("stage", "flags", "says"), [
     ("idm", "--rate-pretrained 1e-3", "no such flag '--rate-pretrained'"),
     ("idm", "--start runs/idm --size small", "--size has no effect with --start"),
